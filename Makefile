@@ -1,0 +1,47 @@
+# Every target does its own set-up. Another Python: PYTHON=python3.12 make setup. GNU make 3.81 and newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
+
+.PHONY: help setup demo explore lab test bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/installed ## make .venv and install everything into it, only when something changed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "pgce_mini needs Python 3.11 or newer, which $(PYTHON) is not: name one, as in PYTHON=python3.12 make setup" >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all]"
+	@touch $@
+
+demo: setup ## the main job: two trainings an arm, a table and a report
+	$(BIN)/pgce demo
+
+explore: setup ## serve the explorer and print its address
+	$(BIN)/pgce explore
+
+lab: setup ## open the notebooks
+	$(BIN)/pgce lab
+
+# Two workers of one thread each (tests/conftest.py), a file to a worker; what waits for a kernel or a browser alone.
+test: setup ## run every check that CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
+	$(BIN)/pytest --nbval --nbval-current-env notebooks
+	$(BIN)/pytest tests/e2e
+
+bench: setup ## run every benchmark; fails when one misses its target
+	@status=0; for script in $(BENCHMARKS); do \
+	    echo "== $$script"; $(BIN)/python $$script || status=1; \
+	done; exit $$status
+
+clean: ## remove .venv, caches and build leftovers; runs/ stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,93 @@
+"""Paired timing, because on a busy machine only the ratio of two runs side by side means anything; peak memory."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Paired(NamedTuple):
+    """Median cost of ours and of theirs (lower is better), and the median of the ratios theirs / ours."""
+
+    ours: float
+    theirs: float
+    ratio: float
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def paired_median(ours: Callable[[], float], theirs: Callable[[], float], repeats: int = 7) -> Paired:
+    """Run both once to warm up and then `repeats` times in turn, swapping who goes first.
+
+    `ours` and `theirs` return their cost: `lambda: seconds(step)` for a time, or e.g. seconds a token where the
+    two do not get through the same work.
+    """
+    ours(), theirs()
+    pairs = []
+    for repeat in range(repeats):
+        if repeat % 2:
+            their_cost, our_cost = theirs(), ours()
+        else:
+            our_cost, their_cost = ours(), theirs()
+        pairs.append((our_cost, their_cost))
+    return Paired(
+        statistics.median(our for our, _ in pairs),
+        statistics.median(their for _, their in pairs),
+        statistics.median(their / our for our, their in pairs),
+    )
+
+
+def in_fresh_process(function: Callable[..., float], *args: object) -> float:
+    """function(*args) in a process of its own; `function` is one of a module."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
+
+
+def peak_rise(run: Callable[[], object]) -> float:
+    """Bytes by which `run` raises the high water of this process's resident memory."""
+
+    def high_water() -> int:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+    before = high_water()
+    run()
+    return high_water() - before
+
+
+def parse_args(description: str | None) -> argparse.Namespace:
+    """`--quick` for fewer repeats, `--threads` for torch."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="3 repeats instead of 9: a smoke test")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads, for both sides (default 2)")
+    args = parser.parse_args()
+    args.repeats = 3 if args.quick else 9
+    return args
+
+
+def finish(ratios: list[float], target: float) -> None:
+    """Print the verdict and leave with exit code 1 when any ratio is below the target."""
+    reached = min(ratios) >= target
+    print(f"target: at least {target:g}x; lowest: {min(ratios):.2f}x; {'reached' if reached else 'MISSED'}")
+    sys.exit(0 if reached else 1)
+
+
+def within(name: str, ratio: float, limit: float, unit: str) -> bool:
+    """Print a cost, as `ratio` times `unit`, beside the most it may be, and say whether it is kept."""
+    print(f"{name}; {ratio:.3g} x {unit}, target at most {limit:g}: {'kept' if ratio <= limit else 'MISSED'}")
+    return ratio <= limit
+
+
+def exit_unless(kept: list[bool]) -> None:
+    """Leave with exit code 1 unless every limit is kept."""
+    sys.exit(0 if all(kept) else 1)

@@ -1,0 +1,405 @@
+"""`pgce`: every step from the command line; options are the fields of the library's own settings.
+
+Whatever goes wrong on the user's side is one sentence on stderr and exit code 2; Ctrl-C is 130 and loses
+nothing. PGCE_DEBUG=1 shows the whole trace.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import torch
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from pgce_mini.checkpoint import Run, RunError, load_model
+from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
+from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
+from pgce_mini.grpo import GRPOConfig, train_grpo
+from pgce_mini.pretrain import PretrainConfig, pretrain
+from pgce_mini.report import Report
+from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.study import StudyConfig, run_study
+from pgce_mini.tasks import Task
+
+ROOT = Path(__file__).resolve().parent.parent  # of the repository: app and notebooks are not in the package
+EXPLORER_ADDRESS = "http://localhost:8501"
+
+Arm = Literal["ce", "precision", "diversity", "tail-penalty", "head-reward"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of every command."""
+
+    json: bool = False
+    """print the result as JSON on stdout, for scripts"""
+
+    def say(self, text: str, result: Any) -> None:
+        """Prints `result` as JSON with --json, `text` without."""
+        print(json.dumps(result, indent=2) if self.json else text)
+
+
+@dataclass(frozen=True)
+class Computing(Options):
+    """Options of commands that compute."""
+
+    threads: int = 1
+    """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
+    quiet: bool = False
+    """no progress bar"""
+
+    def prepare(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
+        torch.set_num_threads(self.threads)
+
+
+@dataclass(frozen=True)
+class Demo(Options):
+    """The main job, in a few minutes: pre-train priors, run RL on each, compare; a table, a report, a summary."""
+
+    study_dir: Path = Path("runs/demo")
+    """folder of the results; with the same settings again, what is finished is kept"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity")
+    """arms to compare, the first being the baseline"""
+    top_k: int = 6
+    """tokens in the head, for tail-penalty and head-reward: these tasks have small vocabularies"""
+    seeds: tuple[int, ...] = (0, 1)
+    """seeds of each arm"""
+    workers: int = 2
+    """processes at a time, one thread each"""
+    quiet: bool = False
+    """no progress bar"""
+
+    def run(self) -> None:
+        config = StudyConfig(self.study_dir, self.arms, top_k=self.top_k, seeds=self.seeds, workers=self.workers)
+        if not self.json:
+            print(
+                f"Chain sums: {len(self.arms)} arms ({', '.join(self.arms)}) x {len(self.seeds)} seeds, each\n"
+                f"pre-trained for {config.pretrain.steps} steps, evaluated, trained by GRPO for {config.rl.steps} "
+                "steps and evaluated again.\nInterrupt it when you like: the same command goes on.",
+                file=sys.stderr,
+            )
+        run_study(config, progress=not self.quiet)
+        report = Report(self.study_dir)
+        summary, page = report.write()
+        text = (
+            f"\n{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}\n\n"
+            f"report    {page}\nsummary   {summary}\n"
+            f"explorer  `make explore` opens {EXPLORER_ADDRESS}, `make lab` the notebooks"
+        )
+        self.say(text, {**report.as_json(), "report": str(page), "summary": str(summary)})
+        if report.results.failed:
+            raise RunError("; ".join(f"{cell} failed: {why}" for cell, why in report.results.failed.items()))
+
+
+@dataclass(frozen=True)
+class Pretrain(Computing):
+    """Pre-train a model with the shaped loss, or go on from an earlier prior (--init-from)."""
+
+    arm: Arm | None = None
+    """arm of the paper to start from; --beta, --lambda-head, --lambda-tail, --top-k, --form change its values"""
+    config: Annotated[OmitArgPrefixes[PretrainConfig], arg(name="")] = PretrainConfig()
+
+    def run(self) -> None:
+        self.prepare()
+        run = pretrain(self.config, progress=not self.quiet)
+        last = run.metrics()[-1]
+        text = (
+            f"{run.path}: held-out cross-entropy {last['heldout_cross_entropy']:.3f}, "
+            f"entropy {last['heldout_entropy']:.3f} nats/token after {last['step']} steps\n"
+            f"next: pgce evaluate {run.path}, pgce sample {run.path}, or pgce rl --prior {run.path}"
+        )
+        self.say(text, {"run": str(run.path), **last})
+
+
+@dataclass(frozen=True)
+class RL(Computing):
+    """Train a prior further with GRPO on its task's verifier."""
+
+    config: Annotated[OmitArgPrefixes[GRPOConfig], arg(name="")] = GRPOConfig()
+
+    def run(self) -> None:
+        self.prepare()
+        run = train_grpo(self.config, progress=not self.quiet)
+        last = run.metrics()[-1]
+        text = (
+            f"{run.path}: reward {last['reward']:.3f}, mean length {last['completions/mean_length']:.1f} tokens "
+            f"after {last['step']} steps\nnext: pgce evaluate {run.path}, pgce sample {run.path}"
+        )
+        self.say(text, {"run": str(run.path), **last})
+
+
+@dataclass(frozen=True)
+class Evaluate(Computing):
+    """Evaluate finished runs on held-out problems and documents; leaves evaluation.json in each."""
+
+    runs: Positional[tuple[Path, ...]] = ()
+    """folders of runs"""
+    config: Annotated[OmitArgPrefixes[EvaluationConfig], arg(name="")] = EvaluationConfig()
+
+    def run(self) -> None:
+        self.prepare()
+        if not self.runs:
+            raise ValueError("runs must name at least one folder, as in: pgce evaluate runs/prior")
+        evaluations = {str(run): evaluate_run(run, self.config, progress=not self.quiet) for run in self.runs}
+        lines = []
+        for name, evaluation in evaluations.items():
+            heldout = evaluation["heldout"]
+            loss = heldout["cross_entropy"]
+            lines.append(
+                f"{name}: held-out cross-entropy {'infinite' if loss is None else f'{loss:.3f}'}, entropy "
+                f"{heldout['entropy']:.3f} nats/token, ECE {heldout['ece']:.3f}"
+            )
+        judged = {name: e for name, e in evaluations.items() if e["samples"] is not None}
+        if judged:
+            columns = {name: summarize([evaluation]) for name, evaluation in judged.items()}
+            lines += ["", as_text(by_metric(columns, labels(self.config.samples, self.config.ks)))]
+        self.say("\n".join(lines), evaluations)
+
+
+@dataclass(frozen=True)
+class Sample(Computing):
+    """Print completions of a model with the probability of each token."""
+
+    run_dir: Positional[Path] = Path("runs/prior")
+    """folder of a finished run"""
+    prompt: str | None = None
+    """text to complete; by default held-out problems of the task (for text: the beginning of a document)"""
+    prompts: int = 3
+    """how many held-out prompts, when no --prompt is given"""
+    samples: int = 4
+    """completions of each"""
+    max_completion_length: int | None = None
+    """tokens before a completion is cut off"""
+    temperature: float = 1.0
+    """0 takes the likeliest token"""
+    seed: int = 0
+    """draws the prompts and the completions"""
+
+    def run(self) -> None:
+        self.prepare()
+        model, corpus = load_model(self.run_dir)
+        problems = []
+        if self.prompt is not None:
+            asked = [corpus.encode(self.prompt)]
+            if not asked[0]:
+                raise ValueError("prompt must hold at least one token")
+        elif isinstance(corpus, Task):
+            problems = [corpus.problem(self.seed, i, "heldout") for i in range(self.prompts)]
+            asked = [list(problem.prompt) for problem in problems]
+        else:
+            asked = [corpus.document(self.seed, i, "heldout")[:16] for i in range(self.prompts)]
+        length = self.max_completion_length
+        if length is None:
+            length = corpus.max_completion_length if isinstance(corpus, Task) else 64
+        generation = model.generate(
+            asked,
+            length,
+            temperature=self.temperature,
+            generator=torch.Generator().manual_seed(self.seed),
+            num_generations=self.samples,
+        )
+        lines, records = [], []
+        for row, mask in enumerate(generation.completion_mask):
+            prompt = row // self.samples
+            ids = generation.completions[row][mask].tolist()
+            probs = generation.logps[row][mask].exp().tolist()
+            record: dict[str, Any] = {
+                "prompt": corpus.decode(asked[prompt]),
+                "completion": corpus.decode(ids),
+                "tokens": [corpus.vocab[token] for token in ids],
+                "probabilities": probs,
+            }
+            if problems and isinstance(corpus, Task):
+                record["reward"] = corpus.reward(problems[prompt], ids)
+            records.append(record)
+            if row % self.samples == 0:
+                lines.append(f"\n{record['prompt']!r}")
+            mark = {None: "", 1.0: "right  "}.get(record.get("reward"), "wrong  ")
+            tokens = (f"{_visible(t)} {p:.2f}" for t, p in zip(record["tokens"], probs, strict=True))
+            lines.append("  " + mark + " | ".join(tokens))
+        self.say("\n".join(lines).strip(), records)
+
+
+@dataclass(frozen=True)
+class Compare(Options):
+    """Compare evaluated runs, the first being the baseline; or show the table of one study, such as runs/demo."""
+
+    runs: Positional[tuple[Path, ...]] = ()
+    """folders of evaluated runs, or one folder of a study"""
+
+    def run(self) -> None:
+        if not self.runs:
+            raise ValueError("runs must name folders, as in: pgce compare runs/prior runs/policy")
+        if len(self.runs) == 1 and Run(self.runs[0]).config()["kind"] == "study":
+            report = Report(self.runs[0])
+            self.say(f"{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}", report.as_json())
+            return
+        evaluations = {str(run): load_evaluation(run) for run in self.runs}
+        first, *others = evaluations
+        summarize(list(evaluations.values()))  # refuses evaluations with different settings
+        columns = {name: summarize([evaluation]) for name, evaluation in evaluations.items()}
+        gaps = {f"{name} - {first}": differences([evaluations[name]], [evaluations[first]]) for name in others}
+        shared: dict[str, Any] = evaluations[first]["config"]
+        named = labels(shared["samples"], shared["ks"])
+        text = as_text(by_metric(columns, named))
+        if gaps:
+            text += f"\n\nDifferences, paired over problems\n{as_text(by_metric(gaps, named))}"
+        self.say(
+            text + "\n\n95 % bootstrap intervals over problems; they know nothing of other seeds.", columns | gaps
+        )
+
+
+@dataclass(frozen=True)
+class Explore(Options):
+    """Open the explorer, on this machine only unless --address says otherwise."""
+
+    address: str = "localhost"
+    """address to listen on"""
+    port: int = 8501
+    """port to listen on"""
+
+    def run(self) -> None:
+        _need("streamlit", "app")
+        page = _repository_path("app/explorer.py")
+        command = [
+            "streamlit",
+            "run",
+            str(page),
+            "--server.address",
+            self.address,
+            "--server.port",
+            str(self.port),
+        ]
+        _hand_over([sys.executable, "-m", *command], cwd=page.parent)
+
+
+@dataclass(frozen=True)
+class Lab(Options):
+    """Open the notebooks in JupyterLab."""
+
+    def run(self) -> None:
+        _need("jupyterlab", "notebooks")
+        folder = _repository_path("notebooks")
+        _hand_over([sys.executable, "-m", "jupyterlab", str(folder)], cwd=folder)
+
+
+@dataclass(frozen=True)
+class Doctor(Options):
+    """Say what this machine has, what is missing and how to get it."""
+
+    def run(self) -> None:
+        has: dict[str, str] = {
+            "python": platform.python_version(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            "free disk": f"{shutil.disk_usage('.').free / 1e9:.0f} GB here",
+            "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+            "cuda": "yes" if torch.cuda.is_available() else "no (not needed: these models are small)",
+            "mps": "yes" if torch.backends.mps.is_available() else "no (not needed)",
+        }
+        missing: dict[str, str] = {}
+        for package, extra, purpose in (
+            ("streamlit", "app", "the explorer"),
+            ("jupyterlab", "notebooks", "the notebooks"),
+            ("pytest", "test", "the tests"),
+        ):
+            if importlib.util.find_spec(package):
+                has[package] = importlib.metadata.version(package)
+            else:
+                missing[package] = f'for {purpose}: pip install -c constraints.txt -e ".[{extra}]"'
+        browser = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
+        if browser:
+            has["browser"] = browser
+        else:
+            missing["chromium"] = "for the browser tests only: apt install chromium, or your system's package"
+        if shutil.disk_usage(".").free < 1e9:
+            missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
+        lines = [f"{name:10} {value}" for name, value in has.items()]
+        lines += [f"{name:10} missing, {how}" for name, how in missing.items()]
+        lines.append("everything is here" if not missing else "the rest works without what is missing")
+        self.say("\n".join(lines), {"has": has, "missing": missing})
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": Demo,
+    "pretrain": Pretrain,
+    "rl": RL,
+    "evaluate": Evaluate,
+    "sample": Sample,
+    "compare": Compare,
+    "explore": Explore,
+    "lab": Lab,
+    "doctor": Doctor,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; exits with 0, with 2 after a user's error, or with 130 after Ctrl-C."""
+    try:
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, args=words, prog="pgce", description=(__doc__ or "").strip()
+        )
+        if isinstance(command, Pretrain) and command.arm is not None:  # once more, from the values of the arm
+            default = Pretrain(config=PretrainConfig(shaping=PAPER_ARMS[command.arm]))
+            command = tyro.cli(Pretrain, args=words[1:], default=default, prog="pgce pretrain")
+        command.run()
+    except KeyboardInterrupt:
+        _leave("stopped; what was done is saved, the same command goes on from there", 130)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (RunError, ValueError, FloatingPointError) as error:
+        _leave(str(error), 2)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _leave("the disk is full: free some space, then the same command goes on from the last saved step", 2)
+        _leave(f"{error.filename or 'a file'}: {error.strerror}", 2)
+
+
+def _leave(sentence: str, code: int) -> None:
+    if os.environ.get("PGCE_DEBUG"):
+        raise
+    print(f"pgce: {sentence}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _visible(token: str) -> str:
+    """A token on one line, its spaces to be seen."""
+    return repr(token)[1:-1].replace(" ", "␣")
+
+
+def _repository_path(relative: str) -> Path:
+    path = ROOT / relative
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there: it comes with the repository, so clone it and run pip install -e ."
+        )
+    return path
+
+
+def _need(package: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[{extra}]"')
+
+
+def _hand_over(command: list[str], cwd: Path) -> NoReturn:
+    """Becomes a server: its signals and its exit code are then its own."""
+    os.chdir(cwd)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()

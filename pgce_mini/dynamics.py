@@ -1,0 +1,278 @@
+"""One state of the shaped loss, solved exactly: where the gradient pushes, the path and where training ends.
+
+The true token x of a state is itself random, x ~ q, and the policy is softmax(z). Averaged over x, token a
+has the weight and, per unit of its own probability, the reward
+
+    w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a,        R_a = w_a / pi_a,        W = sum_a w_a,
+
+with omega(pi) = pi * r_pos(pi) the weight of a true token and lambda_a the reward of a wrong one, by rank.
+Gradient descent moves dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a token grows while it earns more than the
+mean reward W. This is the replicator equation of evolutionary game theory, and it rests where every token
+still alive earns the same.
+
+NumPy in float64 throughout, no sampling: the oracle for everything that is trained or drawn. The head is the
+`top_k` most probable tokens, ties going to the lowest index by a stable sort; `torch.topk`, which the loss
+uses, promises no order among ties.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pgce_mini.reward import MIN_COMPLEMENT, RewardShaping
+
+FloatArray = NDArray[np.float64]
+
+RESIDUAL_TOLERANCE = 1e-9  # largest gradient that a stationary policy may have left
+
+
+def entropy(probs: ArrayLike) -> FloatArray:
+    """Shannon entropy in nats along the last axis, with 0 log 0 = 0.
+
+    Shapes:
+        probs: (..., V), each row a distribution -> (...)
+    """
+    p = np.asarray(probs, dtype=np.float64)
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
+
+
+def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
+    """dL/dz of the shaped loss averaged over labels x ~ q: pi_a W - w_a, in closed form.
+
+    Shapes:
+        logits: (..., V), -inf for a token of probability 0; label_distribution: (V,) -> (..., V)
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution, or `logits` do not fit it or hold
+            nan, +inf or a row of nothing but -inf.
+
+    Source: ours, the average over x of the gradient of paper Eq. 4 under the reward of Eq. 11 and 12.
+    """
+    q = _as_distribution(label_distribution)
+    log_probs = _log_softmax(_as_logits(logits, q.size))
+    probs = np.exp(log_probs)
+    wrong_token_weight = probs * _rank_lambda(probs, shaping)
+    weights = q * _true_token_weight(log_probs, shaping) + (1 - q) * wrong_token_weight  # (..., V)
+    return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
+
+
+def policy_flow(
+    logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping, steps: int, lr: float
+) -> FloatArray:
+    """The policy along `steps` steps of plain gradient descent on the logits, the start included.
+
+    Shapes:
+        logits: (..., V); label_distribution: (V,) -> (steps + 1, ..., V) probabilities
+
+    Raises:
+        ValueError: as `expected_gradient`, or when `steps` is negative or `lr` is not a positive number.
+
+    Source: ours.
+    """
+    if steps < 0:
+        raise ValueError(f"steps must be at least 0, got {steps}")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr must be a positive number, got {lr}")
+    q = _as_distribution(label_distribution)
+    z = _as_logits(logits, q.size)
+    path = [z]
+    for _ in range(steps):
+        path.append(path[-1] - lr * expected_gradient(path[-1], q, shaping))
+    return np.exp(_log_softmax(np.stack(path)))
+
+
+def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
+    """Where training ends when it starts from the cross-entropy policy q, whose top_k are then the head.
+
+    The policy solves pi_a (W - (1 - q_a) lambda_a) = q_a omega(pi_a); with beta alone, product form, that is
+    pi_a = q_a (1 - pi_a)^beta / sum_b q_b (1 - pi_b)^beta. A token that is never the label ends at 0, unless W
+    would fall below its lambda (which takes beta > 0, a lambda above 1 or a strongly negative lambda_head):
+    such tokens share what the others leave. Only their sum is then determined; equal shares are what equal
+    logits lead to.
+
+    As in the loss, 1 - pi is held at 1e-6 or more, so beyond pi = 1 - 1e-6 the policy departs from the
+    second formula.
+
+    Shapes:
+        label_distribution: (V,) -> (V,)
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution; when beta <= -1, where a leading token
+            takes all and the start decides which; when being in the head drives a token out of it
+            (lambda_head < lambda_tail), so that nothing is stationary.
+
+    Source: ours.
+    """
+    q = _as_distribution(label_distribution)
+    if shaping.beta <= -1:
+        raise ValueError(
+            f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
+            "in the product form a leading token then takes all, and the start decides which"
+        )
+    probs = _equal_rewards(q, _rank_lambda(q, shaping), shaping)
+    with np.errstate(divide="ignore"):  # log 0: a token that has died out
+        residual = np.abs(expected_gradient(np.log(probs), q, shaping)).max()
+    if not residual <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q
+        raise ValueError(
+            "shaping has no stationary policy for this label_distribution: being in the head drives a token "
+            f"out of it (a gradient of {residual:.1e} is left); choose lambda_head >= lambda_tail or another top_k"
+        )
+    return probs
+
+
+def simplex_field(
+    shaping: RewardShaping, label_distribution: ArrayLike, resolution: int
+) -> tuple[FloatArray, FloatArray]:
+    """The flow d pi/dt of three tokens under gradient descent on the logits.
+
+    d pi_a/dt = pi_a (dz_a/dt - sum_b pi_b dz_b/dt) with dz/dt = -dL/dz. The points are a triangular lattice,
+    `resolution` to a side, strictly inside the simplex: on its edge the velocity of a missing token is 0.
+
+    Shapes:
+        label_distribution: (3,) -> points (N, 3), velocities (N, 3), N = resolution (resolution + 1) / 2
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution over 3 tokens or `resolution` is below 1.
+
+    Source: ours.
+    """
+    q = _as_distribution(label_distribution)
+    if q.size != 3:
+        raise ValueError(f"label_distribution must be over 3 tokens, got {q.size}")
+    if resolution < 1:
+        raise ValueError(f"resolution must be at least 1, got {resolution}")
+    i, j = np.triu_indices(resolution)  # i <= j < resolution
+    points = (np.stack([i, j - i, resolution - 1 - j], axis=-1) + 1 / 3) / resolution  # (N, 3)
+    descent = -expected_gradient(np.log(points), q, shaping)
+    return points, points * (descent - (points * descent).sum(-1, keepdims=True))
+
+
+def simplex_xy(points: ArrayLike) -> FloatArray:
+    """Points of the 3-token simplex on paper: corners (0, 0), (1, 0) and (1/2, sqrt(3)/2).
+
+    Linear, and token 0 lies at the origin, so velocities may be passed too.
+
+    Shapes:
+        points: (..., 3) -> (..., 2)
+    """
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(3) / 2]])
+    return np.asarray(np.asarray(points, dtype=np.float64) @ corners)
+
+
+def _as_distribution(label_distribution: ArrayLike) -> FloatArray:
+    """A float64 copy, normalised: a float32 distribution misses 1 by a little."""
+    q = np.asarray(label_distribution, dtype=np.float64)
+    if q.ndim != 1 or q.size < 2:
+        raise ValueError(f"label_distribution must have shape (V,) with V >= 2, got {q.shape}")
+    if not (np.isfinite(q).all() and (q >= 0).all() and abs(q.sum() - 1) < 1e-5):
+        raise ValueError("label_distribution must hold probabilities that sum to 1")
+    return np.asarray(q / q.sum())
+
+
+def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
+    z = np.asarray(logits, dtype=np.float64)
+    if z.ndim == 0 or z.shape[-1] != vocab_size:
+        raise ValueError(f"logits must have shape (..., {vocab_size}) as label_distribution, got {z.shape}")
+    if not np.isfinite(z.max(-1)).all():  # nan and +inf spread to the maximum
+        raise ValueError("logits must hold numbers or -inf, and a finite one in every row")
+    return z
+
+
+def _log_softmax(logits: FloatArray) -> FloatArray:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+
+
+def _rank_lambda(probs: FloatArray, shaping: RewardShaping) -> FloatArray:
+    """The reward of each token when it is not the label (paper Eq. 12). (..., V) -> (..., V)"""
+    head = np.argsort(-probs, axis=-1, kind="stable")[..., : shaping.top_k]
+    lambdas = np.full_like(probs, shaping.lambda_tail)
+    np.put_along_axis(lambdas, head, shaping.lambda_head, axis=-1)
+    return lambdas
+
+
+def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping) -> FloatArray:
+    """omega(pi) from log pi: the float64 twin of `reward.true_token_weight`."""
+    scale = np.maximum(-np.expm1(log_probs), MIN_COMPLEMENT) ** shaping.beta  # (1 - pi)^beta
+    if shaping.form == "product":
+        return np.asarray(scale)
+    return np.asarray(np.exp(np.where(scale == 1, 0.0, log_probs) * (1 - scale)))  # not -inf * 0 where pi = 0
+
+
+def _equal_rewards(q: FloatArray, lambdas: FloatArray, shaping: RewardShaping) -> FloatArray:
+    """The policy under which all tokens alive earn the same, with the ranks held fixed. (V,), (V,) -> (V,)
+
+    R_a depends on pi_a alone and falls in it, so each W has one pi_a(W), and W itself is found by bisection.
+    Only in the product form with beta < 0 does R_a rise again, above pi_a = 1/2, where there is room for a
+    single token: the likeliest one is therefore not solved for but given what the others leave.
+    """
+    as_wrong = (1 - q) * lambdas  # what a token earns, on average, from the labels that are not it
+    seen = np.flatnonzero(q)
+    top = int(q.argmax())
+    others = seen[seen != top]
+    floor = as_wrong[seen].max()  # W lies above; solving for W - floor keeps it exact near 0
+    below_floor = floor - as_wrong
+
+    def probs_earning(margin: float, tokens: NDArray[np.intp]) -> FloatArray:
+        """The probability at which each of `tokens` earns floor + margin."""
+        return _prob_of_log_reward(np.log(margin + below_floor[tokens]) - np.log(q[tokens]), shaping)
+
+    def top_excess(margin: float) -> float:
+        """What the top token earns above floor + margin on the probability that the others leave."""
+        rest = probs_earning(margin, others).sum()
+        if rest >= 1:
+            return math.inf
+        weight = _true_token_weight(np.log1p(-rest), shaping)
+        return float(q[top] * weight / (1 - rest) - margin - below_floor[top])
+
+    low, high = -700.0, 40.0  # log margin, from the least that floats can tell from 0
+    for _ in range(64):
+        middle = (low + high) / 2
+        low, high = (middle, high) if top_excess(math.exp(middle)) > 0 else (low, middle)
+    margin = math.exp(high)
+
+    probs = np.zeros_like(q)
+    best_unseen = np.where(q == 0, lambdas, -math.inf).max()  # never the label: R_a = lambda_a at any pi_a
+    if best_unseen > floor + margin:
+        probs[seen] = probs_earning(best_unseen - floor, seen)
+        sharing = (q == 0) & (lambdas == best_unseen)
+        probs[sharing] = (1 - probs.sum()) / sharing.sum()
+    else:
+        probs[others] = probs_earning(margin, others)
+        probs[top] = 1 - probs.sum()
+    return probs
+
+
+def _prob_of_log_reward(log_reward: FloatArray, shaping: RewardShaping) -> FloatArray:
+    """The probability at which a true token earns r_pos = exp(log_reward); ~1 where it always earns more.
+
+    r_pos falls in pi, save in the product form with beta < 0, where it rises again above pi = 1 / (1 - beta):
+    the root sought is the one below. Newton's method on the logit u of pi, kept inside a bracket. With
+    L = -log pi, log r_pos is L + beta log(1 - pi) (product) or L (1 - pi)^beta (exponent).
+    """
+    beta = shaping.beta
+    low = -np.maximum(log_reward, 0) * 2 ** max(beta, 0.0) - max(beta, 0.0)  # log r_pos is larger there
+    turning_point = -math.log(-beta) if shaping.form == "product" and beta < 0 else math.inf
+    high = np.full_like(low, min(turning_point, 40.0))  # pi rounds to 1 at a logit of 40
+    logit = np.clip(-log_reward, low, high)
+    for _ in range(100):
+        minus_log, log_complement = np.logaddexp(0, -logit), -np.logaddexp(0, logit)
+        probs, complement = np.exp(-minus_log), np.exp(log_complement)
+        if shaping.form == "product":
+            value, slope = minus_log + beta * log_complement, -complement - beta * probs
+        else:
+            scale = np.exp(beta * log_complement)
+            value, slope = minus_log * scale, -scale * (complement + beta * probs * minus_log)
+        gap = value - log_reward
+        low, high = np.where(gap > 0, logit, low), np.where(gap > 0, high, logit)
+        with np.errstate(divide="ignore", invalid="ignore"):  # the slope is 0 at the turning point
+            newton = logit - gap / slope
+        following = np.where((low <= newton) & (newton <= high), newton, (low + high) / 2)
+        done = np.allclose(following, logit, rtol=1e-15, atol=1e-15)
+        logit = following
+        if done:
+            break
+    return np.asarray(np.exp(-np.logaddexp(0, -logit)))

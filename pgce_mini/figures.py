@@ -1,0 +1,265 @@
+"""Every Plotly figure, used by report, notebooks and explorer alike.
+
+Arms keep one colour (Okabe-Ito, safe for colour-blind eyes) and one dash and marker everywhere. Backgrounds are
+transparent and text is a grey that reads on white and on black; a page that knows its colours sets `font.color`.
+Every figure is legible from 328 px (a phone, less the margins of a page) upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pgce_mini.compare import STAGE_LABELS, Stage, Summary
+from pgce_mini.evaluate import Estimate, Evaluation, ReliabilityBin
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+TEXT = "#767676"
+GRID = "rgba(128, 128, 128, 0.25)"
+ARM_ORDER = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
+
+
+def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
+    """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`."""
+    names = [*ARM_ORDER, *(name for name in arms if name not in ARM_ORDER)]
+    place = names.index(arm)
+    return (
+        OKABE_ITO[place % len(OKABE_ITO)],
+        DASHES[place % len(DASHES)],
+        MARKERS[place % len(MARKERS)],
+    )
+
+
+def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go.Figure:
+    top, bottom, axis = 48, 84, 52  # px: title; axis and a row of legend; tick labels and axis title
+    figure = go.Figure()
+    figure.update_layout(
+        title={
+            "text": title, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
+            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 2},
+        },
+        height=height,
+        margin={"l": 60, "r": 12, "t": top, "b": bottom},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": TEXT, "size": 13},
+        legend={"orientation": "h", "x": 0, "yanchor": "top", "y": -axis / (height - top - bottom)},
+        hovermode="closest",
+        dragmode=False,  # a finger that scrolls the page past a figure must not zoom it
+    )  # fmt: skip
+    axis_style = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
+    figure.update_xaxes(title_text=x_title, title_standoff=10, **axis_style)
+    figure.update_yaxes(title_text=y_title, **axis_style)
+    return figure
+
+
+def learning_curves(
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], key: str, title: str, x_title: str, y_title: str
+) -> go.Figure:
+    """A metric of metrics.jsonl over steps: the mean over seeds as a line, each seed as a thin one.
+
+    curves: arm -> for each seed the rows of metrics.jsonl; steps without the metric are left out.
+    """
+    figure = base_figure(title, x_title, y_title)
+    for arm, seeds in curves.items():
+        colour, dash, _ = arm_style(arm, list(curves))
+        by_step: dict[int, list[float]] = {}
+        for rows in seeds:
+            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+            for step, value in points:
+                by_step.setdefault(step, []).append(value)
+            if len(seeds) > 1:
+                figure.add_scatter(
+                    x=[step for step, _ in points],
+                    y=[value for _, value in points],
+                    mode="lines",
+                    line={"color": colour, "width": 1},
+                    opacity=0.3,
+                    showlegend=False,
+                    hoverinfo="skip",
+                )
+        if by_step:  # an arm whose cells failed has no line, and no place in the legend
+            figure.add_scatter(
+                x=sorted(by_step),
+                y=[float(np.mean(by_step[step])) for step in sorted(by_step)],
+                mode="lines",
+                name=arm,
+                line={"color": colour, "width": 2.5, "dash": dash},
+            )
+    return figure
+
+
+def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.Figure:
+    """A metric of each arm before (hollow) and after RL (filled), with its interval."""
+    figure = base_figure(title, x_title, "", height=140 + 56 * len(summary))
+    figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
+    for arm, stages in summary.items():
+        colour, _, marker = arm_style(arm, list(summary))
+        values = [stages[stage][metric]["value"] for stage in STAGE_LABELS]
+        figure.add_scatter(
+            x=values, y=[arm, arm], mode="lines", line={"color": colour, "width": 1}, showlegend=False,
+            hoverinfo="skip",
+        )  # fmt: skip
+        for stage, label in STAGE_LABELS.items():
+            point = stages[stage][metric]
+            figure.add_scatter(
+                x=[point["value"]],
+                y=[arm],
+                mode="markers",
+                name=f"{arm}, {label}",
+                showlegend=False,
+                marker={
+                    "symbol": _stage_symbol(marker, stage),
+                    "size": 12,
+                    "color": colour,
+                    "line": {"width": 2, "color": colour},
+                },
+                error_x=_error_bars([point], colour),
+            )
+    for stage, label in STAGE_LABELS.items():
+        marker_style = {
+            "symbol": _stage_symbol("circle", stage),
+            "size": 10,
+            "color": TEXT,
+            "line": {"width": 2, "color": TEXT},
+        }
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=marker_style)
+    return figure
+
+
+def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
+    """Pass@k over k: before RL thin and hollow, after RL thick and filled; intervals as bars."""
+    figure = base_figure(title, "k, samples drawn (log scale)", "Pass@k (share of problems)")
+    figure.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64, 128])
+    figure.update_yaxes(range=[0, 1.03])
+    widths: dict[Stage, float] = {"prior": 1.2, "policy": 2.5}
+    for arm, stages in summary.items():
+        colour, dash, marker = arm_style(arm, list(summary))
+        for stage, label in STAGE_LABELS.items():
+            names = ["avg_at_m", *(name for name in stages[stage] if name.startswith("pass_at_"))]
+            points = [stages[stage][name] for name in names]
+            figure.add_scatter(
+                x=[1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names],
+                y=[point["value"] for point in points],
+                mode="lines+markers",
+                name=f"{arm}, {label}",
+                legendgroup=arm,
+                showlegend=False,
+                line={"color": colour, "dash": dash, "width": widths[stage]},
+                marker={"symbol": _stage_symbol(marker, stage), "size": 8},
+                error_y=_error_bars(points, colour),
+            )
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines+markers", name=arm, legendgroup=arm,
+            line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 8},
+        )  # fmt: skip
+    for stage, label in STAGE_LABELS.items():
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines+markers", name=label,
+            line={"color": TEXT, "width": widths[stage]},
+            marker={"symbol": _stage_symbol("circle", stage), "size": 8},
+        )  # fmt: skip
+    return figure
+
+
+def entropy_by_position(evaluations: Mapping[str, Sequence[Evaluation]], title: str) -> go.Figure:
+    """Entropy of the sampling distribution at each token of the completions, the mean over seeds by arm."""
+    figure = base_figure(title, "position in the completion (token)", "entropy (nats)")
+    for arm, seeds in evaluations.items():
+        colour, dash, marker = arm_style(arm, list(evaluations))
+        columns = [e["samples"]["entropy_by_position"] for e in seeds if e["samples"]]
+        shared = min(len(column) for column in columns)
+        figure.add_scatter(
+            x=list(range(1, shared + 1)),
+            y=np.mean([column[:shared] for column in columns], axis=0).tolist(),
+            mode="lines+markers",
+            name=arm,
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"symbol": marker, "size": 7},
+        )
+    return figure
+
+
+def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: str) -> go.Figure:
+    """Accuracy over confidence of the likeliest next token; on the diagonal a model is calibrated.
+
+    The area of a marker grows with the tokens in its bin: small ones are mostly noise.
+    """
+    figure = base_figure(title, "confidence (probability)", "accuracy (share)")
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", name="calibrated", line={"color": TEXT, "dash": "dot", "width": 1}
+    )
+    for arm, table in tables.items():
+        colour, dash, marker = arm_style(arm, list(tables))
+        filled = [row for row in table if row["count"]]
+        counts = np.array([row["count"] for row in filled])
+        figure.add_scatter(
+            x=[row["confidence"] for row in filled],
+            y=[row["accuracy"] for row in filled],
+            mode="lines+markers",
+            name=arm,
+            line={"color": colour, "dash": dash, "width": 1.5},
+            marker={
+                "symbol": marker,
+                "size": (4 + 12 * np.sqrt(counts / counts.sum())).tolist(),
+                "line": {"width": 0},
+            },
+            customdata=counts.tolist(),
+            hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens<extra>"
+            + arm
+            + "</extra>",
+        )
+    return figure
+
+
+def stationary_bars(
+    label_distribution: Sequence[float], policy: Sequence[float], tokens: Sequence[str], top_k: int
+) -> go.Figure:
+    """Where training ends, token by token: under cross-entropy, which is at the label distribution, and under
+    another reward. `tokens` come likeliest first; a line closes the head of `top_k`.
+    """
+    figure = base_figure("Where training ends", "probability", "", height=140 + 32 * len(tokens))
+    figure.update_layout(bargap=0.2)
+    figure.update_xaxes(range=[0, 1.2 * max(*label_distribution, *policy)])  # with room for the numbers
+    figure.update_yaxes(type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
+    styles: list[tuple[str, Sequence[float], dict[str, Any]]] = [
+        (
+            "cross-entropy (= labels)",
+            label_distribution,
+            {"color": TEXT, "pattern": {"shape": "/", "fillmode": "replace"}},
+        ),
+        ("this reward", policy, {"color": OKABE_ITO[0]}),
+    ]
+    for name, probs, marker in styles:
+        figure.add_bar(
+            x=list(probs), y=list(tokens), orientation="h", name=name, marker=marker, texttemplate="%{x:.3f}",
+            textposition="outside", textfont={"size": 11}, cliponaxis=False,
+        )  # fmt: skip
+    if top_k < len(tokens):
+        line = {"color": TEXT, "dash": "dot", "width": 1.5}
+        figure.add_hline(y=top_k - 0.5, line=line, name="end of the head", showlegend=True)
+    return figure
+
+
+def _stage_symbol(symbol: str, stage: Stage) -> str:
+    """Hollow before RL, filled after."""
+    return symbol if stage == "policy" else f"{symbol}-open"
+
+
+def _error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    """Asymmetric bars from each value to its interval; none where there is no value."""
+    known = [(p["value"], p["low"], p["high"]) for p in points]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [0 if v is None or h is None else h - v for v, _, h in known],
+        "arrayminus": [0 if v is None or low is None else v - low for v, low, _ in known],
+        "color": colour,
+        "thickness": 1.2,
+        "width": 4,
+    }

@@ -1,0 +1,379 @@
+"""The shaped cross-entropy: the policy gradient of a token's reward in closed form, as a drop-in loss.
+
+For one position with policy pi = softmax(z), true token x and rewards r (`pgce_mini.reward`), write
+w_a = pi_a r_a and W = sum_a w_a. Then
+
+    L = - sum_a sg(w_a) log pi_a      has the gradient      dL/dz_a = pi_a W - w_a             (ours)
+
+which is the exact, sampling-free gradient of -E_{a~pi}[r(s, a)] (paper Eq. 5). For beta = lambda_head =
+lambda_tail = 0 it is cross-entropy in value too; otherwise *the value is a surrogate and not progress*: log
+plain cross-entropy beside it.
+
+The gradient is made in the forward pass, a block of rows at a time, while the block's softmax is still in cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from pgce_mini.reward import RewardShaping, true_token_weight
+
+Reduction = Literal["mean", "sum", "none"]
+
+CPU_BLOCK_ELEMENTS = 2**19  # 2 MB of fp32: the block and its softmax stay in cache
+DEVICE_BLOCK_ELEMENTS = 2**26  # large enough to fill an accelerator
+CHUNK_ELEMENTS = 2**23  # logits held at once by the linear form: 32 MB of fp32
+
+LOG_FLOOR = -1e4  # exp of it is 0 in every dtype, and 0 * -1e4 is 0 where 0 * -inf is nan
+
+
+def shaped_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    shaping: RewardShaping,
+    *,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Cross-entropy whose gradient is the policy gradient of the shaped reward.
+
+    Takes `torch.nn.functional.cross_entropy`'s layouts, dtypes and reductions: the mean runs over kept targets
+    (nan with gradient zero when none is kept), the result has the input's dtype (fp32 under autocast), `input`
+    is never written to. Differentiable once: `create_graph=True` is refused.
+
+    Shapes:
+        input: (V), (N, V) or (N, V, d1, ...) logits; target: (), (N) or (N, d1, ...) of ids or `ignore_index`
+        -> () for "mean" and "sum", target's shape for "none"; nats (a surrogate unless the shaping is plain)
+        Logits laid out (N, T, V) must be flattened or transposed first, as for torch; when T = V no one can tell.
+
+    Raises:
+        ValueError: `input` and `target` disagree in the batch, `reduction` is unknown.
+        RuntimeError: they disagree in another dimension, `target` is not of ids.
+        IndexError: a target is outside [0, V) (on CPU; accelerators assert on the device).
+
+    Memory: one buffer of the input's size, the gradient (two with `retain_graph=True` or under torch.compile).
+
+    Source: paper Eq. 11 and 12; the closed form is ours.
+    """
+    _check_arguments(shaping, reduction)
+    if input.dim() == 0 or not input.is_floating_point():
+        raise RuntimeError(
+            f"input must be floating-point logits of at least one dimension, "
+            f"got {input.dtype} of shape {tuple(input.shape)}"
+        )
+    class_dim = 0 if input.dim() == 1 else 1
+    expected = input.shape[:class_dim] + input.shape[class_dim + 1 :]
+    if input.dim() > 1 and input.shape[:1] != target.shape[:1]:
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+            f"({target.shape[0] if target.dim() else 'none: a scalar'})."
+        )
+    if target.shape != expected:
+        hint = ""
+        if target.shape == input.shape[:-1]:
+            hint = " The logits look like (N, T, V): flatten both, or pass input.transpose(1, 2)."
+        raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}.{hint}")
+    vocab_size = input.shape[class_dim]
+    logits = input.movedim(class_dim, -1).reshape(-1, vocab_size)  # (N, V); a copy only if d1, ... are there
+    return _reduce(_rows_op, target, ignore_index, reduction, shaping, 0, logits)
+
+
+def linear_shaped_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    shaping: RewardShaping,
+    *,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    chunk_size: int | None = None,
+) -> Tensor:
+    """`shaped_cross_entropy(hidden @ weight.T, target)` without ever holding all the logits.
+
+    Shapes:
+        hidden: (..., d); weight: (V, d), the unembedding; target: (...) -> () or (...), as shaped_cross_entropy
+        chunk_size: positions whose logits are held at once; by default as many as give 2^23 logits
+
+    Ignored positions are dropped before the product. With reduction "none" the logits are made twice, because
+    the gradient of the weight needs the upstream gradient of each position.
+
+    Raises:
+        ValueError: shapes that do not belong together, a chunk_size below 1, an unknown `reduction`.
+        RuntimeError: `target` is not of ids.
+        IndexError: a target is outside [0, V) (on CPU).
+
+    Source: as shaped_cross_entropy.
+    """
+    _check_arguments(shaping, reduction)
+    if weight.dim() != 2 or hidden.shape[-1:] != weight.shape[1:] or hidden.shape[:-1] != target.shape:
+        raise ValueError(
+            f"hidden (..., d), weight (V, d) and target (...) do not belong together: "
+            f"got {tuple(hidden.shape)}, {tuple(weight.shape)} and {tuple(target.shape)}"
+        )
+    if chunk_size is None:
+        chunk_size = max(1, CHUNK_ELEMENTS // weight.shape[0])
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # as F.linear would
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    rows = hidden.reshape(-1, hidden.shape[-1])  # (N, d)
+    return _reduce(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, weight)
+
+
+class ShapedCrossEntropyLoss(nn.Module):
+    """`shaped_cross_entropy` as a module, in the manner of `torch.nn.CrossEntropyLoss`."""
+
+    def __init__(self, shaping: RewardShaping, *, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        _check_arguments(shaping, reduction)
+        self.shaping = shaping
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return shaped_cross_entropy(
+            input, target, self.shaping, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.shaping}, ignore_index={self.ignore_index}, reduction={self.reduction!r}"
+
+
+def _check_arguments(shaping: RewardShaping, reduction: str) -> None:
+    if not isinstance(shaping, RewardShaping):
+        raise TypeError(f"shaping must be a RewardShaping, got {type(shaping).__name__}")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction!r} is not a valid value for reduction: use 'mean', 'sum' or 'none'")
+
+
+def _reduce(
+    op: Callable[..., tuple[Tensor, ...]],
+    target: Tensor,
+    ignore_index: int,
+    reduction: Reduction,
+    shaping: RewardShaping,
+    chunk_size: int,
+    *inputs: Tensor,
+) -> Tensor:
+    """Runs `op` over the rows of `inputs` and reduces its losses as torch does."""
+    if target.dtype not in (torch.int64, torch.uint8):
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype}")
+    ids = target.reshape(-1).long()  # (N)
+    kept = ids != ignore_index  # (N)
+    ids = ids.where(kept, 0)
+    settings = (
+        shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k, shaping.form, chunk_size,
+    )  # fmt: skip
+    loss: Tensor = _ShapedLoss.apply(op, settings, reduction, ids, kept, *inputs)  # type: ignore[no-untyped-call] # in torch
+    dtype, device = inputs[0].dtype, inputs[0].device.type
+    if torch.is_autocast_enabled(device) and dtype in (torch.float16, torch.bfloat16):
+        dtype = torch.float32  # as F.cross_entropy
+    loss = loss.to(dtype)
+    return loss.reshape(target.shape) if reduction == "none" else loss
+
+
+class _ShapedLoss(torch.autograd.Function):
+    """The losses of the rows, or their sum or mean, with the closed-form gradient.
+
+    A sum or mean makes its gradient in the forward pass; "none" makes it in the backward pass, where the
+    upstream gradient is the weight of each row.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        op: Callable[..., tuple[Tensor, ...]],
+        settings: tuple[Any, ...],
+        reduction: Reduction,
+        ids: Tensor,
+        kept: Tensor,
+        *inputs: Tensor,
+    ) -> Tensor:
+        ctx.op, ctx.settings, ctx.reduction = op, settings, reduction
+        count = kept.sum() if reduction == "mean" else 1
+        row_weight = kept.to(_accumulation_dtype(inputs[0])) / count  # (N)
+        now = reduction != "none" and any(ctx.needs_input_grad)
+        losses, *gradients = op(*inputs, ids, kept, row_weight, *settings, now)
+        if reduction == "none":
+            ctx.save_for_backward(ids, kept, *inputs)
+            return losses
+        ctx.save_for_backward(*gradients)
+        return losses.sum() / count  # nan, as torch's, where none is kept
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        compiling = torch.compiler.is_compiling()  # which refuses a second derivative by itself
+        if torch.is_grad_enabled() and not compiling:
+            raise RuntimeError("the shaped cross-entropy is differentiable once: drop create_graph=True")
+        if ctx.reduction == "none":
+            ids, kept, *inputs = ctx.saved_tensors
+            _, *gradients = ctx.op(*inputs, ids, kept, upstream, *ctx.settings, True)
+        else:
+            gradients = ctx.saved_tensors
+            if compiling or torch._C._autograd._get_current_graph_task_keep_graph():
+                gradients = [gradient * upstream for gradient in gradients]  # another backward will need them
+            elif upstream.device.type != "cpu" or upstream.item() != 1:  # reading a device's value would stall
+                for gradient in gradients:
+                    gradient.mul_(upstream)
+        return None, None, None, None, None, *gradients
+
+
+# The two operators are opaque to torch.compile, which would unroll their loops over blocks.
+
+
+@torch.library.custom_op("pgce_mini::shaped_rows", mutates_args=())
+def _rows_op(
+    logits: Tensor, ids: Tensor, kept: Tensor, row_weight: Tensor,
+    beta: float, lambda_head: float, lambda_tail: float, top_k: int, form: str, chunk_size: int,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(N, V) logits -> (N) losses, and the gradient of their `row_weight`-ed sum (empty unless asked for)."""
+    _check_range(ids, logits.shape[1])
+    shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)  # type: ignore[arg-type] # a str in the schema
+    gradient = torch.empty_like(logits) if with_gradient else logits.new_empty(0)
+    losses = _shaped_rows(logits, ids, row_weight, shaping, gradient if with_gradient else None)
+    ignored = (~kept).nonzero().squeeze(-1)
+    if with_gradient:
+        gradient.index_fill_(0, ignored, 0)  # whatever the logits hold there, nan included
+    return losses.index_fill_(0, ignored, 0), gradient
+
+
+@torch.library.custom_op("pgce_mini::linear_shaped_rows", mutates_args=())
+def _linear_rows_op(
+    hidden: Tensor, weight: Tensor, ids: Tensor, kept: Tensor, row_weight: Tensor,
+    beta: float, lambda_head: float, lambda_tail: float, top_k: int, form: str, chunk_size: int,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """(N, d) hidden states, (V, d) weight -> (N) losses, gradients of their `row_weight`-ed sum (or empty)."""
+    _check_range(ids, weight.shape[0])
+    shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)  # type: ignore[arg-type] # a str in the schema
+    losses = hidden.new_zeros(len(hidden), dtype=_accumulation_dtype(hidden))
+    grad_hidden = torch.zeros_like(hidden) if with_gradient else hidden.new_empty(0)
+    grad_weight = torch.zeros_like(weight, dtype=losses.dtype) if with_gradient else losses.new_empty(0)
+    logits_buffer = hidden.new_empty(min(chunk_size, len(hidden)), len(weight))
+    for rows in kept.nonzero().squeeze(-1).split(chunk_size):  # (n)
+        chunk = hidden[rows]  # (n, d)
+        logits = torch.mm(chunk, weight.T, out=logits_buffer[: len(rows)])  # (n, V)
+        gradient = logits if with_gradient else None  # written over the logits it came from
+        losses[rows] = _shaped_rows(logits, ids[rows], row_weight[rows], shaping, gradient)
+        if with_gradient:
+            grad_hidden[rows] = logits @ weight
+            if weight.dtype == losses.dtype:
+                grad_weight.addmm_(logits.T, chunk)
+            else:
+                grad_weight += logits.T @ chunk  # half precision is summed over chunks in fp32
+    return losses, grad_hidden, grad_weight.to(weight.dtype)
+
+
+@_rows_op.register_fake
+def _(logits: Tensor, ids: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+    gradient = torch.empty_like(logits) if settings[-1] else logits.new_empty(0)
+    return logits.new_empty(logits.shape[0], dtype=_accumulation_dtype(logits)), gradient
+
+
+@_linear_rows_op.register_fake
+def _(hidden: Tensor, weight: Tensor, ids: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor]:
+    losses = hidden.new_empty(hidden.shape[0], dtype=_accumulation_dtype(hidden))
+    if not settings[-1]:
+        return losses, hidden.new_empty(0), weight.new_empty(0)
+    return losses, torch.empty_like(hidden), torch.empty_like(weight)
+
+
+def _check_range(ids: Tensor, vocab_size: int) -> None:
+    if ids.device.type == "cpu" and len(ids):
+        least, most = (int(bound) for bound in ids.aminmax())
+        if least < 0 or most >= vocab_size:
+            raise IndexError(f"Target {least if least < 0 else most} is out of bounds.")
+
+
+def _accumulation_dtype(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _shaped_rows(
+    logits: Tensor,  # (N, V)
+    ids: Tensor,  # (N)
+    row_weight: Tensor,  # (N)
+    shaping: RewardShaping,
+    gradient: Tensor | None,  # (N, V), may be `logits` itself: a block is read before it is written
+) -> Tensor:
+    """Fills `gradient` with row_weight * dL/dz and returns the losses (N)."""
+    vocab_size = logits.shape[1]
+    whole = shaping.top_k >= vocab_size
+    tail = shaping.lambda_head if whole else shaping.lambda_tail  # what a wrong token earns outside the head
+    bonus = 0.0 if whole else shaping.lambda_head - shaping.lambda_tail  # what it earns more inside
+    dtype = _accumulation_dtype(logits)
+    losses = logits.new_empty(len(logits), 1, dtype=dtype)
+    indices, scales = ids.unsqueeze(-1), row_weight.to(dtype).unsqueeze(-1)  # (N, 1)
+
+    elements = CPU_BLOCK_ELEMENTS if logits.device.type == "cpu" else DEVICE_BLOCK_ELEMENTS
+    block_rows = max(1, min(elements // max(1, vocab_size), len(logits)))
+    probs_buffer = logits.new_empty(block_rows, vocab_size, dtype=dtype)
+    spare_buffer = torch.empty_like(probs_buffer)
+
+    for start in range(0, len(logits), block_rows):
+        rows = slice(start, start + block_rows)
+        block, index, scale = logits[rows], indices[rows], scales[rows]  # (n, V), (n, 1), (n, 1)
+        probs, spare = probs_buffer[: len(block)], spare_buffer[: len(block)]  # (n, V)
+        torch.softmax(block, -1, dtype=dtype, out=probs)
+        top = block.amax(-1, keepdim=True).to(dtype)  # (n, 1)
+        log_top_prob = probs.amax(-1, keepdim=True).log()  # (n, 1), never log 0: it is at least 1 / V
+        log_prob = block.gather(-1, index).to(dtype) - top + log_top_prob  # (n, 1)
+        prob, complement = log_prob.exp(), -log_prob.expm1()  # pi(x), 1 - pi(x)
+        prob_log_prob = prob * log_prob.clamp_min(LOG_FLOOR)  # (n, 1)
+        weight = true_token_weight(log_prob, shaping)  # (n, 1), w_x
+
+        loss = -weight * log_prob  # (n, 1)
+        wrong = tail * complement  # (n, 1), the sum of w_a over a != x
+        if tail:
+            torch.sub(block, top, out=spare).clamp_min_(LOG_FLOOR)
+            negentropy = spare.mul_(probs).sum(-1, keepdim=True) + log_top_prob  # (n, 1)
+            loss -= tail * (negentropy - prob_log_prob)
+        if bonus:
+            in_head, head_mass, head_negentropy = _head(block, probs, shaping.top_k, out=spare)
+            true_in_head = in_head.gather(-1, index)  # (n, 1)
+            wrong += bonus * (head_mass - true_in_head * prob)
+            loss -= bonus * (head_negentropy - true_in_head * prob_log_prob)
+        losses[rows] = loss
+
+        if gradient is not None:
+            out = gradient[rows]  # (n, V)
+            coefficient = scale * (weight + wrong - tail)  # (n, 1), W - r_a in the tail
+            if bonus:
+                coefficient = in_head.mul_(-bonus * scale).add_(coefficient)  # (n, V)
+            torch.mul(probs, coefficient, out=out)
+            # pi_x W - w_x without the cancellation near pi_x = 1
+            out.scatter_(-1, index, (scale * (prob * wrong - weight * complement)).to(out.dtype))
+    return losses.squeeze(-1)
+
+
+def _head(logits: Tensor, probs: Tensor, top_k: int, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The `top_k` most likely tokens: their indicator (n, V), written to `out`, and the sums (n, 1) of their
+    pi and of their pi log pi."""
+    if probs.device.type == "cpu":
+        # Bit patterns of floats >= 0 order as the floats do, and NumPy partitions integers with SIMD:
+        # measured 4 to 40 times faster than torch.topk on one CPU thread.
+        bits = out.copy_(probs).view(torch.int64 if probs.dtype == torch.float64 else torch.int32)
+        bits.numpy().partition(-top_k)
+        head_probs = out[:, -top_k:]  # (n, k)
+    else:
+        head_probs = probs.topk(top_k, -1).values
+    mass = head_probs.sum(-1, keepdim=True)
+    negentropy = _x_log_x(head_probs).sum(-1, keepdim=True)
+    torch.ge(probs, head_probs.amin(-1, keepdim=True), out=out)
+    tied = (out.sum(-1) > top_k).nonzero().squeeze(-1)
+    if len(tied):
+        ranked = logits[tied].topk(top_k, -1).indices
+        out[tied] = torch.zeros_like(out[tied]).scatter_(-1, ranked, 1)
+    return out, mass, negentropy
+
+
+def _x_log_x(x: Tensor) -> Tensor:
+    """x log x with 0 log 0 = 0; torch.xlogy is not vectorised on CPU."""
+    return x * x.clamp_min(torch.finfo(x.dtype).tiny).log()

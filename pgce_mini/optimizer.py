@@ -1,0 +1,54 @@
+"""What both trainings share: the optimizer, the clipping of gradients, the check of the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+ADAM_BETAS = (0.9, 0.95)
+
+
+def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only: norms are not pulled to zero."""
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    vectors = [p for p in model.parameters() if p.dim() < 2]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, weight_decay=weight_decay, fused=True)
+
+
+def clip_gradient(model: nn.Module, max_norm: float, step: int) -> float:
+    """Scales the gradient down to `max_norm`; returns its norm before.
+
+    Raises:
+        FloatingPointError: the gradient is not finite; the weights are still those of the step before.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
+    if not math.isfinite(norm):
+        raise divergence(step, f"its gradient is {norm}")
+    return norm
+
+
+def divergence(step: int, sign: str) -> FloatingPointError:
+    """The error to raise when `sign` shows that the training diverged."""
+    return FloatingPointError(f"the training diverged at step {step} ({sign}): lower lr, or a milder shaping")
+
+
+def check_device(name: str) -> None:
+    """
+    Raises:
+        ValueError: the device is unknown or not on this machine.
+    """
+    available: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+    }
+    kind = name.partition(":")[0]
+    if kind not in available:
+        raise ValueError(f"device must be cpu, cuda or mps, got {name!r}")
+    if not available[kind]():
+        raise ValueError(f"device {name!r} is not on this machine: use cpu")

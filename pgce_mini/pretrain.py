@@ -1,0 +1,246 @@
+"""Pre-training with the shaped loss: from nothing, or from an earlier prior (the paper's mid-training).
+
+AdamW with weight decay on matrices only, gradient clipping, and a warmup-stable-decay learning rate. A batch is
+a pure function of (corpus, seed, step), so arms with one seed see the same data in the same order, and a run
+resumes from nothing but its weights, moments and step.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from pgce_mini.checkpoint import (
+    Run,
+    RunError,
+    config_to_dict,
+    deferred_interrupt,
+    fingerprint,
+    load_model,
+    save_model,
+)
+from pgce_mini.evaluate import evaluate_documents, token_entropy
+from pgce_mini.loss import shaped_cross_entropy
+from pgce_mini.model import GPT, GPTConfig
+from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
+from pgce_mini.reward import RewardShaping
+from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Text
+from pgce_mini.tasks.base import check_number, check_whole
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The size of a model to build; its vocabulary comes from the corpus. Names as in GPTConfig."""
+
+    hidden_size: int = 64
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 4
+    intermediate_size: int = 128
+    max_position_embeddings: int = 512
+
+    def config(self, corpus: Corpus) -> GPTConfig:
+        return GPTConfig(vocab_size=len(corpus.vocab), **asdict(self))
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of one pre-training run; the defaults are a chain-sum prior in under a minute on one core.
+
+    Raises:
+        ValueError: naming the field, when a value makes no sense.
+    """
+
+    run_dir: Path = Path("runs/prior")
+    """folder of the run, made or continued"""
+    corpus: ChainSum | Countdown | Text = ChainSum()
+    """what to learn"""
+    shaping: RewardShaping = RewardShaping()
+    """the arm: what a token earns"""
+    model: ModelShape = ModelShape()
+    """size of a new model; unused with init_from"""
+    init_from: Path | None = None
+    """run folder of an earlier prior to go on from (mid-training); without it the model is new"""
+    steps: int = 600
+    """optimizer steps"""
+    batch_size: int = 96
+    """documents a step"""
+    lr: float = 8e-3
+    """learning rate of the stable phase"""
+    warmup_steps: int | None = None
+    """steps of linear warmup; by default 50, but no more than a tenth of all"""
+    decay_steps: int | None = None
+    """last steps, in which the rate falls linearly to final_lr_share * lr; by default a fifth of all"""
+    final_lr_share: float = 0.1
+    """where the decay ends, as a share of lr"""
+    weight_decay: float = 0.1
+    """on matrices only"""
+    max_grad_norm: float = 1.0
+    """gradients are clipped to this norm"""
+    eval_every: int = 100
+    """steps between evaluations on held-out documents"""
+    eval_documents: int = 256
+    """held-out documents of such an evaluation"""
+    save_every: int = 100
+    """steps between saved states to resume from"""
+    seed: int = 0
+    """draws the initial weights and the order of the documents"""
+    device: str = "cpu"
+    """cpu, cuda or mps; these small models are fastest on the cpu"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "eval_every", "eval_documents", "save_every"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("seed", self.seed, 0)
+        check_whole("warmup_steps", self.warmup, 0)
+        check_whole("decay_steps", self.decay, 0)
+        if self.warmup + self.decay > self.steps:
+            raise ValueError(
+                f"warmup_steps + decay_steps must be at most steps={self.steps}, got {self.warmup} + {self.decay}"
+            )
+        for name in ("lr", "weight_decay", "max_grad_norm"):
+            check_number(name, getattr(self, name))
+        check_number("final_lr_share", self.final_lr_share, 1)
+        if self.lr == 0 or self.max_grad_norm == 0:
+            raise ValueError("lr and max_grad_norm must be above 0")
+
+    @property
+    def warmup(self) -> int:
+        """warmup_steps, resolved."""
+        return min(50, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
+
+    @property
+    def decay(self) -> int:
+        """decay_steps, resolved."""
+        return self.steps // 5 if self.decay_steps is None else self.decay_steps
+
+
+def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
+    """Runs or continues the pre-training; returns its finished run.
+
+    Each line of metrics.jsonl has `loss` (the surrogate, no measure of progress), `cross_entropy` and `entropy`
+    (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
+    `tokens_per_second` (targets, pads not counted), and every `eval_every` steps and at the end
+    `heldout_cross_entropy` and `heldout_entropy`.
+
+    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
+
+    Raises:
+        RunError: run_dir holds something else or is damaged, or init_from is no prior for this corpus.
+        ValueError: the device is not there, or documents are too long for the model.
+        FloatingPointError: the training diverged; the message names the step.
+    """
+    check_device(config.device)
+    check_head(config.shaping, config.corpus)
+    model = _initial_model(config)
+    settings = config_to_dict(config)
+    if config.init_from is not None:
+        settings["init_from"] = fingerprint(model)
+    run = Run.start(config.run_dir, "pretrain", settings)
+    if run.finished:
+        return run
+    model.to(config.device)
+    optimizer = adamw(model, config.lr, config.weight_decay)
+    done = run.load_state(model, optimizer)
+    bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
+    with bar, deferred_interrupt() as interrupted:
+        for step in range(done + 1, config.steps + 1):
+            row = _train_step(model, optimizer, config, step)
+            if step % config.eval_every == 0 or step == config.steps:
+                row |= _heldout(model, config, step)
+            run.append_metrics({"step": step, **row})
+            bar.set_postfix(cross_entropy=f"{row['cross_entropy']:.3f}", entropy=f"{row['entropy']:.3f}")
+            bar.update()
+            stop = interrupted()
+            if stop or step % config.save_every == 0:
+                run.save_state(step, model, optimizer)
+            if stop:
+                raise KeyboardInterrupt
+    save_model(run.model_path, model, config.corpus)
+    return run
+
+
+def check_head(shaping: RewardShaping, corpus: Corpus) -> None:
+    """
+    Raises:
+        ValueError: head and tail earn different rewards, but the head is the whole vocabulary.
+    """
+    vocab_size = len(corpus.vocab)
+    if shaping.lambda_head != shaping.lambda_tail and shaping.top_k >= vocab_size:
+        raise ValueError(
+            f"top_k={shaping.top_k} leaves no tail in the {vocab_size} tokens of {corpus.name}: choose a smaller "
+            "top_k, or lambda_tail = lambda_head if the whole vocabulary is meant"
+        )
+
+
+def _initial_model(config: PretrainConfig) -> GPT:
+    if config.init_from is None:
+        generator = torch.Generator().manual_seed(config.seed)
+        model = GPT(config.model.config(config.corpus), generator)
+    else:
+        model, corpus = load_model(config.init_from)
+        if corpus.vocab != config.corpus.vocab:
+            raise RunError(f"{config.init_from} has another vocabulary than the corpus: they must be of one task")
+    longest = config.corpus.max_document_length - 1  # the last token is only a target
+    if longest > model.config.max_position_embeddings:
+        raise ValueError(
+            f"max_position_embeddings must be at least {longest} for the documents of this corpus, "
+            f"got {model.config.max_position_embeddings}"
+        )
+    return model
+
+
+def _train_step(
+    model: GPT, optimizer: torch.optim.Optimizer, config: PretrainConfig, step: int
+) -> dict[str, float | None]:
+    started = time.perf_counter()
+    lr = learning_rate(config, step)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    first = (step - 1) * config.batch_size
+    documents = [config.corpus.document(config.seed, first + i) for i in range(config.batch_size)]
+    rows = pad_sequence([torch.tensor(d) for d in documents], batch_first=True, padding_value=PAD_ID)
+    rows = rows.to(config.device)
+    ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
+    kept = targets != PAD_ID
+    target = targets[kept]  # (N)
+
+    logits = F.linear(model.hidden_states(ids, kept), model.unembedding)  # (N, V): pads cost nothing
+    loss = shaped_cross_entropy(logits, target, config.shaping)
+    optimizer.zero_grad()
+    loss.backward()
+    grad_norm = clip_gradient(model, config.max_grad_norm, step)
+    optimizer.step()
+    with torch.no_grad():
+        cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
+    return {
+        "loss": loss.item(),
+        "cross_entropy": cross_entropy.item(),
+        "entropy": entropy.item(),
+        "grad_norm": grad_norm,
+        "lr": lr,
+        "tokens_per_second": len(target) / (time.perf_counter() - started),
+    }
+
+
+def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float | None]:
+    documents = [config.corpus.document(config.seed, i, "heldout") for i in range(config.eval_documents)]
+    try:
+        heldout = evaluate_documents(model, documents, batch_size=config.batch_size)
+    except ValueError as error:
+        raise divergence(step, str(error)) from error
+    return {"heldout_cross_entropy": heldout["cross_entropy"], "heldout_entropy": heldout["entropy"]}
+
+
+def learning_rate(config: PretrainConfig, step: int) -> float:
+    """Warmup-stable-decay: linear up, constant, linear down to final_lr_share * lr; `step` counts from 1."""
+    warmup = min(1.0, step / config.warmup) if config.warmup else 1.0
+    into_decay = max(0, step - (config.steps - config.decay))
+    decay = 1 - (1 - config.final_lr_share) * into_decay / config.decay if config.decay else 1.0
+    return config.lr * min(warmup, decay)

@@ -1,0 +1,115 @@
+"""What a single token earns: the generalised reward of next-token prediction.
+
+A language model is a policy: the state s is the prefix, the action a is the next token and pi(.|s) the
+softmax of the logits. Cross-entropy is the policy gradient of the reward 1/pi(x) for the true token x and
+zero for every other token; `RewardShaping` bends that reward.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Form = Literal["product", "exponent"]
+
+MIN_COMPLEMENT = 1e-6  # least value of 1 - pi(x) inside a weight, so that a negative beta stays finite
+
+
+@dataclass(frozen=True)
+class RewardShaping:
+    """The reward r(s, a) of a token, held constant under the gradient.
+
+        a = x,  form "product":   (1 / pi(x)) * (1 - pi(x))^beta          (paper Eq. 11, first version)
+        a = x,  form "exponent":  (1 / pi(x)) ^ ((1 - pi(x))^beta)        (paper Eq. 11, later version)
+        a != x:                   lambda_head if a is among the top_k most likely tokens,
+                                  lambda_tail otherwise                    (paper Eq. 12)
+
+    `beta < 0` pushes the true token harder and lowers entropy (precision), `beta > 0` raises it (diversity).
+    beta = lambda_head = lambda_tail = 0 is cross-entropy (paper Eq. 10) in either form.
+    `top_k` above the vocabulary means the whole vocabulary.
+
+    Raises:
+        ValueError: naming the argument, when a value makes no sense.
+    """
+
+    beta: float = 0.0
+    """exponent of 1 - pi(x): below 0 precision, above 0 diversity"""
+    lambda_head: float = 0.0
+    """reward of a wrong token in the head"""
+    lambda_tail: float = 0.0
+    """reward of a wrong token in the tail"""
+    top_k: int = 100
+    """tokens in the head"""
+    form: Form = "product"
+    """which reading of Eq. 11"""
+
+    def __post_init__(self) -> None:
+        for name in ("beta", "lambda_head", "lambda_tail"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value!r}")
+        if isinstance(self.top_k, bool) or not isinstance(self.top_k, int) or self.top_k < 1:
+            raise ValueError(f"top_k must be a whole number of at least 1, got {self.top_k!r}")
+        if self.form not in get_args(Form):
+            raise ValueError(f"form must be one of {', '.join(get_args(Form))}, got {self.form!r}")
+
+
+PAPER_ARMS: dict[str, RewardShaping] = {
+    "ce": RewardShaping(),
+    "precision": RewardShaping(beta=-0.25),
+    "diversity": RewardShaping(beta=0.5),
+    "tail-penalty": RewardShaping(lambda_tail=-0.1, top_k=100),
+    "head-reward": RewardShaping(lambda_head=0.1, top_k=100),
+}
+"""The five arms of the paper: cross-entropy, two values of beta, one lambda_tail and one lambda_head."""
+
+
+def true_token_weight(log_prob: Tensor, shaping: RewardShaping) -> Tensor:
+    """pi(x) * r(s, x), the weight on grad log pi(x), from log pi(x).
+
+    It is 1 for cross-entropy. Taking the logarithm keeps it exact where pi(x) rounds to 0 or 1.
+
+    Shapes:
+        log_prob: (...), floating point, at most 0 -> (...)
+
+    Source: paper Eq. 11 times pi(x); ours in logarithms.
+    """
+    scale = (-torch.expm1(log_prob)).clamp_min(MIN_COMPLEMENT).pow(shaping.beta)  # (1 - pi)^beta
+    if shaping.form == "product":
+        return scale
+    return torch.where(scale == 1, 1.0, torch.exp(log_prob * (1 - scale)))  # not 0 * -inf where pi(x) = 0
+
+
+def token_rewards(probs: Tensor, target: Tensor, shaping: RewardShaping) -> Tensor:
+    """The reward of every token of the vocabulary, detached: a reward carries no gradient.
+
+    The head is the `top_k` most likely tokens, ties broken as `torch.topk` breaks them; the true token earns
+    its own reward whether or not it is in the head. Where pi(x) = 0 its reward is infinite (the *weight*
+    pi(x) * r stays finite; the loss works with that).
+
+    Shapes:
+        probs: (..., V), each row a distribution; target: (...) with ids in [0, V) -> (..., V)
+
+    Raises:
+        ValueError: when the shapes do not belong together or an id is out of range.
+
+    Source: paper Eq. 11 and 12.
+    """
+    if probs.shape[:-1] != target.shape or probs.dim() == 0:
+        raise ValueError(
+            f"probs (..., V) and target (...) must agree but for V: "
+            f"got {tuple(probs.shape)} and {tuple(target.shape)}"
+        )
+    vocab_size = probs.shape[-1]
+    if target.numel() and (int(target.min()) < 0 or int(target.max()) >= vocab_size):
+        raise ValueError(f"target must hold ids in [0, {vocab_size}), got {target.min()} to {target.max()}")
+    probs = probs.detach()
+    head = probs.topk(min(shaping.top_k, vocab_size), dim=-1).indices  # (..., k)
+    rewards = torch.full_like(probs, shaping.lambda_tail).scatter_(-1, head, shaping.lambda_head)
+    index = target.unsqueeze(-1)  # (..., 1)
+    prob = probs.gather(-1, index)
+    return rewards.scatter_(-1, index, true_token_weight(prob.log(), shaping) / prob)

@@ -1,0 +1,52 @@
+"""What there is to learn: two verifiable tasks and plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from pgce_mini.tasks.base import EOS_ID, PAD_ID, Corpus, Problem, Split, Task
+from pgce_mini.tasks.chain_sum import ChainSum
+from pgce_mini.tasks.countdown import Countdown
+from pgce_mini.tasks.text import Text
+
+__all__ = [
+    "EOS_ID",
+    "PAD_ID",
+    "TASKS",
+    "ChainSum",
+    "Corpus",
+    "Countdown",
+    "Problem",
+    "Split",
+    "Task",
+    "Text",
+    "task_from_dict",
+    "task_to_dict",
+]
+
+TASKS: dict[str, type[Corpus]] = {task.name: task for task in (ChainSum, Countdown, Text)}
+
+
+def task_to_dict(task: Corpus) -> dict[str, Any]:
+    """The name and settings of a task, ready for JSON."""
+    return {"name": task.name, **asdict(task)}
+
+
+def task_from_dict(settings: Mapping[str, Any]) -> Corpus:
+    """The task that `task_to_dict` described; settings that are left out take their defaults.
+
+    Raises:
+        ValueError: naming the unknown task or setting, or the value that makes no sense.
+    """
+    values = dict(settings)
+    name = values.pop("name", None)
+    if name not in TASKS:
+        raise ValueError(f"name must be one of {', '.join(TASKS)}, got {name!r}")
+    task = TASKS[name]
+    known = [field.name for field in fields(task)]
+    for setting in values:
+        if setting not in known:
+            raise ValueError(f"{setting} is not a setting of {name}, which has {', '.join(known)}")
+    return task(**values)

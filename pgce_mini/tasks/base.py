@@ -1,0 +1,178 @@
+"""What is learnt and who judges it: the interface of every corpus and every verifiable task."""
+
+from __future__ import annotations
+
+import math
+import random
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal, get_args
+
+Split = Literal["train", "heldout"]
+
+PAD_ID = 0  # never a target
+EOS_ID = 1  # ends a document and a completion
+SPECIAL_TOKENS = ("<pad>", "<eos>")  # their text, the beginning of every vocabulary
+
+HELDOUT_EVERY = 10  # one problem (or block of text) in this many is held out
+
+
+def stream(*key: object) -> random.Random:
+    """A random stream that is a pure function of `key`.
+
+    Draw with `random()`, or `below`, alone: it is the one method whose sequence Python promises to keep.
+    """
+    return random.Random("/".join(map(str, key)))
+
+
+def below(rng: random.Random, n: int) -> int:
+    """A uniform whole number in [0, n)."""
+    return int(rng.random() * n)
+
+
+def in_split(problem: tuple[int, ...], split: Split) -> bool:
+    """Whether `problem` belongs to `split`, by a hash of its numbers: no problem is in both."""
+    heldout = zlib.crc32(repr(problem).encode()) % HELDOUT_EVERY == 0
+    return heldout == (split == "heldout")
+
+
+def check_split(split: str) -> None:
+    if split not in get_args(Split):
+        raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
+
+
+def check_whole(name: str, value: int, least: int, most: int | None = None) -> None:
+    good = isinstance(value, int) and not isinstance(value, bool)
+    if not good or value < least or (most is not None and value > most):
+        span = f"of at least {least}" if most is None else f"between {least} and {most}"
+        raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
+
+
+def check_number(name: str, value: float, most: float = math.inf) -> None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or value < 0 or value > most:
+        span = "of at least 0" if most == math.inf else f"between 0 and {most:g}"
+        raise ValueError(f"{name} must be a number {span}, got {value!r}")
+
+
+def before_eos(completion: Sequence[int]) -> list[int]:
+    """The completion up to its first EOS, all of it when it is unfinished."""
+    ids = list(completion)
+    return ids[: ids.index(EOS_ID)] if EOS_ID in ids else ids
+
+
+@dataclass(frozen=True)
+class Corpus(ABC):
+    """Documents to pre-train on. Subclasses are frozen dataclasses: their fields are their settings.
+
+    A document is a pure function of (settings, split, seed, index): a training run needs no reader state to
+    resume, and two arms with one seed see the same data. Train and held-out documents never share a problem
+    (or, for text, a stretch of the file).
+    """
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def vocab(self) -> tuple[str, ...]:
+        """The text of each token; the index is its id. It begins with SPECIAL_TOKENS."""
+
+    @property
+    @abstractmethod
+    def max_document_length(self) -> int:
+        """Tokens in the longest document."""
+
+    @abstractmethod
+    def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
+        """Token ids of one document; EOS_ID closes it where a document has an end."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`.
+
+        Raises:
+            ValueError: naming the first piece that is not in the vocabulary.
+        """
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, PAD and EOS left out; it undoes `encode`.
+
+        Raises:
+            ValueError: naming the first id that is not in the vocabulary.
+        """
+        for i in ids:
+            if not 0 <= i < len(self.vocab):
+                raise ValueError(f"ids must be in [0, {len(self.vocab)}), got {i}")
+        return self._decode([i for i in ids if i not in (PAD_ID, EOS_ID)])
+
+    @abstractmethod
+    def _decode(self, ids: list[int]) -> str:
+        """`decode` for ids of the vocabulary without PAD and EOS."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with a verifiable answer.
+
+    prompt: the token ids shown to the policy; operands and target: what the verifier judges by.
+    """
+
+    prompt: tuple[int, ...]
+    operands: tuple[int, ...]
+    target: int
+
+
+@dataclass(frozen=True)
+class Task(Corpus):
+    """A corpus whose documents answer problems, with a verifier: what reinforcement learning trains on.
+
+    Its text is tokens with spaces between them, so that `encode` also undoes `decode`.
+    """
+
+    @property
+    @abstractmethod
+    def max_completion_length(self) -> int:
+        """Tokens in the longest completion of the corpus, EOS included."""
+
+    @abstractmethod
+    def problem(self, seed: int, index: int, split: Split = "train") -> Problem:
+        """One problem; train and held-out problems are disjoint by construction."""
+
+    @abstractmethod
+    def reference(self, problem: Problem) -> list[int]:
+        """A completion that earns reward 1, EOS included."""
+
+    @abstractmethod
+    def reasoned(self, problem: Problem, completion: Sequence[int]) -> bool:
+        """Whether the completion works the answer out instead of stating it at once."""
+
+    def reward(self, problem: Problem, completion: Sequence[int]) -> float:
+        """1.0 if the final answer is the target, else 0.0. `completion` is what the policy wrote; the first
+        EOS ends it, and without EOS it is unfinished and earns 0."""
+        return float(self.answer(problem, completion) == str(problem.target))
+
+    def answer(self, problem: Problem, completion: Sequence[int]) -> str | None:
+        """The final answer as text, for the reward and for majority votes (Cons@m); None when the completion
+        is unfinished or not well formed."""
+        return self._answer(problem, before_eos(completion)) if EOS_ID in completion else None
+
+    @abstractmethod
+    def _answer(self, problem: Problem, ids: list[int]) -> str | None:
+        """`answer` for a finished completion, EOS taken off."""
+
+    def encode(self, text: str) -> list[int]:
+        pieces = text.split()
+        for piece in pieces:
+            if piece not in self._ids:
+                raise ValueError(f"text holds {piece!r}, which is not a token of {self.name}")
+        return [self._ids[piece] for piece in pieces]
+
+    def _decode(self, ids: list[int]) -> str:
+        return " ".join(self.vocab[i] for i in ids)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.vocab)}

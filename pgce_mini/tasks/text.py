@@ -1,0 +1,191 @@
+"""Plain text: windows of any file, or of Python's own reference manual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgce_mini.tasks.base import (
+    HELDOUT_EVERY,
+    SPECIAL_TOKENS,
+    Corpus,
+    Split,
+    below,
+    check_split,
+    check_whole,
+    stream,
+)
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Tokenization = Literal["bpe", "char"]
+
+NUM_SPECIAL = len(SPECIAL_TOKENS)
+NUM_BLOCKS = 50  # the file is cut into so many blocks of equal length, and every HELDOUT_EVERY-th is held out
+MIN_BPE_VOCAB = NUM_SPECIAL + 256  # every byte is a token, so that any text can be encoded
+
+
+@dataclass(frozen=True)
+class Text(Corpus):
+    """Windows of context_length + 1 tokens, at random places of a text; they have no end, so no EOS.
+
+    The text is a UTF-8 file, read at first use, or, without `path`, Python's own reference manual
+    (`pydoc_data.topics`, whose wording changes a little between Python versions). It is cut into 50 blocks
+    and every tenth is held out: no window crosses from one split to the other. Byte pairs are learnt from
+    the train split.
+
+    tokenizer "bpe": at most `vocab_size` byte pairs (fewer when the text has no more), which encode any text;
+    "char": the characters of the whole file, whatever `vocab_size`.
+
+    Raises:
+        ValueError: naming the field, when a value makes no sense; naming the file, at first use, when it
+            cannot be read or is too short.
+    """
+
+    name: ClassVar[str] = "text"
+
+    path: str | None = None
+    """a UTF-8 text file; None is Python's reference manual"""
+    tokenizer: Tokenization = "bpe"
+    """byte pairs or characters"""
+    vocab_size: int = 512
+    """tokens for "bpe", at most"""
+    context_length: int = 128
+    """tokens of input in a document"""
+
+    def __post_init__(self) -> None:
+        if self.path is not None and not isinstance(self.path, str):
+            raise ValueError(f"path must be the name of a file as a str, got {self.path!r}")
+        if self.tokenizer not in get_args(Tokenization):
+            raise ValueError(
+                f"tokenizer must be one of {', '.join(get_args(Tokenization))}, got {self.tokenizer!r}"
+            )
+        if self.tokenizer == "bpe":
+            check_whole("vocab_size", self.vocab_size, MIN_BPE_VOCAB)
+        check_whole("context_length", self.context_length, 1)
+
+    @cached_property
+    def vocab(self) -> tuple[str, ...]:
+        if self.tokenizer == "char":
+            return (*SPECIAL_TOKENS, *sorted(set(self._text)))
+        pieces = sorted(self._bpe.get_vocab().items(), key=itemgetter(1))
+        return (*SPECIAL_TOKENS, *(_readable(piece) for piece, _ in pieces))
+
+    @property
+    def max_document_length(self) -> int:
+        return self.context_length + 1
+
+    def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
+        check_split(split)
+        ids, starts = self._windows[split]
+        start = starts[below(stream(self.name, "document", split, seed, index), len(starts))]
+        window: list[int] = ids[start : start + self.context_length + 1].tolist()
+        return window
+
+    def encode(self, text: str) -> list[int]:
+        if self.tokenizer == "bpe":
+            return [NUM_SPECIAL + i for i in self._bpe.encode(text).ids]
+        ids = self._character_ids
+        for character in text:
+            if character not in ids:
+                raise ValueError(f"text holds {character!r}, which is not a character of {self._source}")
+        return [ids[character] for character in text]
+
+    def _decode(self, ids: list[int]) -> str:
+        if self.tokenizer == "bpe":
+            return self._bpe.decode([i - NUM_SPECIAL for i in ids])
+        return "".join(self.vocab[i] for i in ids)
+
+    @property
+    def _source(self) -> str:
+        return self.path or "pydoc_data.topics"
+
+    @cached_property
+    def _text(self) -> str:
+        if self.path is None:
+            from pydoc_data.topics import topics  # half a megabyte, so only when asked for
+
+            return "\n\n".join(topics[key] for key in sorted(topics))
+        try:
+            text = Path(self.path).read_text(encoding="utf-8-sig")  # a byte order mark is no text
+        except OSError as error:
+            raise ValueError(f"path must be a readable file, got {self.path!r}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"path must be a UTF-8 text, but {self.path!r} is not at byte {error.start}: convert it"
+            ) from error
+        if not text.strip():
+            raise ValueError(f"path must be a text, but {self.path!r} is empty")
+        return text
+
+    @cached_property
+    def _stretches(self) -> dict[Split, list[str]]:
+        edges = [len(self._text) * block // NUM_BLOCKS for block in range(NUM_BLOCKS + 1)]
+        train, heldout = [], []
+        for first in range(0, NUM_BLOCKS, HELDOUT_EVERY):
+            last = first + HELDOUT_EVERY - 1
+            train.append(self._text[edges[first] : edges[last]])
+            heldout.append(self._text[edges[last] : edges[last + 1]])
+        return {"train": train, "heldout": heldout}
+
+    @cached_property
+    def _windows(self) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Of each split, its token ids and where in them a window may start."""
+        windows = {}
+        for split, stretches in self._stretches.items():
+            encoded = [np.array(self.encode(stretch), dtype=np.int64) for stretch in stretches]
+            ends = np.cumsum([len(ids) for ids in encoded])
+            starts = [
+                np.arange(end - len(ids), end - self.context_length)
+                for ids, end in zip(encoded, ends, strict=True)
+            ]
+            windows[split] = np.concatenate(encoded), np.concatenate(starts)
+            if len(windows[split][1]) == 0:
+                raise ValueError(
+                    f"path must be a longer text or context_length smaller: no {split} stretch of "
+                    f"{self._source!r} has {self.context_length + 1} tokens, the longest has "
+                    f"{max(map(len, encoded))}"
+                )
+        return windows
+
+    @cached_property
+    def _character_ids(self) -> dict[str, int]:
+        return {character: i for i, character in enumerate(self.vocab)}
+
+    @cached_property
+    def _bpe(self) -> Tokenizer:
+        # Here, so that the other tasks don't load it.
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        bpe.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocab_size - NUM_SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        bpe.train_from_iterator(self._stretches["train"], trainer)
+        return bpe
+
+
+# Byte-level BPE writes every byte as a printable character: itself, or one from 256 on (GPT-2's alphabet).
+PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+UNPRINTABLE = [byte for byte in range(256) if byte not in PRINTABLE]
+BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {chr(256 + i): byte for i, byte in enumerate(UNPRINTABLE)}
+
+
+def _readable(piece: str) -> str:
+    """The text of a piece; its bytes as <0x..>, where they are only a part of a character."""
+    data = bytes(BYTE_OF[character] for character in piece)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in data)

@@ -1,0 +1,155 @@
+"""The report of a study, opened from the disk in a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from pgce_mini.checkpoint import write_json
+from pgce_mini.report import Report
+
+Visit = Callable[..., Page]
+
+SAMPLES, KS, PROBLEMS = 4, [1, 2, 4], 8
+STEPS = 20
+
+
+def evaluation(right: int, entropy: float) -> dict[str, Any]:
+    """`right` of 4 samples right in half of the problems, none in the others."""
+    return {
+        "corpus": {"name": "chain-sum"},
+        "config": {"problems": PROBLEMS, "samples": SAMPLES, "ks": KS},
+        "heldout": {
+            "cross_entropy": 0.5, "entropy": entropy, "ece": 0.02,
+            "reliability": [
+                {"low": 0.0, "high": 0.5, "confidence": None, "accuracy": None, "count": 0},
+                {"low": 0.5, "high": 0.75, "confidence": 0.6, "accuracy": 0.7, "count": 9},
+                {"low": 0.75, "high": 1.0, "confidence": 0.9, "accuracy": 0.85, "count": 90},
+            ],
+        },
+        "samples": {"entropy_by_position": [1.5 * entropy, entropy, 0.5 * entropy, 0.1]},
+        "per_problem": {
+            "correct": [right, 0] * (PROBLEMS // 2),
+            "consensus": [float(right > 2), 0.0] * (PROBLEMS // 2),
+            "completion_length": [3.0, 11.0] * (PROBLEMS // 2),
+            "entropy": [entropy] * PROBLEMS,
+            "reasoned_share": [0.25] * PROBLEMS,
+        },
+    }  # fmt: skip
+
+
+def metrics(stage: str, entropy: float) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [{"step": step, "entropy": entropy / step} for step in range(1, STEPS + 1)]
+    for row in rows:
+        if stage == "policy":
+            row |= {"reward": 1 - 1 / (1 + row["step"]), "completions/mean_length": 3 + row["step"] / 4}
+        elif row["step"] % 5 == 0:
+            row |= {"heldout_cross_entropy": 0.5 + 1 / row["step"], "heldout_entropy": entropy + 1 / row["step"]}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the report of the paper's five arms, the last of which failed."""
+    study = tmp_path_factory.mktemp("reports") / "a <tiny> study"
+    arms = {"ce": 1, "precision": 2, "diversity": 1, "tail-penalty": 1, "head-reward": 0}
+    settings = {"samples": SAMPLES, "ks": KS, "problems": PROBLEMS}
+    write_json(
+        study / "config.json",
+        {"kind": "study", "config": {"arms": list(arms), "seeds": [0, 1], "evaluation": settings}},
+    )
+    for arm, right in arms.items():
+        for seed in (0, 1):
+            cell = study / f"{arm}-seed{seed}"
+            if arm == "head-reward":
+                cell.mkdir()
+                (cell / "error.txt").write_text("loss is nan <b>at step 3</b>\n")
+                continue
+            for stage, more, entropy in (("prior", 0, 0.9), ("policy", 2, 0.2)):
+                write_json(cell / stage / "evaluation.json", evaluation(right + more, entropy))
+                lines = [json.dumps(row) + "\n" for row in metrics(stage, entropy)]
+                (cell / stage / "metrics.jsonl").write_text("".join(lines))
+    _, page = Report(study).write()
+    return page.as_uri()
+
+
+def test_report_tells_the_result_in_words_and_numbers(report: str, visit: Visit) -> None:
+    page = visit(report)
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Study a <tiny> study: ce, precision, diversity, tail-penalty"
+    )
+    expect(page.get_by_text("Avg@4 before -> after RL: ce 0.12 -> 0.38, precision 0.25 -> 0.50")).to_be_visible()
+    headers = page.get_by_role("columnheader")
+    expect(headers).to_have_text(["arm", "before RL", "after RL"])
+    avg = page.locator("tbody").first
+    expect(avg.get_by_role("rowheader").or_(avg.locator("[scope=rowgroup]"))).to_have_text(
+        ["Avg@4", "ce", "precision", "diversity", "tail-penalty"]
+    )
+    before, after = avg.locator("tr", has_text="precision").get_by_role("cell").all_inner_texts()
+    assert before.startswith("0.250 [")
+    assert after.startswith("0.500 [")
+
+
+def test_failed_cells_are_named_with_their_reason(report: str, visit: Visit) -> None:
+    page = visit(report)
+    failed = page.get_by_text("head-reward-seed0: loss is nan <b>at step 3</b>")  # as text, not as markup
+    expect(failed).to_be_visible()
+
+
+def test_every_picture_is_drawn_with_its_data_and_has_a_name(report: str, visit: Visit) -> None:
+    page = visit(report)
+    charts = page.locator("figure .js-plotly-plot")
+    expect(charts).to_have_count(10)
+    for chart in charts.all():
+        expect(chart.locator(".main-svg").first).to_be_visible()
+        assert chart.locator(".scatterlayer .trace").count() >= 4
+        assert chart.get_attribute("aria-label")
+        assert chart.get_attribute("role") == "img"
+    rewards = page.evaluate(
+        "document.getElementById('reward').data.filter(line => line.name).map(line => line.y.at(-1))"
+    )
+    assert rewards == pytest.approx([1 - 1 / (1 + STEPS)] * 4)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_report_is_readable(
+    report: str, visit: Visit, assert_readable: Callable[[Page], None], width: int, scheme: str
+) -> None:
+    page = visit(report, width=width, color_scheme=scheme)
+    expect(page.locator(".js-plotly-plot .main-svg").last).to_be_attached()
+    assert_readable(page)
+    for figure in page.locator("figure").all():
+        place, chart = figure.bounding_box(), figure.locator(".main-svg").first.bounding_box()
+        assert place is not None
+        assert chart is not None
+        assert chart["width"] <= place["width"] + 1  # no picture lies over its neighbour
+        assert chart["width"] > 0.9 * place["width"]
+
+
+def test_table_fits_a_phone(report: str, visit: Visit) -> None:
+    page = visit(report, width=360)
+    assert page.get_by_role("region", name="Results table").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_pictures_follow_a_change_to_dark(
+    report: str, visit: Visit, assert_readable: Callable[[Page], None]
+) -> None:
+    page = visit(report, color_scheme="light")
+    colour = "document.getElementById('reward').layout.font.color"
+    light = page.evaluate(colour)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"light => {colour} !== light", arg=light)
+    assert_readable(page)
+
+
+def test_settings_open_on_demand(report: str, visit: Visit) -> None:
+    page = visit(report)
+    settings = page.get_by_text("problems: 8")
+    expect(settings).to_be_hidden()
+    page.get_by_text("Settings of this study").click()
+    expect(settings).to_be_visible()

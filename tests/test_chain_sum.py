@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+from math import erf, sqrt
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgce_mini.tasks import ChainSum, Problem
+from pgce_mini.tasks.base import Split, in_split
+
+TASK = ChainSum()
+SMALL = ChainSum(num_operands=3, max_operand=9)  # totals 0..27
+PROBLEM = Problem(tuple(SMALL.encode("3 + 1 + 4 =")), (3, 1, 4), 8)
+
+
+def reward(text: str, problem: Problem = PROBLEM) -> float:
+    return SMALL.reward(problem, SMALL.encode(text))
+
+
+def documents(task: ChainSum, count: int, split: Split = "train") -> list[tuple[list[int], str, list[str]]]:
+    """Operands, equals sign and completion of the first documents."""
+    parsed = []
+    for index in range(count):
+        prompt, sign, completion = re.split("([=≡])", task.decode(task.document(0, index, split)))
+        parsed.append((list(map(int, prompt.split("+"))), sign, completion.split()))
+    return parsed
+
+
+def assert_share(hits: int, of: int, expected: float) -> None:
+    """Within four standard deviations of a binomial."""
+    assert abs(hits / of - expected) <= 4 * sqrt(expected * (1 - expected) / of), (hits, of, expected)
+
+
+def test_the_first_draws_are_these_on_every_platform_and_python() -> None:
+    assert [TASK.decode(TASK.document(0, index)) for index in range(4)] == [
+        "4 + 1 + 2 + 4 + 3 + 3 + 2 + 0 = # 21",
+        "1 + 0 + 1 + 1 + 3 + 1 + 2 + 0 = # 8",
+        "2 + 3 + 1 + 3 + 3 + 1 + 3 + 3 = # 19",
+        "4 + 3 + 2 + 3 + 2 + 3 + 1 + 1 ≡ 4 7 9 24 26 29 30 31 # 31",
+    ]
+    assert TASK.problem(0, 0).operands == (4, 3, 4, 1, 1, 0, 3, 3)
+    assert TASK.problem(0, 0, "heldout").operands == (1, 0, 4, 2, 2, 0, 1, 0)
+
+
+def test_vocabulary_is_the_signs_and_every_total() -> None:
+    assert TASK.vocab == ("<pad>", "<eos>", "+", "=", "≡", "#", *map(str, range(33)))
+
+
+def test_problem_and_reference_by_hand() -> None:
+    problem = SMALL.problem(0, 0)
+    a, b, c = problem.operands
+    assert SMALL.decode(problem.prompt) == f"{a} + {b} + {c} ="
+    assert problem.target == a + b + c
+    assert SMALL.decode(SMALL.reference(PROBLEM)) == "3 4 8 # 8"
+
+
+def test_documents_are_well_formed() -> None:
+    for operands, sign, (*totals, mark, answer) in documents(TASK, 1000):
+        assert mark == "#"
+        assert len(operands) == 8
+        assert max(operands) <= 4
+        if totals:
+            assert len(totals) == 8
+            assert answer == totals[-1]
+        else:
+            assert sign == "="
+
+
+def test_half_of_the_documents_must_reason_and_the_others_do_by_their_share() -> None:
+    signs = Counter((sign, len(completion) > 2) for _, sign, completion in documents(TASK, 4000))
+    assert signs["≡", False] == 0
+    assert_share(signs["≡", True], 4000, 0.5)
+    assert_share(signs["=", True], signs["=", True] + signs["=", False], 0.2)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_shares_of_0_and_1_are_always_and_never(share: float) -> None:
+    parsed = documents(ChainSum(reasoned_share=share), 300)
+    assert {len(completion) > 2 for _, sign, completion in parsed if sign == "="} == {share == 1}
+
+
+@pytest.mark.parametrize("slip_rate", [0.0, 0.1, 1.0])
+def test_written_totals_slip_at_their_rate_and_the_error_goes_on(slip_rate: float) -> None:
+    written = wrong = 0
+    for operands, _, (*totals, _, _) in documents(ChainSum(slip_rate=slip_rate), 2000):
+        before = 0
+        for operand, total in zip(operands, map(int, totals), strict=bool(totals)):
+            written += 1
+            wrong += total != min(before + operand, 32)
+            before = total
+    assert written > 8000
+    assert_share(wrong, written, slip_rate * 32 / 33)  # a slip to the right total cannot be seen
+
+
+def test_direct_answers_are_rounded_normal_guesses() -> None:
+    errors = [
+        int(completion[1]) - sum(operands)
+        for operands, _, completion in documents(TASK, 8000)
+        if len(completion) == 2
+    ]
+    assert len(errors) > 3000
+    for error in range(-4, 5):
+        expected = (erf((error + 0.5) / 1.5 / sqrt(2)) - erf((error - 0.5) / 1.5 / sqrt(2))) / 2
+        assert_share(errors.count(error), len(errors), expected)  # 0.261 of them are right
+
+
+def test_without_noise_direct_answers_are_right_and_with_much_they_are_clipped() -> None:
+    for noise in (0.0, 1e6):
+        task = ChainSum(direct_noise=noise)
+        guesses = [(sum(ops), int(c[1])) for ops, _, c in documents(task, 500) if len(c) == 2]
+        assert all(guess == target if noise == 0 else guess in (0, 32) for target, guess in guesses)
+
+
+@pytest.mark.parametrize(
+    ("completion", "right", "reasoned"),
+    [
+        ("# 8 <eos>", 1, False),
+        ("3 4 8 # 8 <eos>", 1, True),
+        ("3 9 27 # 8 <eos>", 1, True),  # the answer is judged, not the working
+        ("8 # 8 <eos>", 1, True),
+        ("# 7 <eos>", 0, False),
+        ("3 4 8 # 7 <eos>", 0, True),
+        ("8 <eos>", 0, True),  # no '#', no answer
+        ("3 4 8 <eos>", 0, True),
+        ("3 4 8 # <eos>", 0, True),
+        ("# <eos>", 0, False),
+        ("<eos>", 0, False),
+        ("", 0, False),
+        ("# 8", 0, False),
+        ("# 8 8 <eos>", 0, False),
+        ("# # 8 <eos>", 0, False),
+        ("3 4 # 8 # 8 <eos>", 0, True),
+        ("# 8 # 8 <eos>", 0, False),
+        ("# 8 = <eos>", 0, False),
+        ("3 + 1 + 4 = # 8 <eos>", 0, True),
+        ("= # 8 <eos>", 0, False),
+        ("≡ 3 4 8 # 8 <eos>", 0, False),
+        ("<pad> # 8 <eos>", 0, False),
+        ("# <pad> 8 <eos>", 0, False),
+        ("# 8 <pad> <eos>", 0, False),
+        ("<eos> # 8 <eos>", 0, False),
+        ("# 8 <eos> # 7 <eos>", 1, False),
+        ("# 7 <eos> # 8 <eos>", 0, False),
+    ],
+)
+def test_verdicts_by_hand(completion: str, right: int, reasoned: bool) -> None:
+    assert reward(completion) == right
+    assert SMALL.reasoned(PROBLEM, SMALL.encode(completion)) == reasoned
+
+
+def test_listing_every_total_earns_nothing_but_by_the_one_after_the_mark() -> None:
+    everything = " ".join(map(str, range(28)))
+    assert reward(f"{everything} # 7 <eos>") == 0
+    assert reward(f"# {everything} <eos>") == 0
+    assert reward(f"{' # '.join(map(str, range(28)))} <eos>") == 0
+    assert sum(reward(f"# {total} <eos>") for total in range(28)) == 1
+
+
+def test_answer_is_the_total_after_the_mark() -> None:
+    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 # 27 <eos> 5")) == "27"
+    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 27 <eos>")) is None
+    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 # 27")) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-2, len(SMALL.vocab) + 1), max_size=8) | st.lists(st.sampled_from([1, 5, 13, 14])))
+def test_verdicts_agree_with_a_pattern_on_the_text(completion: list[int]) -> None:
+    text = " ".join(SMALL.vocab[i] if 0 <= i < len(SMALL.vocab) else "?" for i in completion)
+    match = re.match(r"(\d+ )*# (?P<answer>\d+) <eos>", text)
+    assert SMALL.answer(PROBLEM, completion) == (match["answer"] if match else None)
+    assert SMALL.reward(PROBLEM, completion) == (match is not None and match["answer"] == "8")
+
+
+def test_a_tenth_of_all_problems_is_held_out() -> None:
+    problems = list(product(range(5), repeat=6))
+    assert_share(sum(in_split(problem, "heldout") for problem in problems), len(problems), 0.1)
+    assert all(in_split(problem, "heldout") != in_split(problem, "train") for problem in problems)
+
+
+@pytest.mark.parametrize(("num_operands", "max_operand"), [(1, 999), (2, 31), (3, 9), (5, 3), (10, 1)])
+def test_the_smallest_settings_have_problems_in_both_splits(num_operands: int, max_operand: int) -> None:
+    every = product(range(max_operand + 1), repeat=num_operands)
+    assert sum(in_split(problem, "heldout") for problem in every) > 50
+    ChainSum(num_operands=num_operands, max_operand=max_operand)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_operands": 0}, "num_operands must be a whole number of at least 1, got 0"),
+        ({"num_operands": True}, "num_operands must be a whole number"),
+        ({"num_operands": 8.0}, "num_operands must be a whole number"),
+        ({"max_operand": -1}, "max_operand must be a whole number of at least 1, got -1"),
+        ({"max_operand": "4"}, "max_operand must be a whole number"),
+        ({"reasoned_share": 1.1}, "reasoned_share must be a number between 0 and 1, got 1.1"),
+        ({"slip_rate": -0.1}, "slip_rate must be a number between 0 and 1, got -0.1"),
+        ({"slip_rate": float("nan")}, "slip_rate must be a number"),
+        ({"direct_noise": float("inf")}, "direct_noise must be a number of at least 0, got inf"),
+        ({"direct_noise": None}, "direct_noise must be a number"),
+        (
+            {"num_operands": 2},
+            "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ChainSum(**settings)

@@ -1,0 +1,298 @@
+"""The command line as its users meet it: in this process where that is enough, in a real one where it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgce_mini import cli
+from pgce_mini.checkpoint import Run
+
+TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
+TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
+TINY_EVALUATION = ["--problems", "4", "--samples", "4", "--ks", "1", "4", "--documents", "8"]
+
+
+def pgce(*arguments: str, code: int = 0) -> None:
+    """Runs a command and checks how it ends."""
+    ending = 0
+    try:
+        cli.main(list(arguments))
+    except SystemExit as leaving:
+        ending = int(leaving.code or 0)
+    assert ending == code
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prior, a policy trained from it, both evaluated, and a prior of text."""
+    folder = tmp_path_factory.mktemp("runs")
+    prior, policy, text = str(folder / "prior"), str(folder / "policy"), str(folder / "text")
+    (folder / "book.txt").write_text("It was the best of times, it was the worst of times.\n" * 200)
+    pgce(*TINY_PRIOR, "--quiet", "--run-dir", prior, "--arm", "precision")
+    pgce(*TINY_RL, "--quiet", "--prior", prior, "--run-dir", policy)
+    pgce("evaluate", prior, policy, "--quiet", *TINY_EVALUATION)
+    pgce(
+        *TINY_PRIOR, "--quiet", "--run-dir", text,
+        "text", "--path", str(folder / "book.txt"), "--vocab-size", "300", "--context-length", "32",
+    )  # fmt: skip
+    return folder
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence that ends stderr."""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    sentence = printed.err.strip().splitlines()[-1]
+    assert sentence.startswith("pgce: ")
+    return sentence
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pgce(command, "--help")
+    printed = capsys.readouterr().out
+    described = cli.COMMANDS[command].__doc__
+    assert described is not None
+    assert described.split()[0] in printed
+    assert "--json" in printed
+
+
+def test_runs_leave_their_files(runs: Path) -> None:
+    for name in ("prior", "policy"):
+        assert {file.name for file in (runs / name).iterdir()} == {
+            "config.json", "metrics.jsonl", "model.safetensors", "evaluation.json", "samples.jsonl",
+        }  # fmt: skip
+    assert Run(runs / "prior").config()["config"]["shaping"]["beta"] == -0.25
+
+
+def test_options_change_the_values_of_an_arm(tmp_path: Path) -> None:
+    pgce(*TINY_PRIOR, "--quiet", "--run-dir", str(tmp_path / "run"), "--arm", "tail-penalty", "--top-k", "6")
+    shaping = Run(tmp_path / "run").config()["config"]["shaping"]
+    assert (shaping["lambda_tail"], shaping["top_k"]) == (-0.1, 6)
+    pgce(*TINY_PRIOR, "--quiet", "--run-dir", str(tmp_path / "plain"), "--arm", "precision", "--beta", "0")
+    assert Run(tmp_path / "plain").config()["config"]["shaping"]["beta"] == 0
+
+
+def test_task_is_a_subcommand_with_its_own_options(tmp_path: Path) -> None:
+    pgce(*TINY_PRIOR, "--quiet", "--run-dir", str(tmp_path / "run"), "countdown", "--count", "4")
+    corpus = Run(tmp_path / "run").config()["config"]["corpus"]
+    assert (corpus["name"], corpus["count"]) == ("countdown", 4)
+
+
+def test_compare_shows_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pgce("compare", str(runs / "prior"), str(runs / "policy"))
+    printed = capsys.readouterr().out
+    assert "Avg@4" in printed
+    assert f"{runs / 'policy'} - {runs / 'prior'}" in printed
+
+
+def test_json_is_all_of_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (
+        ["compare", str(runs / "prior"), str(runs / "policy"), "--json"],
+        ["evaluate", str(runs / "prior"), "--json", *TINY_EVALUATION],
+        ["sample", str(runs / "prior"), "--json"],
+        ["doctor", "--json"],
+        [*TINY_PRIOR, "--arm", "precision", "--run-dir", str(runs / "prior"), "--json"],
+    ):
+        pgce(*command)
+        json.loads(capsys.readouterr().out)
+
+
+def test_sample_prints_each_token_with_its_probability(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pgce("sample", str(runs / "prior"), "--json", "--prompts", "2", "--samples", "3")
+    records = json.loads(capsys.readouterr().out)
+    assert len(records) == 6
+    for record in records:
+        assert len(record["tokens"]) == len(record["probabilities"])
+        assert all(0 < probability <= 1 for probability in record["probabilities"])
+        assert record["reward"] in (0, 1)
+    pgce("sample", str(runs / "prior"), "--prompts", "1", "--samples", "1")
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[1].split("  ")[-1].count(" | ") >= 1
+
+
+def test_sampled_pieces_of_text_show_their_spaces_and_line_ends(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pgce("sample", str(runs / "text"), "--samples", "16", "--max-completion-length", "20")
+    printed = capsys.readouterr().out
+    assert "␣" in printed
+    assert "\\n" in printed
+    assert all(line == "" or line.startswith(("'", "  ")) for line in printed.splitlines())
+
+
+def test_sample_continues_a_given_text(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pgce(
+        "sample",
+        str(runs / "text"),
+        "--prompt",
+        "It was",
+        "--samples",
+        "2",
+        "--max-completion-length",
+        "5",
+        "--json",
+    )
+    records = json.loads(capsys.readouterr().out)
+    assert [record["prompt"] for record in records] == ["It was"] * 2
+    assert all(len(record["tokens"]) <= 5 for record in records)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["pretrain", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
+        (["pretrain", "--arm", "head-reward"], "top_k=100 leaves no tail"),
+        (["sample", "{runs}/prior", "--max-completion-length", "0"], "max_completion_length"),
+        (["pretrain", "--device", "abacus"], "device must be cpu, cuda or mps"),
+        (["pretrain", "text", "--path", "missing.txt"], "missing.txt"),
+        (["rl", "--prior", "missing"], "missing"),
+        (["rl", "--temperature", "0"], "temperature must be above 0"),
+        (["rl", "--prior", "{runs}/text"], "has no verifier"),
+        (["sample", "missing"], "missing"),
+        (["sample", "{runs}/prior", "--prompt", "seven"], "seven"),
+        (["sample", "{runs}/prior", "--prompt", ""], "prompt must hold at least one token"),
+        (["evaluate"], "runs must name at least one folder"),
+        (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
+        (["compare", "{runs}/text"], "evaluation.json does not exist"),
+        (["compare"], "runs must name folders"),
+        (["demo", "--seeds", "1", "1"], "none twice"),
+        (["demo", "--study-dir", "{runs}/prior"], "holds another run"),
+        ([*TINY_PRIOR, "--run-dir", "{runs}/prior", "--lr", "0.1"], "holds another run"),
+    ],
+)
+def test_a_users_error_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    sentence: str,
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()}
+    pgce(*(argument.replace("{runs}", str(runs)) for argument in arguments), code=2)
+    assert sentence in error_of(capsys)
+    assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["pretrain", "--stepz", "3"], ["fly"], [], ["pretrain", "--arm", "boldness"]]
+)
+def test_unknown_words_are_refused_with_exit_code_2(arguments: list[str]) -> None:
+    pgce(*arguments, code=2)
+
+
+def test_values_of_an_arm_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, value, sentence in (
+        ("--beta", "nan", "beta must be a finite number"),
+        ("--top-k", "0", "top_k must"),
+    ):
+        pgce("pretrain", option, value, code=2)
+        assert sentence in " ".join(capsys.readouterr().err.split())  # in a box, its lines broken
+
+
+def test_damaged_model_is_named(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "model.safetensors"
+    data = bytearray((runs / "prior" / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
+    pgce("sample", str(damaged), code=2)
+    assert str(damaged) in error_of(capsys)
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else find_spec(name, *rest)
+    )
+    pgce("doctor", "--json")
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["has"]["python"]
+    assert '".[app]"' in report["missing"]["streamlit"]
+    pgce("explore", code=2)
+    assert "streamlit is not installed" in error_of(capsys)
+
+
+def test_servers_need_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    for command in ("explore", "lab"):
+        pgce(command, code=2)
+        assert "clone it" in error_of(capsys)
+
+
+# --- Real processes --------------------------------------------------------------------------------------
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pgce_mini.cli", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [*TINY_PRIOR, "--quiet", "--steps", "300"]
+    pgce(*command, "--run-dir", str(tmp_path / "whole"))
+    metrics = tmp_path / "parts" / "metrics.jsonl"
+    process = start(*command, "--run-dir", str(tmp_path / "parts"))
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < deadline, "no step in two minutes"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "pgce: stopped; what was done is saved, the same command goes on from there"
+    assert 3 <= len(Run(tmp_path / "parts").metrics()) < 300
+    pgce(*command, "--run-dir", str(tmp_path / "parts"))
+    assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
+
+
+def test_full_disk_is_one_sentence_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = [*TINY_PRIOR, "--quiet", "--save-every", "4", "--run-dir", str(tmp_path / "run")]
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails with EFBIG
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    process = start(*command, preexec_fn=no_room)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert errors.strip() == (
+        "pgce: the disk is full: free some space, then the same command goes on from the last saved step"
+    )
+    pgce(*command)
+    assert Run(tmp_path / "run").finished
+
+
+def test_reader_that_leaves_early_is_no_error(runs: Path) -> None:
+    with start("sample", str(runs / "prior"), "--samples", "64", "--prompts", "64") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_trace_is_there_for_those_who_ask(tmp_path: Path) -> None:
+    process = start("sample", str(tmp_path / "missing"), env={**os.environ, "PGCE_DEBUG": "1"})
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" in errors

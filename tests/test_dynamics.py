@@ -1,0 +1,479 @@
+"""The one-state oracle: against brute force, autograd, long training and the formulas of the theory."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+
+from pgce_mini.dynamics import (
+    FloatArray,
+    entropy,
+    expected_gradient,
+    policy_flow,
+    simplex_field,
+    simplex_xy,
+    stationary_policy,
+)
+from pgce_mini.loss import shaped_cross_entropy
+from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping, token_rewards
+
+FORMS: tuple[Form, ...] = ("product", "exponent")
+CE = RewardShaping()
+ARMS = {
+    **{
+        f"{name}-{form}": RewardShaping(arm.beta, arm.lambda_head, arm.lambda_tail, 2, form)
+        for form in FORMS
+        for name, arm in PAPER_ARMS.items()
+    },
+    **{f"all-terms-{form}": RewardShaping(-0.4, 0.3, -0.2, 2, form) for form in FORMS},
+    "strong-product": RewardShaping(1.5, 1.0, -1.0, 3),
+    "whole-vocabulary": RewardShaping(0.5, 0.5, -1.0, 100),
+}
+arms = pytest.mark.parametrize("shaping", ARMS.values(), ids=ARMS.keys())
+forms = pytest.mark.parametrize("form", FORMS)
+
+Q = np.array([0.55, 0.2, 0.15, 0.07, 0.03])
+betas = st.floats(-0.9, 2.0)
+lambdas = st.floats(-1.0, 1.0)
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> FloatArray:
+    """From nearly flat to nearly one-hot, with ties and zeros."""
+    q = np.array(draw(st.lists(st.sampled_from([0, 1, 2, 3, 10, 1000]), min_size=2, max_size=8)), float)
+    q[draw(st.integers(0, q.size - 1))] += 1
+    return np.asarray(q / q.sum())
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    exp = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(exp / exp.sum(-1, keepdims=True))
+
+
+def log(probs: FloatArray) -> FloatArray:
+    return np.log(probs, out=np.full_like(probs, -np.inf), where=probs > 0)
+
+
+def odds(prob: float) -> float:
+    return prob / (1 - prob)
+
+
+# --- the gradient
+
+
+@arms
+@pytest.mark.parametrize("vocab_size", [2, 3, 7])
+def test_expected_gradient_is_the_average_over_labels(shaping: RewardShaping, vocab_size: int) -> None:
+    rng = np.random.default_rng(vocab_size)
+    logits, q = 2 * rng.standard_normal(vocab_size), rng.dirichlet(np.ones(vocab_size))
+    probs = softmax(logits)
+    average = np.zeros(vocab_size)
+    for x in range(vocab_size):
+        rewards = token_rewards(torch.tensor(probs), torch.tensor(x), shaping).numpy()
+        weights = probs * rewards
+        average += q[x] * (probs * weights.sum() - weights)
+    np.testing.assert_allclose(expected_gradient(logits, q, shaping), average, rtol=0, atol=1e-12)
+
+
+@arms
+def test_expected_gradient_is_that_of_the_policy_objective_by_autograd(shaping: RewardShaping) -> None:
+    logits = torch.tensor([0.3, -1.2, 0.9, 0.1, -0.4], dtype=torch.float64, requires_grad=True)
+    probs = logits.softmax(-1)
+    objective = sum(
+        Q[x] * (probs * token_rewards(probs, torch.tensor(x), shaping)).sum() for x in range(5)
+    )  # J = E_a[r], the reward held constant
+    assert isinstance(objective, torch.Tensor)
+    (gradient,) = torch.autograd.grad(-objective, logits)
+    np.testing.assert_allclose(expected_gradient(logits.detach(), Q, shaping), gradient, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(distributions(), st.integers(0, 99), betas, lambdas, lambdas, st.integers(1, 9), st.sampled_from(FORMS))
+def test_expected_gradient_is_that_of_the_loss_that_trains_networks(
+    q: FloatArray, seed: int, beta: float, lambda_head: float, lambda_tail: float, top_k: int, form: Form
+) -> None:
+    shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)
+    logits = torch.tensor(2 * np.random.default_rng(seed).standard_normal(q.size), requires_grad=True)
+    every_label = torch.arange(q.size)
+    losses = shaped_cross_entropy(logits.expand(q.size, -1), every_label, shaping, reduction="none")
+    (gradient,) = torch.autograd.grad(losses, logits, torch.tensor(q))
+    np.testing.assert_allclose(expected_gradient(logits.detach(), q, shaping), gradient, rtol=0, atol=1e-12)
+
+
+@arms
+def test_the_gradient_is_the_replicator_equation(shaping: RewardShaping) -> None:
+    logits = np.array([0.3, -1.2, 0.9, 0.1, -0.4])
+    probs = softmax(logits)
+    for x in range(5):
+        rewards = token_rewards(torch.tensor(probs), torch.tensor(x), shaping).numpy()
+        growth = probs * (rewards - probs @ rewards)
+        np.testing.assert_allclose(-expected_gradient(logits, np.eye(5)[x], shaping), growth, atol=1e-12)
+
+
+def test_the_gradient_of_cross_entropy_is_pi_minus_q() -> None:
+    logits = np.array([1.0, 0.0, -1.0, 2.0, 0.5])
+    np.testing.assert_allclose(expected_gradient(logits, Q, CE), softmax(logits) - Q, atol=1e-15)
+
+
+@arms
+def test_the_gradient_sums_to_zero_and_takes_leading_axes(shaping: RewardShaping) -> None:
+    logits = np.random.default_rng(0).standard_normal((3, 4, 5))
+    gradient = expected_gradient(logits, Q, shaping)
+    assert gradient.shape == (3, 4, 5)
+    np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-14)
+    for index in itertools.product(range(3), range(4)):
+        np.testing.assert_array_equal(gradient[index], expected_gradient(logits[index], Q, shaping))
+
+
+@arms
+def test_the_gradient_is_finite_at_the_corners_of_the_simplex(shaping: RewardShaping) -> None:
+    gradient = expected_gradient(log(np.eye(5)), Q, shaping)
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(expected_gradient([1e4, 0, 0, 0, -1e4], Q, shaping)).all()
+
+
+def test_ties_for_the_head_go_to_the_lowest_index() -> None:
+    logits = np.arange(64) % 2.0  # few or all equal logits keep their order in an unstable sort as well
+    gradient = expected_gradient(logits, np.eye(64)[0], RewardShaping(lambda_head=1.0, top_k=10))
+    probs, rewards = softmax(logits), np.zeros(64)
+    rewards[1:20:2] = 1.0  # lambda_head for the first ten of the likelier half
+    rewards[0] = 1 / probs[0]  # the label
+    np.testing.assert_allclose(-gradient, probs * (rewards - probs @ rewards), atol=1e-15)
+
+
+# --- the stationary point
+
+
+@arms
+@pytest.mark.parametrize("q", [Q, np.array([0.4, 0.3, 0.3]), np.full(4, 0.25)], ids=["peaked", "tied", "flat"])
+def test_long_training_ends_at_the_stationary_policy(shaping: RewardShaping, q: FloatArray) -> None:
+    end = policy_flow(np.log(q), q, shaping, 1500, 0.8)[-1]
+    np.testing.assert_allclose(end, stationary_policy(q, shaping), atol=1e-9)
+
+
+@arms
+def test_the_end_of_training_does_not_depend_on_the_start_when_the_head_is_that_of_q(
+    shaping: RewardShaping,
+) -> None:
+    start = 3 * np.sort(np.random.default_rng(1).standard_normal(5))[::-1]
+    end = policy_flow(start, Q, shaping, 1500, 0.8)[-1]
+    np.testing.assert_allclose(end, stationary_policy(Q, shaping), atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(distributions(), betas, lambdas, lambdas, st.integers(1, 9), st.sampled_from(FORMS))
+@example(np.array([0.5, 0.5]), -1e-305, 0.0, 0.0, 1, "product")  # 1 / beta overflows
+@example(np.array([0.2, 0.4, 0.4]), 1.5, 1e-109, 0.0, 1, "exponent")  # a tie that lambda_head cannot break
+@example(np.array([1 - 4e-11, 4e-11]), 0.5, 0.8, 0.0, 2, "product")  # W within 1e-10 of its lower bound
+def test_nothing_moves_at_a_stationary_policy(
+    q: FloatArray, beta: float, one: float, other: float, top_k: int, form: Form
+) -> None:
+    if beta > 0:  # an unseen token of the tail could then earn its way into the head
+        other = min(other, 0.0)
+    shaping = RewardShaping(beta, max(one, other), min(one, other), top_k, form)
+    policy = stationary_policy(q, shaping)
+    assert (policy >= 0).all()
+    assert policy.sum() == pytest.approx(1, abs=1e-12)
+    assert np.abs(expected_gradient(log(policy), q, shaping)).max() < 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(distributions(), st.floats(-0.7, 2.0))
+def test_beta_alone_obeys_its_stationary_formula(q: FloatArray, beta: float) -> None:
+    policy = stationary_policy(q, RewardShaping(beta))
+    if policy.max() < 1 - 1e-5:  # beyond, 1 - pi is clamped
+        pulls = q * (1 - policy) ** beta
+        np.testing.assert_allclose(policy, pulls / pulls.sum(), atol=1e-10)
+
+
+@forms
+def test_cross_entropy_ends_at_q(form: Form) -> None:
+    np.testing.assert_allclose(stationary_policy(Q, RewardShaping(form=form)), Q, atol=1e-14)
+
+
+@arms
+def test_rank_aware_terms_obey_their_stationary_condition(shaping: RewardShaping) -> None:
+    policy = stationary_policy(Q, shaping)  # ordered as Q
+    scale = (1 - policy) ** shaping.beta
+    weight = scale if shaping.form == "product" else policy ** (1 - scale)
+    ranked = np.where(np.arange(5) < shaping.top_k, shaping.lambda_head, shaping.lambda_tail)
+    mean_weight = (Q * weight + (1 - Q) * policy * ranked).sum()
+    np.testing.assert_allclose(policy * (mean_weight - (1 - Q) * ranked), Q * weight, atol=1e-12)
+
+
+def test_a_tail_penalty_shrinks_the_tail_to_about_its_share_over_one_plus_lambda() -> None:
+    q = np.array([0.9, *np.full(10, 0.01)])
+    policy = stationary_policy(q, RewardShaping(lambda_tail=-0.1, top_k=1))
+    np.testing.assert_allclose(policy[1:], q[1:] / 1.1, rtol=0.02)
+
+
+def test_a_uniform_label_stays_uniform_where_no_rank_tells_tokens_apart() -> None:
+    for shaping in (RewardShaping(-0.9), RewardShaping(2.0, 1.0), RewardShaping(0.5, -1.0, form="exponent")):
+        np.testing.assert_allclose(stationary_policy(np.full(6, 1 / 6), shaping), 1 / 6, atol=1e-12)
+
+
+@forms
+@pytest.mark.parametrize("beta", [-0.9, -0.25, 0.0, 0.5, 2.0])
+def test_a_certain_label_is_learnt_outright_and_unseen_tokens_die(form: Form, beta: float) -> None:
+    shaping = RewardShaping(beta, lambda_tail=-0.1, top_k=2, form=form)
+    np.testing.assert_allclose(stationary_policy([0.0, 1.0, 0.0], shaping), [0, 1, 0], atol=1e-12)
+    assert stationary_policy([0.6, 0.4, 0.0], shaping)[2] == 0
+
+
+def test_a_head_reward_keeps_unseen_tokens_alive_once_beta_makes_the_label_cheap() -> None:
+    shaping = RewardShaping(0.5, lambda_head=1.0, top_k=3)
+    label = (math.sqrt(5) - 1) / 2  # solves sqrt(1 - pi) / pi = lambda_head
+    expected = [label, (1 - label) / 2, (1 - label) / 2, 0.0]
+    np.testing.assert_allclose(stationary_policy([1.0, 0.0, 0.0, 0.0], shaping), expected, atol=1e-12)
+    end = policy_flow([4.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], shaping, 10_000, 1.0)[-1]
+    np.testing.assert_allclose(end, expected, atol=1e-3)  # an unseen token of the tail dies as slowly as 1 / t
+
+
+@forms
+def test_a_vocabulary_of_50k_is_solved(form: Form) -> None:
+    q = 1 / np.arange(1.0, 50_001)
+    q /= q.sum()
+    policy = stationary_policy(q, RewardShaping(-0.5, 0.1, -0.1, 100, form))
+    assert policy.sum() == pytest.approx(1, abs=1e-12)
+    assert policy[0] > q[0]
+    assert policy[100:].sum() < q[100:].sum()
+
+
+@pytest.mark.parametrize("beta", [-1.0, -1.5])
+def test_winner_take_all_is_refused(beta: float) -> None:
+    with pytest.raises(ValueError, match="beta must be above -1"):
+        stationary_policy([0.6, 0.4], RewardShaping(beta))
+
+
+def test_below_minus_one_the_start_decides_who_takes_all() -> None:
+    for leader in (0, 1):
+        end = policy_flow(2.0 * np.eye(2)[leader], [0.6, 0.4], RewardShaping(-1.5), 3000, 0.02)[-1]
+        assert end[leader] > 0.999
+
+
+def test_a_head_that_drives_its_tokens_out_has_no_stationary_policy() -> None:
+    q, shaping = [0.25, 0.25, 0.25, 0.25], RewardShaping(lambda_head=-0.5, top_k=2)
+    with pytest.raises(ValueError, match="no stationary policy"):
+        stationary_policy(q, shaping)
+    hovering = policy_flow(np.zeros(4), q, shaping, 1000, 0.1)[-100:]
+    assert np.abs(np.diff(hovering, axis=0)).max() > 1e-3
+
+
+# --- what the stationary point means
+
+
+@settings(max_examples=60, deadline=None)
+@given(distributions(), betas)
+def test_product_beta_below_zero_sharpens_and_above_zero_flattens(q: FloatArray, beta: float) -> None:
+    policy = stationary_policy(q, RewardShaping(beta))
+    sign = math.copysign(1.0, beta)
+    assert sign * (entropy(policy) - entropy(q)) >= -1e-12
+    assert sign * (q.max() - policy.max()) >= -1e-12
+
+
+@pytest.mark.parametrize("arm", ["precision", "diversity"])
+def test_the_shaped_loss_is_not_a_proper_scoring_rule(arm: str) -> None:
+    """At pi = q, the truth, a proper scoring rule has gradient 0."""
+    np.testing.assert_allclose(expected_gradient(np.log(Q), Q, CE), 0, atol=1e-15)
+    assert np.abs(expected_gradient(np.log(Q), Q, PAPER_ARMS[arm])).max() > 0.01
+
+
+@pytest.mark.parametrize("beta", [-0.8, -0.5, -0.25, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("prob", [0.5, 0.6, 0.9])
+def test_with_two_tokens_beta_is_a_temperature(beta: float, prob: float) -> None:
+    policy = stationary_policy([prob, 1 - prob], RewardShaping(beta))
+    assert odds(policy[0]) == pytest.approx(odds(prob) ** (1 / (1 + beta)), rel=1e-9)
+
+
+def test_with_two_tokens_the_precision_arm_is_sampling_at_temperature_three_quarters() -> None:
+    q = np.array([0.8, 0.2])
+    sampled = softmax(np.log(q) / 0.75)
+    np.testing.assert_allclose(stationary_policy(q, PAPER_ARMS["precision"]), sampled, atol=1e-12)
+
+
+@pytest.mark.parametrize("arm", ["precision", "diversity"])
+def test_with_more_tokens_beta_is_not_a_temperature(arm: str) -> None:
+    q = np.array([0.9, 0.06, 0.03, 0.01])
+    policy = stationary_policy(q, PAPER_ARMS[arm])
+    assert abs(policy[0] - q[0]) > 0.04  # the dominant token moves
+    np.testing.assert_allclose(policy[1:3] / policy[3], q[1:3] / q[3], rtol=0.05)  # the rest keep their ratios
+    temperature = np.log(odds(q[0])) / np.log(odds(policy[0]))  # roughly what would move it as far
+    assert abs((q[1] / q[3]) ** (1 / temperature) / (q[1] / q[3]) - 1) > 0.3  # but spreads or levels the rest
+
+
+@pytest.mark.parametrize(
+    ("form", "beta", "expected"),
+    [
+        ("product", -0.25, 0.950),
+        ("product", 0.5, 0.801),
+        ("exponent", -0.25, 0.907),
+        ("exponent", 0.5, 0.894),
+    ],
+)
+def test_a_chain_step_that_slips_once_in_ten(form: Form, beta: float, expected: float) -> None:
+    """q = 0.9 on the right running total, the rest spread evenly over the 32 others of 0..32."""
+    q = np.array([0.9, *np.full(32, 0.1 / 32)])
+    assert stationary_policy(q, RewardShaping(beta, form=form))[0] == pytest.approx(expected, abs=5e-4)
+
+
+def test_the_exponent_form_is_not_monotone_in_beta() -> None:
+    """From cross-entropy's 0.7 it sharpens whichever way beta goes; the product form flattens for beta > 0."""
+    below, above = (stationary_policy([0.7, 0.3], RewardShaping(b, form="exponent"))[0] for b in (-0.25, 0.5))
+    assert below == pytest.approx(0.703, abs=5e-4)
+    assert above == pytest.approx(0.708, abs=5e-4)
+    assert stationary_policy([0.7, 0.3], RewardShaping(0.5))[0] < 0.7
+
+
+# --- other losses as rewards
+
+
+def loss_gradient_as_weights(loss: str, log_probs: torch.Tensor, label: int) -> tuple[torch.Tensor, FloatArray]:
+    """A loss of the literature, and the weights w_a = pi_a r_a that should give its gradient pi_a W - w_a."""
+    probs = log_probs.detach().exp().numpy()
+    log_prob, p = log_probs[label], probs[label]
+    hot = np.eye(probs.size)[label]
+    if loss == "cross-entropy":
+        return -log_prob, hot
+    if loss == "generalised cross-entropy":
+        return (1 - log_prob.exp() ** 0.7) / 0.7, hot * p**0.7
+    if loss == "dynamic fine-tuning":
+        return -log_prob.exp().detach() * log_prob, hot * p
+    if loss == "focal":
+        second_term = -2 * p * (1 - p) * math.log(p)  # the focal factor itself pushes pi(x) up
+        return -((1 - log_prob.exp()) ** 2) * log_prob, hot * ((1 - p) ** 2 + second_term)
+    if loss == "label smoothing":
+        smoothed = torch.nn.functional.cross_entropy(log_probs, torch.tensor(label), label_smoothing=0.1)
+        return smoothed, 0.9 * hot + 0.1 / probs.size
+    assert loss == "unlikelihood"
+    wrong = (label + 1) % probs.size
+    unwanted = np.eye(probs.size)[wrong] * probs[wrong] / (1 - probs[wrong])
+    return -log_prob - torch.log1p(-log_probs[wrong].exp()), hot - unwanted
+
+
+@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "cross-entropy",
+        "generalised cross-entropy",
+        "dynamic fine-tuning",
+        "focal",
+        "label smoothing",
+        "unlikelihood",
+    ],
+)
+def test_other_losses_are_rewards_too(loss: str, label: int) -> None:
+    logits = torch.tensor([0.5, -1.0, 1.5, 0.2], dtype=torch.float64, requires_grad=True)
+    value, weights = loss_gradient_as_weights(loss, logits.log_softmax(-1), label)
+    (gradient,) = torch.autograd.grad(value, logits)
+    probs = softmax(logits.detach().numpy())
+    np.testing.assert_allclose(probs * weights.sum() - weights, gradient, rtol=0, atol=1e-14)
+    wrong_token_rewards = np.delete(weights / probs, label)
+    if loss == "label smoothing":
+        assert (wrong_token_rewards > 0).all()
+    elif loss == "unlikelihood":
+        assert wrong_token_rewards.min() < 0 == wrong_token_rewards.max()
+    else:
+        assert (wrong_token_rewards == 0).all()
+
+
+def test_product_beta_is_focal_loss_without_its_second_term() -> None:
+    logits = torch.tensor([0.5, -1.0, 1.5, 0.2], dtype=torch.float64, requires_grad=True)
+    log_prob = logits.log_softmax(-1)[1]
+    (gradient,) = torch.autograd.grad(-((1 - log_prob.exp()) ** 2).detach() * log_prob, logits)
+    ours = expected_gradient(logits.detach(), np.eye(4)[1], RewardShaping(2.0))
+    np.testing.assert_allclose(ours, gradient, atol=1e-14)
+
+
+# --- paths and fields
+
+
+def test_policy_flow_is_plain_gradient_descent_from_the_start() -> None:
+    shaping, start = RewardShaping(-0.4, 0.3, -0.2, 2), np.array([0.0, 1.0, 2.0, -1.0, 0.5])
+    path = policy_flow(start, Q, shaping, 2, 0.1)
+    first = start - 0.1 * expected_gradient(start, Q, shaping)
+    second = first - 0.1 * expected_gradient(first, Q, shaping)
+    np.testing.assert_allclose(path, softmax(np.stack([start, first, second])), atol=1e-15)
+    np.testing.assert_array_equal(start, [0.0, 1.0, 2.0, -1.0, 0.5])
+    assert policy_flow(start, Q, shaping, 0, 0.1).shape == (1, 5)
+    assert policy_flow(np.zeros((3, 5)), Q, shaping, 4, 0.1).shape == (5, 3, 5)
+
+
+@arms
+def test_the_simplex_field_is_the_derivative_of_the_flow(shaping: RewardShaping) -> None:
+    q, lr = Q[:3] / Q[:3].sum(), 1e-6
+    points, velocities = simplex_field(shaping, q, 6)
+    after = policy_flow(np.log(points), q, shaping, 1, lr)[1]
+    np.testing.assert_allclose((after - points) / lr, velocities, atol=2e-5)
+
+
+def test_the_simplex_points_fill_the_inside_of_the_simplex_evenly() -> None:
+    points, velocities = simplex_field(RewardShaping(0.5), [0.5, 0.3, 0.2], 4)
+    assert points.shape == velocities.shape == (10, 3)
+    assert (points > 0).all()
+    np.testing.assert_allclose(points.sum(-1), 1, atol=1e-15)
+    np.testing.assert_allclose(velocities.sum(-1), 0, atol=1e-15)
+    np.testing.assert_allclose(points.mean(0), 1 / 3, atol=1e-15)
+    assert len(np.unique(points.round(12), axis=0)) == 10
+
+
+@pytest.mark.parametrize("beta", [-0.9, -0.25, 0.0, 0.5, 2.0])
+def test_the_simplex_field_vanishes_only_at_the_stationary_policy(beta: float) -> None:
+    """The formula of the stationary point, turned round, gives the labels that end at a point of the lattice."""
+    end = simplex_field(CE, np.full(3, 1 / 3), 4)[0][2]
+    labels = end * (1 - end) ** -beta
+    _, velocities = simplex_field(RewardShaping(beta), labels / labels.sum(), 4)
+    assert np.abs(velocities[2]).max() < 1e-15
+    assert np.abs(np.delete(velocities, 2, axis=0)).max(-1).min() > 1e-3
+
+
+def test_simplex_xy_is_an_equilateral_triangle() -> None:
+    corners = simplex_xy(np.eye(3))
+    for a, b in itertools.combinations(corners, 2):
+        assert np.linalg.norm(a - b) == pytest.approx(1)
+    np.testing.assert_allclose(simplex_xy([[1 / 3, 1 / 3, 1 / 3]]), [corners.mean(0)], atol=1e-15)
+    np.testing.assert_allclose(simplex_xy([-0.5, 0.5, 0.0]), [0.5, 0.0])  # a velocity
+
+
+def test_entropy_is_in_nats_along_the_last_axis() -> None:
+    probs = [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]]
+    np.testing.assert_allclose(entropy(probs), [math.log(2), 0, math.log(3)], atol=1e-15)
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("q", [[0.5, 0.6], [1.5, -0.5], [math.nan, 1.0], [1.0], [[0.5, 0.5]], 1.0])
+def test_what_is_not_a_distribution_is_refused(q: ArrayLike) -> None:
+    with pytest.raises(ValueError, match="label_distribution must"):
+        stationary_policy(q, CE)
+
+
+@pytest.mark.parametrize("logits", [[0.0, 0.0, 0.0], 0.0, [math.nan, 0.0], [math.inf, 0.0], [-math.inf] * 2])
+def test_logits_that_fit_no_policy_are_refused(logits: list[float]) -> None:
+    with pytest.raises(ValueError, match="logits must"):
+        expected_gradient(logits, [0.5, 0.5], CE)
+
+
+def test_senseless_settings_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="steps must"):
+        policy_flow([0, 0], [0.5, 0.5], CE, -1, 0.1)
+    for lr in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="lr must"):
+            policy_flow([0, 0], [0.5, 0.5], CE, 1, lr)
+    with pytest.raises(ValueError, match="over 3 tokens"):
+        simplex_field(CE, [0.5, 0.5], 3)
+    with pytest.raises(ValueError, match="resolution must"):
+        simplex_field(CE, Q[:3] / Q[:3].sum(), 0)
+
+
+def test_a_float32_distribution_is_accepted() -> None:
+    q = torch.tensor(Q, dtype=torch.float32)
+    np.testing.assert_allclose(stationary_policy(q, CE), Q, atol=1e-7)

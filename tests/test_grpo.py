@@ -1,0 +1,545 @@
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import pgce_mini.grpo as grpo
+from pgce_mini.checkpoint import Run, RunError, load_model, save_model
+from pgce_mini.grpo import (
+    GRPOConfig,
+    LossType,
+    Rollout,
+    group_advantages,
+    grpo_loss,
+    kl_to_reference,
+    masked_mean,
+    per_token_logps,
+    sample_rollout,
+    train_grpo,
+)
+from pgce_mini.model import GPT
+from pgce_mini.pretrain import ModelShape, PretrainConfig, pretrain
+from pgce_mini.tasks import ChainSum, Problem, Task, Text
+from pgce_mini.tasks.base import EOS_ID, PAD_ID
+
+TASK = ChainSum(num_operands=5, max_operand=3)
+SHAPE = ModelShape(
+    hidden_size=32,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    num_key_value_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=32,
+)
+ABSURD = (math.nan, math.inf, -math.inf, 1e30)
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prior that guesses, is sometimes right, and ends most of its completions."""
+    config = PretrainConfig(
+        run_dir=tmp_path_factory.mktemp("prior"), corpus=replace(TASK, reasoned_share=0.3), model=SHAPE,
+        steps=200, batch_size=32, lr=1e-2, eval_documents=1,
+    )  # fmt: skip
+    return pretrain(config, progress=False).path
+
+
+@pytest.fixture
+def config(prior: Path, tmp_path: Path) -> GRPOConfig:
+    return GRPOConfig(run_dir=tmp_path / "policy", prior=prior, steps=3, prompts_per_step=4, num_generations=4)
+
+
+def policy(prior: Path) -> tuple[GPT, Task]:
+    model, task = load_model(prior)
+    assert isinstance(task, Task)
+    return model, task
+
+
+def train(config: GRPOConfig, **changes: Any) -> Run:
+    return train_grpo(replace(config, **changes), progress=False)
+
+
+def judge(monkeypatch: pytest.MonkeyPatch, reward: Callable[[Problem, Sequence[int]], float]) -> None:
+    monkeypatch.setattr(ChainSum, "reward", lambda self, problem, completion: reward(problem, completion))
+
+
+# --- advantages ---
+
+
+def test_group_advantages_by_hand() -> None:
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    centred = [[0.5, -0.5, -0.5, 0.5], [-0.25, -0.25, -0.25, 0.75], [0.0, 0.0, 0.0, 0.0]]
+    # Sample variances: 4 * 0.25 / 3 and (3 * 0.0625 + 0.5625) / 3; of all twelve: 7 * 5 / 12 / 11.
+    group = [math.sqrt(1 / 3), math.sqrt(1 / 4), 0.0]
+    batch = math.sqrt(35 / 132)
+    for scale, divisors in (
+        ("none", [1.0] * 3),
+        ("batch", [batch + 1e-4] * 3),
+        ("group", [s + 1e-4 for s in group]),
+    ):
+        wanted = torch.tensor([[value / d for value in row] for row, d in zip(centred, divisors, strict=True)])
+        torch.testing.assert_close(group_advantages(rewards, scale), wanted)  # type: ignore[arg-type]  # it is one
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=4, max_size=4), min_size=1, max_size=5),
+    st.sampled_from(["group", "batch", "none"]),
+)
+def test_every_group_is_centred_and_keeps_its_order(rewards: list[list[float]], scale: Any) -> None:
+    given_rewards = torch.tensor(rewards)
+    advantages = group_advantages(given_rewards, scale)
+    torch.testing.assert_close(advantages.mean(1), torch.zeros(len(rewards)), atol=1e-5, rtol=0)
+    better = given_rewards[:, :, None] > given_rewards[:, None, :]
+    assert ((advantages[:, :, None] > advantages[:, None, :]) == better).all()
+
+
+# --- the loss ---
+
+MASK = torch.tensor([[False, True, True, False], [False, True, False, False]])
+RATIOS = torch.tensor([[math.nan, 1.5, 1.1, math.inf], [1e30, 0.5, -math.inf, 0.0]])
+ADVANTAGES = torch.tensor([2.0, -3.0])
+
+
+def loss_of(ratios: Tensor, advantages: Tensor, mask: Tensor, loss_type: LossType = "dapo") -> tuple[Tensor, Any]:
+    """The loss as a function of the ratios, old log-probabilities being -1."""
+    old = torch.full_like(ratios, -1.0)
+    return grpo_loss(
+        ratios.log() + old, old, advantages, mask,
+        epsilon=0.2, epsilon_high=0.28, loss_type=loss_type, max_completion_length=5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "wanted"),
+    [
+        ("dapo", (-2 * 1.28 - 2 * 1.1 + 3 * 0.8) / 3),
+        ("grpo", ((-2 * 1.28 - 2 * 1.1) / 2 + 3 * 0.8) / 2),
+        ("dr_grpo", (-2 * 1.28 - 2 * 1.1 + 3 * 0.8) / (2 * 5)),
+    ],
+)
+def test_loss_by_hand_whatever_stands_in_the_padding(loss_type: LossType, wanted: float) -> None:
+    """1.5 is clipped to 1.28 (A > 0), 1.1 is not clipped, 0.5 is clipped to 0.8 (A < 0)."""
+    loss, clip_ratios = loss_of(RATIOS, ADVANTAGES, MASK, loss_type)
+    assert loss.item() == pytest.approx(wanted)
+    assert clip_ratios == pytest.approx({"clip_ratio/low": 1 / 3, "clip_ratio/high": 1 / 3})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "clipped"),
+    [
+        (1.27, 1.0, False), (1.29, 1.0, True), (0.5, 1.0, False),  # a good token is not pushed up without end,
+        (0.81, -1.0, False), (0.79, -1.0, True), (1.5, -1.0, False),  # a bad one not down; the way back is open
+    ],
+)  # fmt: skip
+def test_gradient_is_held_back_where_the_clip_says_and_only_there(
+    ratio: float, advantage: float, clipped: bool
+) -> None:
+    """It is -ratio * A, or nothing; inverted for negative A, or with one epsilon for both sides, this fails."""
+    logps = torch.tensor([[math.log(ratio)]], dtype=torch.float64, requires_grad=True)
+    loss, clip_ratios = grpo_loss(
+        logps, torch.zeros_like(logps), torch.tensor([advantage]), torch.tensor([[True]]),
+        epsilon=0.2, epsilon_high=0.28, loss_type="dapo", max_completion_length=1,
+    )  # fmt: skip
+    loss.backward()
+    assert logps.grad is not None
+    assert logps.grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage)
+    assert sum(clip_ratios.values()) == clipped
+
+
+@pytest.mark.parametrize("absurd", ABSURD)
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "dr_grpo"])
+def test_padding_gives_no_gradient_and_takes_none(absurd: float, loss_type: LossType) -> None:
+    gradients = []
+    for filler in (0.0, absurd):
+        logps = torch.tensor([[filler, -1.0, -2.0, filler], [filler, -0.5, filler, filler]], requires_grad=True)
+        old = torch.tensor([[filler, -1.1, -2.2, filler], [filler, -0.4, filler, filler]])
+        loss, _ = grpo_loss(
+            logps, old, ADVANTAGES, MASK,
+            epsilon=0.2, epsilon_high=0.28, loss_type=loss_type, max_completion_length=5,
+        )  # fmt: skip
+        loss.backward()
+        assert logps.grad is not None
+        assert (logps.grad[~MASK] == 0).all()
+        assert (logps.grad[MASK] != 0).all()
+        gradients.append(logps.grad)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("loss_type", ["dapo", "grpo", "dr_grpo"])
+def test_loss_of_no_token_is_zero(loss_type: LossType) -> None:
+    loss, clip_ratios = loss_of(RATIOS, ADVANTAGES, torch.zeros_like(MASK), loss_type)
+    assert loss.item() == 0
+    assert set(clip_ratios.values()) == {0.0}
+
+
+def test_sequence_without_a_kept_token_is_no_sequence_of_the_grpo_mean() -> None:
+    values = torch.tensor([[1.0, 3.0], [5.0, 5.0]])
+    mask = torch.tensor([[True, True], [False, False]])
+    assert masked_mean(values, mask, "grpo", 2).item() == 2
+
+
+def test_kl_estimator_is_exact_on_average_and_never_negative() -> None:
+    generator = torch.Generator().manual_seed(0)
+    policy, reference = torch.randn(2, 6, generator=generator, dtype=torch.float64).log_softmax(-1)
+    estimates = kl_to_reference(policy, reference)
+    assert (estimates > 0).all()
+    exact = (policy.exp() * (policy - reference)).sum()
+    torch.testing.assert_close((policy.exp() * estimates).sum(), exact)
+    assert kl_to_reference(policy, policy).abs().max() == 0
+
+
+# --- scoring ---
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
+def test_scores_are_those_of_each_sequence_alone_at_the_temperature(temperature: float, heads: int) -> None:
+    """Prompts and completions of all lengths, one completion left out, with and without shared key heads."""
+    shape = replace(SHAPE, num_key_value_heads=heads)
+    model = GPT(shape.config(TASK), torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(10 if parameter.dim() == 2 else 1)
+    draw = torch.Generator().manual_seed(1)
+    prompts, completions = (
+        torch.randint(2, 20, (2, 5), generator=draw),
+        torch.randint(2, 20, (2, 3, 4), generator=draw),
+    )
+    prompt_lengths = torch.tensor([3, 5])
+    lengths = torch.tensor([[1, 4, 2], [0, 3, 1]])
+    mask = torch.arange(4) < lengths[..., None]
+    filler = torch.zeros(2, 3, 4), torch.zeros(2, 3)
+    rollout = Rollout(prompts, prompt_lengths, completions, mask, *filler)
+    logps, entropies = per_token_logps(model, rollout, temperature)
+    assert not entropies.requires_grad
+    assert (logps[~mask] == 0).all()
+    assert (entropies[~mask] == 0).all()
+    for group in range(2):
+        for row in range(3):
+            prompt = prompts[group, : prompt_lengths[group]]
+            completion = completions[group, row, : lengths[group, row]]
+            log_probs = (model(torch.cat([prompt, completion])[None])[0] / temperature).log_softmax(-1)
+            log_probs = log_probs[len(prompt) - 1 : -1]
+            wanted = log_probs.gather(1, completion[:, None])[:, 0]
+            torch.testing.assert_close(logps[group, row, : len(completion)], wanted)
+            entropy = -(log_probs.exp() * log_probs).sum(-1).detach()
+            torch.testing.assert_close(entropies[group, row, : len(completion)], entropy)
+
+
+# --- the rollout ---
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.5])
+def test_ratio_is_one_in_the_first_update(temperature: float, config: GRPOConfig, prior: Path) -> None:
+    """What the sampler wrote down is what scoring finds, also at other temperatures than 1."""
+    model, task = policy(prior)
+    rollout, _ = sample_rollout(model, task, replace(config, temperature=temperature, num_generations=16), step=1)
+    assert rollout is not None
+    logps, _ = per_token_logps(model, rollout, temperature)
+    ratio = (logps - rollout.old_per_token_logps).exp()[rollout.completion_mask]
+    torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=1e-5)
+
+
+def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config: GRPOConfig, prior: Path) -> None:
+    model, task = policy(prior)
+    settings = replace(config, dynamic_sampling=False, mask_truncated_completions=False, scale_rewards="none")
+    rollout, row = sample_rollout(model, task, settings, step=2)
+    assert rollout is not None
+    rewards = torch.zeros(4, 4)
+    for group in range(4):
+        problem = task.problem(0, 2 * grpo.MAX_DRAWS + group)
+        assert rollout.prompts[group, : rollout.prompt_lengths[group]].tolist() == list(problem.prompt)
+        for index, (completion, mask) in enumerate(
+            zip(rollout.completions[group].tolist(), rollout.completion_mask[group].tolist(), strict=True)
+        ):
+            length = mask.index(False) if False in mask else len(mask)
+            assert not any(mask[length:])
+            assert not any(completion[length:])
+            assert EOS_ID not in completion[: length - 1]
+            rewards[group, index] = task.reward(problem, completion[:length])
+    assert 0 < rewards.sum() < 16
+    torch.testing.assert_close(rollout.advantages, rewards - rewards.mean(1, keepdim=True))
+    assert row["reward"] == pytest.approx(rewards.mean().item())
+    assert row["reward_std"] == pytest.approx(rewards.std(1).mean().item())
+    assert row["completions/mean_length"] == pytest.approx(rollout.completion_mask.sum().item() / 16)
+
+
+def test_rollout_is_a_pure_function_of_weights_and_step(config: GRPOConfig, prior: Path) -> None:
+    model, task = policy(prior)
+    torch.manual_seed(1)
+    first, _ = sample_rollout(model, task, config, step=1)
+    torch.manual_seed(2)
+    again, _ = sample_rollout(model, task, config, step=1)
+    other, _ = sample_rollout(model, task, config, step=2)
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.prompts, other.prompts)
+
+
+def test_truncated_completions_teach_nothing_but_count_in_the_metrics(config: GRPOConfig, prior: Path) -> None:
+    model, task = policy(prior)
+    settings = replace(config, max_completion_length=4, dynamic_sampling=False, num_generations=16)
+    masked, row = sample_rollout(model, task, settings, step=1)
+    unmasked, _ = sample_rollout(model, task, replace(settings, mask_truncated_completions=False), step=1)
+    assert masked is not None
+    assert unmasked is not None
+    truncated = ~(masked.completions == EOS_ID).any(2)  # (4, 16)
+    assert 0 < truncated.sum() < 64
+    assert row["completions/clipped_ratio"] == pytest.approx(truncated.double().mean().item())
+    assert torch.equal(masked.completion_mask, unmasked.completion_mask & ~truncated[..., None])
+    assert (unmasked.completion_mask[truncated].sum(-1) == 4).all()
+    assert torch.equal(masked.advantages, unmasked.advantages)
+
+
+def test_step_of_truncated_completions_alone_has_no_gradient(
+    config: GRPOConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge(monkeypatch, lambda problem, completion: float(completion[0] % 2))
+    run = train(config, max_completion_length=1, dynamic_sampling=False, steps=1)
+    assert run.metrics()[0]["completions/clipped_ratio"] == 1
+    assert run.metrics()[0]["grad_norm"] == 0
+
+
+def test_dynamic_sampling_refills_until_the_step_is_full(config: GRPOConfig, prior: Path) -> None:
+    model, task = policy(prior)
+    settings = replace(config, prompts_per_step=6, max_refills=50)
+    plain, plain_row = sample_rollout(model, task, replace(settings, dynamic_sampling=False), step=1)
+    full, row = sample_rollout(model, task, settings, step=1)
+    assert plain is not None
+    assert full is not None
+    assert (plain_row["groups"], plain_row["refills"]) == (6, 0)
+    assert plain_row["frac_reward_zero_std"] > 0
+    assert row["groups"] == 6
+    assert row["refills"] > 0
+    assert (full.advantages.std(1) > 0).all()
+    share = row["frac_reward_zero_std"]  # 6 groups of all that were sampled teach something
+    sampled = round(6 / (1 - share))
+    assert share == pytest.approx((sampled - 6) / sampled)
+
+
+def test_refills_come_to_an_end(config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one prompt teaches: it is trained on, and every group sampled is in the metrics."""
+    model, task = policy(prior)
+    special = task.problem(0, grpo.MAX_DRAWS + 2)
+    flips = iter([0.0, 1.0] * 100)
+    judge(monkeypatch, lambda problem, completion: next(flips) if problem == special else 1.0)
+    rollout, row = sample_rollout(model, task, replace(config, max_refills=2), step=1)
+    assert rollout is not None
+    assert (len(rollout.prompts), row["groups"], row["refills"]) == (1, 1, 2)
+    assert row["frac_reward_zero_std"] == pytest.approx(9 / 10)  # 4 groups, then 3 and 3
+    assert row["reward"] == pytest.approx(38 / 40)
+
+
+def test_step_without_a_group_to_learn_from_changes_no_weight(
+    config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge(monkeypatch, lambda problem, completion: 1.0)
+    run = train(config, weight_decay=0.5, save_every=1)
+    assert run.model_path.read_bytes() == (prior / "model.safetensors").read_bytes()
+    assert [row["frac_reward_zero_std"] for row in run.metrics()] == [1, 1, 1]
+    assert all(row["groups"] == 0 and "loss" not in row for row in run.metrics())
+
+
+def test_model_that_writes_pads_and_never_ends_can_be_trained(tmp_path: Path) -> None:
+    """Untrained, it writes every token, <pad> included."""
+    model = GPT(SHAPE.config(TASK))
+    with torch.no_grad():
+        model.unembedding[EOS_ID] = -3 * model.unembedding.mean(0)
+    save_model(tmp_path / "prior" / "model.safetensors", model, TASK)
+    settings = GRPOConfig(
+        run_dir=tmp_path / "run", prior=tmp_path / "prior", steps=2, prompts_per_step=4, num_generations=8,
+        dynamic_sampling=False, mask_truncated_completions=False,
+    )  # fmt: skip
+    rollout, _ = sample_rollout(model, TASK, settings, step=1)
+    assert rollout is not None
+    assert (rollout.completions[rollout.completion_mask] == PAD_ID).any()
+    logps, _ = per_token_logps(model, rollout, 1.0)
+    torch.testing.assert_close(logps, rollout.old_per_token_logps, rtol=0, atol=1e-5)
+    assert all(math.isfinite(value) for row in train(settings).metrics() for value in row.values())
+
+
+# --- the update ---
+
+
+@dataclass
+class Recorder:
+    """Stands in for the clipping, which sees every update: keeps gradients, and the weights they belong to."""
+
+    gradients: list[dict[str, Tensor]]
+    weights: list[dict[str, Tensor]]
+
+    def __call__(self, model: GPT, max_norm: float, step: int) -> float:
+        named = list(model.named_parameters())
+        self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+        self.weights.append({name: p.detach().clone() for name, p in named})
+        return 0.0
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder([], [])
+    monkeypatch.setattr(grpo, "clip_gradient", recorder)
+    return recorder
+
+
+def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Path, recorder: Recorder) -> None:
+    """The oracle goes through completions one by one: no batch, no padding, no ratio."""
+    settings = replace(config, num_minibatches=1, steps=1, temperature=1.3)
+    train(settings)
+    model, task = policy(prior)
+    rollout, _ = sample_rollout(model, task, settings, step=1)
+    assert rollout is not None
+    objective, tokens = torch.zeros(()), 0
+    for group, prompt in enumerate(rollout.prompts):
+        rows = zip(
+            rollout.completions[group], rollout.completion_mask[group], rollout.advantages[group], strict=True
+        )
+        for padded, mask, advantage in rows:
+            completion = padded[mask]
+            if len(completion) == 0:  # truncated
+                continue
+            log_probs = (model(torch.cat([prompt, completion])[None])[0] / 1.3).log_softmax(-1)
+            for position, token in enumerate(completion, start=len(prompt)):
+                objective = objective + advantage * log_probs[position - 1, token]
+                tokens += 1
+    (-objective / tokens).backward()
+    (found,) = recorder.gradients
+    assert max(gradient.abs().max() for gradient in found.values()) > 0.01
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_iterations": 2, "num_minibatches": 1},
+        {"num_iterations": 1, "num_minibatches": 2},
+        {"num_iterations": 2, "num_minibatches": 1, "kl_coef": 3.0},
+    ],
+    ids=["passes", "parts", "kl"],
+)
+def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
+    changes: dict[str, Any], config: GRPOConfig, prior: Path, recorder: Recorder
+) -> None:
+    settings = replace(config, steps=1, lr=3e-3, **changes)
+    train(settings)
+    assert len(recorder.gradients) == 2
+    model, task = policy(prior)
+    rollout, _ = sample_rollout(model, task, settings, step=1)
+    assert rollout is not None
+    part = slice(2, 4) if settings.num_minibatches == 2 else slice(0, 4)  # groups of the second update
+    prompts, completions = rollout.prompts[part], rollout.completions[part]  # (G, 10), (G, 4, L)
+    ids = torch.cat([prompts[:, None].expand(-1, 4, -1), completions], 2).flatten(0, 1)
+    mask, old = rollout.completion_mask[part].flatten(0, 1), rollout.old_per_token_logps[part].flatten(0, 1)
+    advantages = rollout.advantages[part].flatten()
+
+    def score() -> Tensor:
+        log_probs = model(ids[:, :-1]).log_softmax(-1)
+        next_logps: Tensor = log_probs.gather(2, ids[:, 1:, None])[:, 9:, 0]
+        return next_logps
+
+    prior_logps = score().detach()
+    model.load_state_dict(recorder.weights[1])
+    logps = score()
+    ratio = (logps - old).exp()
+    assert (ratio[mask] - 1).abs().max() > 0.05
+    a = advantages[:, None]
+    objective = torch.minimum(ratio * a, ratio.clamp(0.8, 1.28) * a)
+    kl = (prior_logps - logps).exp() - (prior_logps - logps) - 1
+    (settings.kl_coef * kl - objective)[mask].mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(recorder.gradients[1][name], parameter.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_minibatches_are_whole_groups_and_every_group_comes_once_a_pass(
+    config: GRPOConfig, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    score = grpo.per_token_logps
+
+    def spy(model: GPT, rollout: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
+        seen.append([tuple(prompt) for prompt in rollout.prompts.tolist()])
+        return score(model, rollout, temperature)
+
+    monkeypatch.setattr(grpo, "per_token_logps", spy)
+    train(config, steps=1, num_minibatches=3, num_iterations=2, max_refills=100)
+    assert [len(part) for part in seen] == [2, 1, 1, 2, 1, 1]
+    assert seen[:3] == seen[3:]
+    assert len({prompt for part in seen for prompt in part}) > 1
+
+
+def test_first_update_has_no_kl(config: GRPOConfig) -> None:
+    (row,) = train(config, steps=1, num_minibatches=1, kl_coef=0.5).metrics()
+    assert row["kl"] == pytest.approx(0, abs=1e-9)
+    assert row["clip_ratio/low"] == row["clip_ratio/high"] == 0
+    assert row["grad_norm"] > 0
+    assert "kl" not in train(config, run_dir=config.run_dir.with_name("without"), steps=1).metrics()[0]
+
+
+def test_reward_is_learnt(config: GRPOConfig) -> None:
+    run = train(config, steps=40, prompts_per_step=12, num_generations=8, lr=3e-3)
+    rewards = [row["reward"] for row in run.metrics()]
+    assert sum(rewards[-5:]) / 5 > sum(rewards[:5]) / 5 + 0.1
+    assert load_model(run.path)[1] == load_model(config.prior)[1]
+
+
+# --- what is refused ---
+
+
+def test_prior_without_a_verifier_is_refused_before_a_folder_is_made(config: GRPOConfig, tmp_path: Path) -> None:
+    text = Text(tokenizer="char", context_length=8)
+    save_model(tmp_path / "text" / "model.safetensors", GPT(SHAPE.config(text)), text)
+    with pytest.raises(RunError, match="trained on text, which has no verifier"):
+        train(config, prior=tmp_path / "text")
+    assert not config.run_dir.exists()
+
+
+def test_missing_prior_is_named(config: GRPOConfig, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"nowhere.* does not exist"):
+        train(config, prior=tmp_path / "nowhere")
+    assert not config.run_dir.exists()
+
+
+def test_run_is_not_written_into_its_prior(config: GRPOConfig, prior: Path) -> None:
+    with pytest.raises(RunError, match="kind is 'pretrain' there and 'rl' now"):
+        train(config, run_dir=prior)
+
+
+def test_unknown_device_is_refused(config: GRPOConfig) -> None:
+    with pytest.raises(ValueError, match="device must be cpu, cuda or mps"):
+        train(config, device="tpu")
+
+
+@pytest.mark.parametrize("num_minibatches", [1, 2])
+@pytest.mark.parametrize("lr", [1e15, 1e38])
+def test_divergence_is_named_with_its_step(lr: float, num_minibatches: int, config: GRPOConfig) -> None:
+    with pytest.raises(FloatingPointError, match=r"diverged at step [12] .*lower lr"):
+        train(config, lr=lr, num_minibatches=num_minibatches)
+    assert not Run(config.run_dir).finished
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0), ("prompts_per_step", 0), ("num_generations", 1), ("max_completion_length", 0),
+        ("temperature", 0), ("temperature", math.inf), ("lr", 0), ("weight_decay", -1), ("max_grad_norm", 0),
+        ("num_minibatches", 5), ("num_minibatches", 0), ("num_iterations", 0), ("epsilon", 1.5),
+        ("epsilon_high", -0.1), ("kl_coef", -1), ("loss_type", "ppo"), ("scale_rewards", True),
+        ("max_refills", -1), ("save_every", 0), ("seed", -1),
+    ],
+)  # fmt: skip
+def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, config: GRPOConfig) -> None:
+    with pytest.raises(ValueError, match=name):
+        replace(config, **{name: value})

@@ -1,0 +1,161 @@
+"""The project's own files agree with one another, and the library needs only what it says it needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+DIRECT = [*PROJECT["dependencies"], *(line for name, lines in EXTRAS.items() if name != "all" for line in lines)]
+PINS = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "pgce_mini").rglob("*.py")
+)
+CORE_ONLY_ON_DEMAND = {"plotly", "tyro", "tokenizers"}  # core dependencies that `import pgce_mini` leaves alone
+
+# Runs in a fresh interpreter: makes `absent` packages truly absent (an import fails, find_spec finds nothing) and
+# device queries an error, imports `modules` and prints every package that was loaded.
+IMPORT = """
+import json, sys
+from importlib.machinery import PathFinder
+
+absent, modules = json.loads(sys.argv[1])
+
+class WithoutAbsent(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in absent else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutAbsent
+
+import torch
+
+def query(*args, **kwargs):
+    raise AssertionError("a device was asked for at import")
+
+torch.cuda.is_available = torch.cuda.device_count = torch.backends.mps.is_available = query
+torch.accelerator.is_available = torch.accelerator.current_accelerator = query
+for module in modules:
+    __import__(module)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def import_in_fresh_interpreter(modules: Iterable[str], absent: Iterable[str] = ()) -> set[str]:
+    """The packages that are loaded once `modules` are imported where `absent` cannot be."""
+    arguments = json.dumps([sorted(absent), list(modules)])
+    done = subprocess.run([sys.executable, "-c", IMPORT, arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def with_dependencies(requirements: Iterable[str], *, on_every_platform: bool = False) -> set[str]:
+    """Canonical names of the distributions that `requirements` bring along here (or on every platform), themselves
+    included."""
+    found: set[str] = set()
+    queue = list(requirements)
+    while queue:
+        requirement = Requirement(queue.pop())
+        name = canonicalize_name(requirement.name)
+        marker = requirement.marker
+        if name in found or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        if on_every_platform and re.search("platform|os_name", str(marker)):
+            continue
+        found.add(name)
+        queue += importlib.metadata.requires(name) or []
+    return found
+
+
+def packages_beyond_core() -> set[str]:
+    """Import names of everything installed that a plain `pip install .` would not bring."""
+    core = with_dependencies([PROJECT["name"]])
+    return {
+        package
+        for package, distributions in importlib.metadata.packages_distributions().items()
+        if not core & {canonicalize_name(distribution) for distribution in distributions}
+    }
+
+
+@pytest.mark.parametrize("line", DIRECT)
+def test_every_dependency_is_pinned_within_its_bounds(line: str) -> None:
+    requirement = Requirement(line)
+    pins = {canonicalize_name(name): version for name, version in (pin.split("==") for pin in PINS)}
+    assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_every_indirect_dependency_is_pinned() -> None:
+    pinned = {canonicalize_name(pin.split("==")[0]) for pin in PINS}
+    needed = with_dependencies(DIRECT, on_every_platform=True)  # not CUDA's: torch pins those itself
+    assert needed - {"setuptools"} <= pinned  # torch's from Python 3.12 on; pip freeze leaves it out on 3.11
+
+
+def test_constraints_are_exact_versions_of_public_releases() -> None:
+    for pin in PINS:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", pin), pin  # no path, no local version as +cpu
+    names = [canonicalize_name(pin.split("==")[0]) for pin in PINS]
+    assert len(set(names)) == len(names)
+
+
+def test_the_extra_all_holds_every_other_extra() -> None:
+    assert EXTRAS["all"] == [f"{PROJECT['name']}[{','.join(name for name in EXTRAS if name != 'all')}]"]
+
+
+def test_conda_environment_installs_this_project_with_the_constraints() -> None:
+    lines = (ROOT / "environment.yml").read_text().splitlines()
+    entries = [line.strip().removeprefix("- ").partition(" #")[0] for line in lines]
+    assert "-c constraints.txt" in entries
+    (installed,) = (Requirement(f"pgce-mini{entry.removeprefix('-e .')}") for entry in entries if "-e ." in entry)
+    assert installed.extras == {"notebooks", "app"} <= set(EXTRAS)
+    (python,) = (entry.removeprefix("python=") for entry in entries if entry.startswith("python="))
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+    conda_packages = entries[entries.index("dependencies:") + 1 : entries.index("pip:")]
+    assert conda_packages == [f"python={python}", "pip"]  # nothing whose version pip's constraints do not see
+
+
+def test_changelog_begins_with_the_version_of_the_package() -> None:
+    versions = re.findall(
+        r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert versions[0] == PROJECT["version"]
+
+
+def test_modules_import_with_the_core_dependencies_alone() -> None:
+    absent = packages_beyond_core()
+    assert {"streamlit", "jupyterlab", "pytest", "transformers"} <= absent
+    assert not absent & {"pgce_mini", "torch", "numpy", "plotly", "tyro"}
+    assert "pgce_mini" in import_in_fresh_interpreter(MODULES, absent)
+
+
+def test_importing_the_package_leaves_the_slow_dependencies_alone() -> None:
+    loaded = import_in_fresh_interpreter(["pgce_mini"])
+    assert not loaded & CORE_ONLY_ON_DEMAND
+    assert not loaded & (packages_beyond_core() - import_in_fresh_interpreter(["torch"]))
+
+
+def test_no_file_names_a_folder_of_a_developers_machine() -> None:
+    folder = re.compile(rf"(?<![\w.~}}])({re.escape(str(ROOT))}|/(?:home|Users|root))/")
+    kinds = {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".html", ".css", ".js", ""}
+    ours = [path for path in ROOT.iterdir() if path.name == ".ci" or not path.name.startswith(".")]
+    files = [file for path in ours if path.name != "runs" for file in (path, *path.rglob("*"))]
+    named = {
+        str(file.relative_to(ROOT)): found.group()
+        for file in files
+        if file.is_file() and file.suffix in kinds and (found := folder.search(file.read_text(encoding="utf-8")))
+    }
+    assert not named

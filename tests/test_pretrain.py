@@ -1,0 +1,302 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pgce_mini.checkpoint import Run, RunError, load_model
+from pgce_mini.model import GPT
+from pgce_mini.optimizer import adamw, check_device, clip_gradient
+from pgce_mini.pretrain import ModelShape, PretrainConfig, learning_rate, pretrain
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.tasks import PAD_ID, ChainSum, Text
+
+TASK = ChainSum(num_operands=5, max_operand=3)
+SHAPE = ModelShape(
+    hidden_size=32,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    num_key_value_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=32,
+)
+
+
+def config(run_dir: Path, **changes: Any) -> PretrainConfig:
+    tiny = PretrainConfig(
+        run_dir=run_dir, corpus=TASK, model=SHAPE, steps=8, batch_size=6, warmup_steps=2, decay_steps=2,
+        eval_every=100, eval_documents=4,
+    )  # fmt: skip
+    return replace(tiny, **changes)
+
+
+def train(run_dir: Path, **changes: Any) -> Run:
+    return pretrain(config(run_dir, **changes), progress=False)
+
+
+def curve(run: Run, name: str) -> list[float]:
+    return [row[name] for row in run.metrics()]
+
+
+def new_model(seed: int = 0) -> GPT:
+    return GPT(SHAPE.config(TASK), torch.Generator().manual_seed(seed))
+
+
+# --- what is learnt ---
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """400 steps on sums without noise: slips and guesses gone, only the operands are random."""
+    return train(
+        tmp_path_factory.mktemp("learnt"),
+        corpus=replace(TASK, reasoned_share=1.0, slip_rate=0.0),
+        steps=400, batch_size=32, lr=1e-2, warmup_steps=20, decay_steps=100, eval_every=200, eval_documents=200,
+    )  # fmt: skip
+
+
+def test_plain_cross_entropy_falls_to_what_the_documents_cannot_tell(learnt: Run) -> None:
+    rows = learnt.metrics()
+    model, _ = load_model(learnt.path)
+    assert rows[0]["cross_entropy"] == pytest.approx(math.log(model.config.vocab_size), abs=0.3)
+    # Of 16 targets four operands are uniform over 4 values and '=' or '≡' over 2; all else follows.
+    floor = (4 * math.log(4) + math.log(2)) / 16
+    assert floor - 0.005 < rows[-1]["heldout_cross_entropy"] < 1.15 * floor
+    assert rows[-1]["heldout_cross_entropy"] == pytest.approx(rows[-1]["heldout_entropy"], abs=0.05)
+
+
+def test_heldout_documents_are_judged_now_and_then_and_at_the_end(learnt: Run) -> None:
+    judged = [row["step"] for row in learnt.metrics() if "heldout_cross_entropy" in row]
+    assert judged == [200, 400]
+
+
+def test_saved_model_is_the_one_that_was_judged_last(learnt: Run) -> None:
+    model, corpus = load_model(learnt.path)
+    losses = []
+    with torch.no_grad():
+        for index in range(200):
+            ids = torch.tensor(corpus.document(0, index, "heldout"))
+            losses += F.cross_entropy(model(ids[None, :-1])[0], ids[1:], reduction="none").tolist()
+    assert sum(losses) / len(losses) == pytest.approx(learnt.metrics()[-1]["heldout_cross_entropy"], rel=1e-4)
+
+
+# --- one step ---
+
+
+def test_cross_entropy_arm_is_a_plain_torch_loop(tmp_path: Path) -> None:
+    """The oracle pads, ignores padding, and knows nothing of rewards or packing."""
+    settings = config(tmp_path, max_grad_norm=0.5)
+    run = pretrain(settings, progress=False)
+    model = new_model()
+    decayed = [p for name, p in model.named_parameters() if "norm" not in name]
+    kept = [p for name, p in model.named_parameters() if "norm" in name]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": kept, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95))
+    rates = [0.5, 1, 1, 1, 1, 1, 0.55, 0.1]  # two steps up, two down to a tenth
+    for step, (row, rate) in enumerate(zip(run.metrics(), rates, strict=True)):
+        documents = [TASK.document(0, 6 * step + i) for i in range(6)]
+        longest = max(map(len, documents))
+        ids = torch.tensor([document + [PAD_ID] * (longest - len(document)) for document in documents])
+        targets = ids[:, 1:].masked_fill(ids[:, 1:] == PAD_ID, -100)
+        logits = model(ids[:, :-1])
+        loss = F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-100)
+        optimizer.zero_grad()
+        loss.backward()
+        norm = math.sqrt(sum(p.grad.square().sum().item() for p in model.parameters() if p.grad is not None))
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad *= min(1.0, 0.5 / norm)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * rate
+        optimizer.step()
+        log_probs = logits.log_softmax(-1)[targets != -100]
+        entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
+        assert row["loss"] == pytest.approx(loss.item(), rel=1e-4)
+        assert row["cross_entropy"] == pytest.approx(loss.item(), rel=1e-4)
+        assert row["entropy"] == pytest.approx(entropy.item(), rel=1e-4)
+        assert row["grad_norm"] == pytest.approx(norm, rel=1e-3)
+        assert row["lr"] == pytest.approx(settings.lr * rate)
+        assert row["tokens_per_second"] > 0
+    trained, _ = load_model(tmp_path)
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(trained.state_dict()[name], weight, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("arm", ["precision", "diversity", "tail-penalty", "head-reward"])
+def test_logged_cross_entropy_and_entropy_are_plain_whatever_the_arm(arm: str, tmp_path: Path) -> None:
+    shaping = replace(PAPER_ARMS[arm], top_k=5)
+    run = train(tmp_path / "shaped", steps=2, warmup_steps=0, decay_steps=0, shaping=shaping)
+    plain = train(tmp_path / "plain", steps=2, warmup_steps=0, decay_steps=0)
+    first, second = run.metrics()
+    assert first["cross_entropy"] == plain.metrics()[0]["cross_entropy"]
+    assert first["entropy"] == plain.metrics()[0]["entropy"]
+    assert first["loss"] != pytest.approx(first["cross_entropy"], rel=1e-3)
+    assert second["cross_entropy"] != plain.metrics()[1]["cross_entropy"]
+
+
+def test_arms_with_one_seed_see_the_same_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    document = ChainSum.document
+
+    def spy(self: ChainSum, seed: int, index: int, split: Any = "train") -> list[int]:
+        asked.append((seed, index, split))
+        return document(self, seed, index, split)
+
+    monkeypatch.setattr(ChainSum, "document", spy)
+    seen = []
+    for arm in ("ce", "diversity"):
+        asked.clear()
+        train(tmp_path / arm, shaping=PAPER_ARMS[arm], seed=7)
+        seen.append(list(asked))
+    assert seen[0] == seen[1]
+    training = [key for key in seen[0] if key[2] == "train"]
+    assert training == [(7, index, "train") for index in range(8 * 6)]  # each document once, in order
+
+
+def test_first_weights_come_from_the_seed_alone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    a = train(tmp_path / "a", steps=1, warmup_steps=0, decay_steps=0)
+    torch.manual_seed(2)
+    b = train(tmp_path / "b", steps=1, warmup_steps=0, decay_steps=0)
+    assert a.model_path.read_bytes() == b.model_path.read_bytes()
+
+
+# --- learning rate and weight decay ---
+
+
+def test_learning_rate_warms_up_stays_and_decays(tmp_path: Path) -> None:
+    settings = config(tmp_path, steps=10, warmup_steps=4, decay_steps=3, lr=0.4, final_lr_share=0.25)
+    rates = [learning_rate(settings, step) for step in range(1, 11)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.3, 0.2, 0.1])
+
+
+def test_learning_rate_without_warmup_and_decay_is_constant(tmp_path: Path) -> None:
+    settings = config(tmp_path, warmup_steps=0, decay_steps=0, lr=0.4)
+    assert {learning_rate(settings, step) for step in range(1, 9)} == {0.4}
+
+
+def test_warmup_and_decay_follow_the_number_of_steps(tmp_path: Path) -> None:
+    for steps, warmup, decay in ((5, 0, 1), (100, 10, 20), (600, 50, 120), (10_000, 50, 2000)):
+        settings = config(tmp_path, steps=steps, warmup_steps=None, decay_steps=None)
+        assert (settings.warmup, settings.decay) == (warmup, decay)
+
+
+def test_weight_decay_pulls_on_matrices_alone() -> None:
+    model = new_model()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = adamw(model, lr=0.5, weight_decay=0.1)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        factor = 1.0 if "norm" in name else 1 - 0.5 * 0.1
+        torch.testing.assert_close(parameter.detach(), factor * before[name], msg=name)
+
+
+def test_gradient_is_clipped_and_its_norm_before_returned() -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    model.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert clip_gradient(model, 10.0, step=1) == pytest.approx(5)
+    assert model.weight.grad.tolist() == [[3.0, 4.0]]
+    assert clip_gradient(model, 1.0, step=1) == pytest.approx(5)
+    torch.testing.assert_close(model.weight.grad, torch.tensor([[0.6, 0.8]]))
+
+
+# --- mid-training ---
+
+
+def test_mid_training_goes_on_from_the_prior_with_more_reasoning_and_a_falling_rate(tmp_path: Path) -> None:
+    prior = train(tmp_path / "prior")
+    more = replace(TASK, reasoned_share=0.9)
+    settings = config(tmp_path / "mid", corpus=more, init_from=prior.path, warmup_steps=0, decay_steps=8, lr=4e-3)
+    mid = pretrain(settings, progress=False)
+    assert curve(mid, "lr") == pytest.approx([4e-3 * (1 - 0.9 * i / 8) for i in range(1, 9)])
+    model, _ = load_model(prior.path)
+    documents = [more.document(0, index) for index in range(6)]
+    losses = [
+        F.cross_entropy(model(torch.tensor([document[:-1]]))[0], torch.tensor(document[1:]), reduction="none")
+        for document in documents
+    ]
+    assert mid.metrics()[0]["cross_entropy"] == pytest.approx(torch.cat(losses).mean().item(), rel=1e-4)
+    assert load_model(mid.path)[1] == more
+
+
+def test_prior_of_another_vocabulary_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    prior = train(tmp_path / "prior")
+    with pytest.raises(RunError, match="another vocabulary"):
+        train(tmp_path / "mid", corpus=ChainSum(num_operands=6, max_operand=3), init_from=prior.path)
+    assert not (tmp_path / "mid").exists()
+
+
+# --- what is refused ---
+
+
+def test_divergence_is_named_with_its_step(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"diverged at step 2 \(its gradient is nan\): lower lr"):
+        train(tmp_path, lr=1e30, warmup_steps=0)
+    assert not Run(tmp_path).finished
+
+
+def test_divergence_in_the_last_update_is_not_saved_as_a_model(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"diverged at step 1 \(model gives logits that are not numbers"):
+        train(tmp_path, lr=1e38, steps=1, warmup_steps=0, decay_steps=0)
+    assert not Run(tmp_path).finished
+
+
+def test_gradient_that_is_no_number_leaves_the_weights_alone() -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    weight = model.weight.detach().clone()
+    model.weight.grad = torch.tensor([[math.nan, 1.0]])
+    with pytest.raises(FloatingPointError, match="step 7"):
+        clip_gradient(model, 1.0, step=7)
+    assert torch.equal(model.weight, weight)
+
+
+@pytest.mark.parametrize("device", ["tpu", "", "CPU", "cpus"])
+def test_unknown_device_is_refused_before_a_folder_is_made(device: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="device must be cpu, cuda or mps"):
+        train(tmp_path / "run", device=device)
+    assert not (tmp_path / "run").exists()
+
+
+def test_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for device in ("cuda", "cuda:1", "mps"):
+        with pytest.raises(ValueError, match=f"device '{device}' is not on this machine"):
+            check_device(device)
+    check_device("cpu")
+
+
+def test_documents_too_long_for_the_model_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    text = Text(tokenizer="char", context_length=33)
+    with pytest.raises(ValueError, match="max_position_embeddings must be at least 33"):
+        train(tmp_path / "run", corpus=text)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps", 0), ("batch_size", 1.5), ("eval_every", 0), ("eval_documents", 0), ("save_every", True),
+        ("seed", -1), ("warmup_steps", -1), ("decay_steps", 0.5), ("lr", 0), ("lr", math.nan), ("lr", -1),
+        ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5),
+    ],
+)  # fmt: skip
+def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=name):
+        config(tmp_path, **{name: value})
+
+
+def test_warmup_and_decay_must_fit_in_the_steps(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"warmup_steps \+ decay_steps must be at most steps=8, got 5 \+ 4"):
+        config(tmp_path, warmup_steps=5, decay_steps=4)
+
+
+def test_plain_text_can_be_learnt(tmp_path: Path) -> None:
+    text = Text(tokenizer="char", context_length=24)
+    rows = train(tmp_path, corpus=text, shaping=RewardShaping(beta=-0.25)).metrics()
+    assert rows[-1]["cross_entropy"] < rows[0]["cross_entropy"]

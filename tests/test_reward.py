@@ -1,0 +1,151 @@
+"""The reward: the paper's two equations, literally, and where they are hard on floating point."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgce_mini.reward import MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
+
+PROBS = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+SHAPED = RewardShaping(beta=-0.5, lambda_head=0.2, lambda_tail=-0.1, top_k=2)
+
+
+def test_the_paper_arms_are_the_paper_s_table() -> None:
+    columns = {name: (arm.beta, arm.lambda_head, arm.lambda_tail) for name, arm in PAPER_ARMS.items()}
+    assert columns == {
+        "ce": (0, 0, 0),
+        "precision": (-0.25, 0, 0),
+        "diversity": (0.5, 0, 0),
+        "tail-penalty": (0, 0, -0.1),
+        "head-reward": (0, 0.1, 0),
+    }
+    assert {arm.top_k for arm in PAPER_ARMS.values()} == {100}
+    assert {arm.form for arm in PAPER_ARMS.values()} == {"product"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *itertools.product(("beta", "lambda_head", "lambda_tail"), (math.nan, math.inf, "0", True)),
+        *(("top_k", bad) for bad in (0, -1, 1.5, True, None)),
+        *(("form", bad) for bad in ("Product", "", None)),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"^{field} must be"):
+        RewardShaping(**{field: value})
+
+
+def test_a_shaping_cannot_change_after_it_was_checked() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SHAPED.top_k = 0
+
+
+def test_cross_entropy_pays_one_over_pi_for_the_true_token_and_nothing_else() -> None:
+    assert token_rewards(PROBS, torch.tensor(2), RewardShaping()).tolist() == pytest.approx([0, 0, 1 / 0.15, 0])
+
+
+def test_the_product_form_scales_the_reward() -> None:
+    rewards = token_rewards(PROBS, torch.tensor(1), SHAPED)
+    assert rewards.tolist() == pytest.approx([0.2, 1 / 0.3 * 0.7**-0.5, -0.1, -0.1])
+
+
+def test_the_exponent_form_raises_the_reward_to_a_power() -> None:
+    rewards = token_rewards(PROBS, torch.tensor(1), dataclasses.replace(SHAPED, form="exponent"))
+    assert rewards.tolist() == pytest.approx([0.2, (1 / 0.3) ** (0.7**-0.5), -0.1, -0.1])
+
+
+def test_a_true_token_in_the_tail_takes_no_place_in_the_head() -> None:
+    rewards = token_rewards(PROBS, torch.tensor(3), SHAPED)
+    assert rewards.tolist() == pytest.approx([0.2, 0.2, -0.1, 1 / 0.05 * 0.95**-0.5])
+
+
+@pytest.mark.parametrize("top_k", [4, 5, 1000])
+def test_a_top_k_of_the_vocabulary_or_more_is_the_whole_vocabulary(top_k: int) -> None:
+    rewards = token_rewards(PROBS, torch.tensor(0), dataclasses.replace(SHAPED, top_k=top_k))
+    assert rewards[1:].tolist() == pytest.approx([0.2] * 3)
+
+
+def test_tied_tokens_leave_exactly_top_k_in_the_head_and_torch_topk_says_which() -> None:
+    probs = torch.full((3, 8), 1 / 8)
+    shaping = RewardShaping(lambda_head=1.0, lambda_tail=-1.0, top_k=3)
+    rewards = token_rewards(probs, torch.zeros(3, dtype=torch.long), shaping)
+    expected = torch.full_like(probs, -1.0).scatter_(-1, probs.topk(3).indices, 1.0)
+    assert torch.equal(rewards[:, 1:], expected[:, 1:])
+
+
+def test_every_leading_shape_is_a_batch_of_rows() -> None:
+    probs = torch.softmax(torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0)), -1)
+    target = torch.tensor([[0, 4, 2], [1, 1, 3]])
+    rewards = token_rewards(probs, target, SHAPED)
+    for b in range(2):
+        for t in range(3):
+            assert torch.equal(rewards[b, t], token_rewards(probs[b, t], target[b, t], SHAPED))
+
+
+def test_a_reward_carries_no_gradient_and_leaves_its_input_alone() -> None:
+    probs = PROBS.clone().requires_grad_()
+    assert not token_rewards(probs, torch.tensor(0), SHAPED).requires_grad
+    assert torch.equal(probs, PROBS)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (3, 1), (3, 4)])
+def test_shapes_that_do_not_belong_together_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"probs \(\.\.\., V\) and target"):
+        token_rewards(torch.full((3, 4), 0.25), torch.zeros(shape, dtype=torch.long), SHAPED)
+
+
+@pytest.mark.parametrize("bad", [-1, -100, 4])
+def test_an_id_outside_the_vocabulary_is_refused(bad: int) -> None:
+    with pytest.raises(ValueError, match=r"target must hold ids in \[0, 4\)"):
+        token_rewards(PROBS.expand(2, 4), torch.tensor([0, bad]), SHAPED)
+
+
+@pytest.mark.parametrize("form", ["product", "exponent"])
+@pytest.mark.parametrize("beta", [-0.9, -0.25, 0.0, 0.5, 2.0])
+def test_the_weight_is_pi_times_the_reward(form: str, beta: float) -> None:
+    shaping = RewardShaping(beta=beta, form=form)
+    pi = torch.linspace(0.01, 0.99, 50, dtype=torch.float64)
+    literal = pi * (1 / pi * (1 - pi) ** beta if form == "product" else (1 / pi) ** ((1 - pi) ** beta))
+    torch.testing.assert_close(true_token_weight(pi.log(), shaping), literal, rtol=1e-12, atol=0)
+
+
+def test_cross_entropy_is_a_weight_of_one_however_extreme_pi() -> None:
+    log_prob = torch.tensor([-math.inf, -1e4, -90.0, -1.0, -1e-9, -0.0])
+    for form in ("product", "exponent"):
+        assert torch.equal(true_token_weight(log_prob, RewardShaping(form=form)), torch.ones(6))
+
+
+@pytest.mark.parametrize("form", ["product", "exponent"])
+def test_a_token_of_probability_zero_has_the_weight_of_cross_entropy(form: str) -> None:
+    for beta in (-0.9, 2.0):
+        weight = true_token_weight(torch.tensor(-math.inf), RewardShaping(beta=beta, form=form))
+        assert weight.item() == 1
+
+
+def test_one_minus_pi_is_clamped_so_that_a_certain_token_has_a_finite_weight() -> None:
+    weight = true_token_weight(torch.tensor(0.0, dtype=torch.float64), RewardShaping(beta=-0.5))
+    assert weight.item() == pytest.approx(MIN_COMPLEMENT**-0.5)
+
+
+def test_the_weight_is_accurate_where_pi_rounds_to_one() -> None:
+    """exp(-3e-5) and 1 - exp(-3e-5) lose three digits in fp32; the logarithm keeps them."""
+    log_prob = torch.tensor(-3e-5)
+    weight = true_token_weight(log_prob, RewardShaping(beta=1.0))
+    assert weight.item() == pytest.approx(-math.expm1(log_prob.item()), rel=1e-6)
+
+
+@given(st.floats(-1e4, 0, width=32), st.floats(-0.9, 2), st.sampled_from(["product", "exponent"]))
+def test_beta_below_zero_pushes_harder_than_cross_entropy_and_above_zero_less(
+    log_prob: float, beta: float, form: str
+) -> None:
+    weight = true_token_weight(torch.tensor(log_prob), RewardShaping(beta=beta, form=form)).item()
+    assert math.isfinite(weight)
+    assert weight >= 1 - 1e-6 if beta <= 0 else 0 <= weight <= 1 + 1e-6

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgce_mini.tasks import PAD_ID, Text
+from pgce_mini.tasks.base import Split
+
+DISTINCT = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))  # every character tells its place; blocks of 40
+
+
+@cache
+def manual() -> Text:
+    return Text()
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "text.txt"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_windows_are_stretches_of_their_split_and_reach_all_of_it(tmp_path: Path) -> None:
+    task = Text(path=write(tmp_path, DISTINCT), tokenizer="char", context_length=8)
+    places: dict[Split, set[int]] = {"train": set(), "heldout": set()}
+    for split, seen in places.items():
+        for index in range(5000):
+            window = task.decode(task.document(0, index, split))
+            assert len(window) == 9
+            assert window in DISTINCT
+            seen |= {DISTINCT.index(character) for character in window}
+    heldout = {place for place in range(2000) if place // 40 % 10 == 9}
+    assert places == {"train": set(range(2000)) - heldout, "heldout": heldout}
+
+
+def test_byte_pairs_are_learnt_from_the_train_split_alone(tmp_path: Path) -> None:
+    text = "".join(("qzx " if block % 10 == 9 else "abc ") * 100 for block in range(50))
+    task = Text(path=write(tmp_path, text), vocab_size=300, context_length=16)
+    assert " abc" in task.vocab
+    assert not [piece for piece in task.vocab if "qz" in piece or "zx" in piece]
+    assert task.decode(task.document(0, 0, "heldout")).strip("qzx ") == ""
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_byte_pairs_encode_any_text(text: str) -> None:
+    ids = manual().encode(text)
+    assert manual().decode(ids) == text
+    assert all(PAD_ID + 1 < i < len(manual().vocab) for i in ids)  # not even "<eos>" in a text becomes EOS
+
+
+def test_special_tokens_in_a_text_are_text() -> None:
+    assert manual().decode(manual().encode("<eos><pad>\r\n")) == "<eos><pad>\r\n"
+
+
+def test_training_byte_pairs_twice_gives_the_same() -> None:
+    again = Text()
+    assert again.vocab == manual().vocab
+    assert again.document(0, 0) == manual().document(0, 0)
+
+
+def test_the_manual_is_english_in_512_tokens() -> None:
+    assert len(manual().vocab) == 512
+    assert " the" in manual().vocab
+    assert " the " in "".join(manual().decode(manual().document(0, index)) for index in range(10))
+
+
+def test_pieces_are_readable() -> None:
+    vocab = manual().vocab
+    ascii_text = "for x in range(3):\n    print(x)"
+    assert "".join(vocab[i] for i in manual().encode(ascii_text)) == ascii_text
+    assert "".join(vocab[i] for i in manual().encode("€ \xa0")) == "<0xE2><0x82><0xAC> <0xC2><0xA0>"
+    assert {bytes([byte]).decode() if byte < 128 else f"<0x{byte:02X}>" for byte in range(256)} <= set(vocab)
+
+
+def test_a_short_vocabulary_has_fewer_tokens_than_asked_for(tmp_path: Path) -> None:
+    task = Text(path=write(tmp_path, "ab " * 1000), vocab_size=5000, context_length=4)
+    assert len(task.vocab) < 300
+    assert Text(vocab_size=258, context_length=8).decode([258 - 1]) != ""
+
+
+def test_characters_are_those_of_the_file_in_order(tmp_path: Path) -> None:
+    task = Text(
+        path=write(tmp_path, "\ufeff" + "héllo 数\n" * 50), tokenizer="char", context_length=4, vocab_size=1
+    )
+    assert task.vocab == ("<pad>", "<eos>", *"\n ehloé数".replace("e", ""))
+    assert task.decode(task.encode("hello".replace("e", "é"))) == "héllo"
+    with pytest.raises(ValueError, match=r"text holds 'z', which is not a character of .*text\.txt"):
+        task.encode("hz")
+
+
+def test_the_file_is_read_once(tmp_path: Path) -> None:
+    path = write(tmp_path, DISTINCT)
+    task = Text(path=path, tokenizer="char", context_length=8)
+    before = task.document(0, 0), task.document(0, 0, "heldout"), task.vocab
+    Path(path).unlink()
+    assert (task.document(0, 0), task.document(0, 0, "heldout"), task.vocab) == before
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "path must be a text, but '.*text.txt' is empty"),
+        (b" \n\n", "path must be a text, but '.*text.txt' is empty"),
+        (b"abc\xff", "path must be a UTF-8 text, but '.*text.txt' is not at byte 3"),
+        (
+            b"abc ",
+            "path must be a longer text or context_length smaller: no train stretch of '.*text.txt' has 129",
+        ),
+        (b"abc " * 1000, "no heldout stretch of '.*text.txt' has 129 tokens, the longest has [0-9]+$"),
+        (None, "path must be a readable file, got '.*text.txt': No such file or directory"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(
+    tmp_path: Path, tokenizer: str, data: bytes | None, message: str
+) -> None:
+    path = tmp_path / "text.txt"
+    if data is not None:
+        path.write_bytes(data)
+    task = Text(path=str(path), tokenizer="char" if tokenizer == "char" else "bpe")
+    with pytest.raises(ValueError, match=message):
+        task.document(0, 0)
+
+
+def test_a_folder_is_not_a_text(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="path must be a readable file"):
+        Text(path=str(tmp_path)).encode("a")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"path": 3}, "path must be the name of a file as a str, got 3"),
+        ({"tokenizer": "word"}, "tokenizer must be one of bpe, char, got 'word'"),
+        ({"vocab_size": 257}, "vocab_size must be a whole number of at least 258, got 257"),
+        ({"vocab_size": None}, "vocab_size must be a whole number"),
+        ({"context_length": 0}, "context_length must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Text(**settings)
