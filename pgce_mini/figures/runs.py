@@ -1,9 +1,4 @@
-"""Every Plotly figure, used by report, notebooks and explorer alike.
-
-Arms keep one colour (Okabe-Ito, safe for colour-blind eyes) and one dash and marker everywhere. Backgrounds are
-transparent and text is a grey that reads on white and on black; a page that knows its colours sets `font.color`.
-Every figure is legible from 328 px (a phone, less the margins of a page) upwards.
-"""
+"""Pictures of trained models: learning curves, before and after RL, Pass@k, entropy, calibration."""
 
 from __future__ import annotations
 
@@ -15,47 +10,7 @@ import plotly.graph_objects as go
 
 from pgce_mini.compare import STAGE_LABELS, Stage, Summary
 from pgce_mini.evaluate import Estimate, Evaluation, ReliabilityBin
-
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
-TEXT = "#767676"
-GRID = "rgba(128, 128, 128, 0.25)"
-ARM_ORDER = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
-
-
-def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
-    """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`."""
-    names = [*ARM_ORDER, *(name for name in arms if name not in ARM_ORDER)]
-    place = names.index(arm)
-    return (
-        OKABE_ITO[place % len(OKABE_ITO)],
-        DASHES[place % len(DASHES)],
-        MARKERS[place % len(MARKERS)],
-    )
-
-
-def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go.Figure:
-    top, bottom, axis = 48, 84, 52  # px: title; axis and a row of legend; tick labels and axis title
-    figure = go.Figure()
-    figure.update_layout(
-        title={
-            "text": title, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
-            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 2},
-        },
-        height=height,
-        margin={"l": 60, "r": 12, "t": top, "b": bottom},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": TEXT, "size": 13},
-        legend={"orientation": "h", "x": 0, "yanchor": "top", "y": -axis / (height - top - bottom)},
-        hovermode="closest",
-        dragmode=False,  # a finger that scrolls the page past a figure must not zoom it
-    )  # fmt: skip
-    axis_style = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
-    figure.update_xaxes(title_text=x_title, title_standoff=10, **axis_style)
-    figure.update_yaxes(title_text=y_title, **axis_style)
-    return figure
+from pgce_mini.figures.style import TEXT, arm_style, base_figure
 
 
 def learning_curves(
@@ -214,35 +169,6 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
             + arm
             + "</extra>",
         )
-    return figure
-
-
-def stationary_bars(
-    label_distribution: Sequence[float], policy: Sequence[float], tokens: Sequence[str], top_k: int
-) -> go.Figure:
-    """Where training ends, token by token: under cross-entropy, which is at the label distribution, and under
-    another reward. `tokens` come likeliest first; a line closes the head of `top_k`.
-    """
-    figure = base_figure("Where training ends", "probability", "", height=140 + 32 * len(tokens))
-    figure.update_layout(bargap=0.2)
-    figure.update_xaxes(range=[0, 1.2 * max(*label_distribution, *policy)])  # with room for the numbers
-    figure.update_yaxes(type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
-    styles: list[tuple[str, Sequence[float], dict[str, Any]]] = [
-        (
-            "cross-entropy (= labels)",
-            label_distribution,
-            {"color": TEXT, "pattern": {"shape": "/", "fillmode": "replace"}},
-        ),
-        ("this reward", policy, {"color": OKABE_ITO[0]}),
-    ]
-    for name, probs, marker in styles:
-        figure.add_bar(
-            x=list(probs), y=list(tokens), orientation="h", name=name, marker=marker, texttemplate="%{x:.3f}",
-            textposition="outside", textfont={"size": 11}, cliponaxis=False,
-        )  # fmt: skip
-    if top_k < len(tokens):
-        line = {"color": TEXT, "dash": "dot", "width": 1.5}
-        figure.add_hline(y=top_k - 0.5, line=line, name="end of the head", showlegend=True)
     return figure
 
 
