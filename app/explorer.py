@@ -2,9 +2,14 @@
 
 import streamlit as st
 
-# Charts write in the colour of the page: no grey has the contrast of 4.5 (WCAG AA) on both light and dark.
-CHART_TEXT = "<style>.js-plotly-plot :is(.cartesianlayer, .infolayer) text {fill: currentColor !important}</style>"
+from shell import STYLE
 
-st.set_page_config(page_title="pgce_mini explorer", layout="wide")
-st.html(CHART_TEXT)
-st.navigation([st.Page("views/one_token.py", title="One token", default=True)]).run()
+PAGES = {
+    "One state": [
+        st.Page("views/one_token.py", title="One token", default=True),
+    ],
+}
+
+st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
+st.html(STYLE)
+st.navigation(PAGES, expanded=True).run()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
+import os
+import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -19,7 +28,11 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# A page opened by its own address first looks for a server under that path, and Chromium logs the two 404s.
+STREAMLIT_LOOKS_FOR_ITS_ROOT = re.compile(r"/[a-z-]+/_stcore/(health|host-config)$")
 LOCAL = ("file:", "data:", "blob:", "http://localhost:", "ws://localhost:")
+
+SCROLLS = "() => document.documentElement.scrollWidth > innerWidth"
 
 # Texts of charts that are cut off or lie on one another, in pairs.
 CLASHES = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap(chart => {
@@ -63,6 +76,42 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running explorer, one for all tests: its visitors share nothing but the server."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("explorer") / "log.txt"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port)],
+            stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not healthy(port):
+            assert server.poll() is None, f"the explorer ended at once: {log.read_text()}"
+            assert time.monotonic() < deadline, f"no answer in two minutes: {log.read_text()}"
+            time.sleep(0.2)
+        yield f"http://localhost:{port}/"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)  # the command and the server that it started
+        server.wait(30)
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("localhost", port, timeout=5)
+    try:
+        connection.request("GET", "/_stcore/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """visit(address, width=1280, color_scheme="light") opens a page of its own."""
@@ -70,10 +119,14 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     errors: list[str] = []
     requests: list[str] = []
 
+    def note_error(message: ConsoleMessage) -> None:
+        if message.type == "error" and not STREAMLIT_LOOKS_FOR_ITS_ROOT.search(message.location["url"]):
+            errors.append(message.text)
+
     def open_page(address: str, width: int = 1280, **options: Any) -> Page:
         page = browser.new_page(viewport={"width": width, "height": 900}, **options)
         pages.append(page)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", note_error)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.on("websocket", lambda socket: requests.append(socket.url))
@@ -90,10 +143,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture
 def assert_readable() -> Callable[[Page], None]:
-    """No sideways scrolling of the page; texts of charts whole, apart and of WCAG AA's contrast."""
+    """Soon there is no sideways scrolling; texts of charts whole, apart and of WCAG AA's contrast."""
 
     def check(page: Page) -> None:
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        with suppress(TimeoutError):  # fonts, styles and a change of theme arrive in their own time
+            page.wait_for_function(f"() => !({SCROLLS})() && !({CLASHES})().length && ({CONTRAST})() >= 4.5")
+        assert not page.evaluate(SCROLLS)
         assert page.evaluate(CLASHES) == []
         assert page.evaluate(CONTRAST) >= 4.5
 

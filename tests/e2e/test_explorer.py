@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import csv
-import http.client
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,41 +19,6 @@ BARS_ARE = """([index, expected]) => {
     return bar?.x.length === expected.length && bar.x.every((x, i) => Math.abs(x - expected[i]) < 1e-9);
 }"""
 PEAKED = [0.72, 0.08, 0.05, 0.04, 0.03, 0.025, 0.02, 0.015, 0.01, 0.005, 0.003, 0.002]
-
-
-@pytest.fixture(scope="module")
-def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running explorer."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("explorer") / "log.txt"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port)],
-            stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while not healthy(port):
-            assert server.poll() is None, f"the explorer ended at once: {log.read_text()}"
-            assert time.monotonic() < deadline, f"no answer in two minutes: {log.read_text()}"
-            time.sleep(0.2)
-        yield f"http://localhost:{port}/"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)  # the command and the server that it started
-        server.wait(30)
-
-
-def healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("localhost", port, timeout=5)
-    try:
-        connection.request("GET", "/_stcore/health")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 def wait_for_policy(page: Page, shaping: RewardShaping, labels: Sequence[float] = PEAKED) -> None:

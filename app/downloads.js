@@ -1,0 +1,56 @@
+// CSV, PNG and SVG of a chart, made in the page as it is seen there: nothing is asked of a server.
+
+const SVG = "http://www.w3.org/2000/svg";
+const PIXELS = 2; // of a PNG, for each of the page
+
+function save(blob, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+// Plotly stacks several SVGs; one picture has them all, without the controls that would be dead in it.
+function picture(plot) {
+    const { width, height } = plot.getBoundingClientRect();
+    const svg = document.createElementNS(SVG, "svg");
+    for (const [name, value] of Object.entries({ xmlns: SVG, width, height, viewBox: `0 0 ${width} ${height}` }))
+        svg.setAttribute(name, value);
+    const paper = svg.appendChild(document.createElementNS(SVG, "rect"));
+    paper.setAttribute("width", "100%");
+    paper.setAttribute("height", "100%");
+    paper.setAttribute("fill", getComputedStyle(plot.closest(".stApp")).backgroundColor);
+    for (const layer of plot.querySelectorAll("svg.main-svg")) {
+        const texts = [...layer.querySelectorAll("text")].map((text) => getComputedStyle(text).fill);
+        const copy = layer.cloneNode(true);
+        copy.querySelectorAll("text").forEach((text, i) => text.style.setProperty("fill", texts[i]));
+        copy.querySelectorAll(".slider-container, .updatemenu-container").forEach((control) => control.remove());
+        svg.append(...copy.childNodes);
+    }
+    return { source: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+async function rasterise({ source, width, height }) {
+    const image = new Image();
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = PIXELS * width;
+    canvas.height = PIXELS * height;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return new Promise((done) => canvas.toBlob(done, "image/png"));
+}
+
+export default function ({ data, parentElement }) {
+    const plot = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
+    const files = {
+        csv: async () => new Blob([data.csv], { type: "text/csv" }),
+        svg: async () => new Blob([picture(plot()).source], { type: "image/svg+xml" }),
+        png: async () => rasterise(picture(plot())),
+    };
+    for (const button of parentElement.querySelectorAll("button")) {
+        const kind = button.dataset.kind;
+        button.onclick = async () => save(await files[kind](), `${data.name}.${kind}`);
+    }
+}
