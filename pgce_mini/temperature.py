@@ -1,0 +1,58 @@
+"""Temperature, the control that the paper lacks: what a softmax at another temperature would give.
+
+q^(1/T), normalised, is what a model that has learnt q samples from at temperature T. With two tokens the policy
+where the product form with beta alone ends is just that at T = 1 + beta; with more it is not, and the difference
+to the temperature of the same entropy measures by how much.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgce_mini.dynamics import FloatArray, _as_distribution, entropy
+
+
+def tempered(label_distribution: ArrayLike, temperature: float) -> FloatArray:
+    """q^(1/T), normalised: below T = 1 sharper, above it flatter; a token of probability 0 keeps it.
+
+    Shapes:
+        label_distribution: (V,) -> (V,)
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution or `temperature` not a positive number.
+    """
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature must be a positive number, got {temperature}")
+    with np.errstate(divide="ignore"):  # log 0 = -inf stays there
+        logits = np.log(_as_distribution(label_distribution)) / temperature
+    weights = np.exp(logits - logits.max())
+    return np.asarray(weights / weights.sum())
+
+
+def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
+    """The temperature at which `label_distribution` has the entropy `nats`, to 1e-12 of its logarithm.
+
+    Shapes:
+        label_distribution: (V,)
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution; when no temperature in [1e-4, 1e4] gives the
+            entropy, as at or above log V, or below the entropy of a tie for the first place.
+    """
+    low, high = math.log(1e-4), math.log(1e4)
+    if not entropy(tempered(label_distribution, 1e-4)) <= nats <= entropy(tempered(label_distribution, 1e4)):
+        raise ValueError(f"nats must be an entropy that some temperature in [1e-4, 1e4] gives, got {nats}")
+    while high - low > 1e-12:  # the entropy rises with the temperature
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if entropy(tempered(label_distribution, math.exp(middle))) < nats else (low, middle)
+        )
+    return math.exp((low + high) / 2)
+
+
+def total_variation(p: ArrayLike, q: ArrayLike) -> float:
+    """Half the sum of |p - q|: the probability that would have to move to turn one into the other."""
+    return float(np.abs(np.asarray(p, dtype=np.float64) - np.asarray(q, dtype=np.float64)).sum() / 2)

@@ -1,0 +1,104 @@
+"""The reward that is said to hide in a loss gives the very gradient of that loss."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pgce_mini import RewardShaping, token_rewards
+from pgce_mini.estimators import policy_gradient
+from pgce_mini.implied import HIDDEN_REWARDS
+
+# The losses as their authors write them; sg is detach.
+LOSSES = {
+    "cross-entropy": lambda p, x, s: -p[x].log(),
+    "shaped, product": lambda p, x, s: -((1 - p[x]) ** s).detach() * p[x].log(),
+    "shaped, exponent": lambda p, x, s: -(p[x] * (1 / p[x]) ** ((1 - p[x]) ** s)).detach() * p[x].log(),
+    "focal": lambda p, x, s: -((1 - p[x]) ** s) * p[x].log(),
+    "generalised cross-entropy": lambda p, x, s: (1 - p[x] ** s) / s,
+    "dynamic fine-tuning": lambda p, x, s: -p[x].detach() * p[x].log(),
+    "label smoothing": lambda p, x, s: torch.nn.functional.cross_entropy(
+        p.log(), torch.tensor(x), label_smoothing=s
+    ),
+    "unlikelihood": lambda p, x, s: -p[x].log() - s * sum((1 - p[a]).log() for a in range(len(p)) if a != x),
+}
+
+
+def gradient(name: str, logits: Tensor, target: int, strength: float) -> np.ndarray:
+    z = logits.clone().requires_grad_()
+    LOSSES[name](z.softmax(-1), target, strength).backward()
+    assert z.grad is not None
+    return z.grad.numpy()
+
+
+@pytest.mark.parametrize("name", HIDDEN_REWARDS)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    target=st.integers(0, 5),
+    place=st.floats(0, 1),
+    spread=st.sampled_from([0.5, 2.0, 4.0]),
+)
+def test_policy_gradient_of_the_hidden_reward_is_the_gradient_of_the_loss(
+    name: str, seed: int, target: int, place: float, spread: float
+) -> None:
+    hidden = HIDDEN_REWARDS[name]
+    strength = hidden.low + place * (hidden.high - hidden.low)
+    logits = torch.from_numpy(np.random.default_rng(seed).normal(scale=spread, size=6))
+    probs = logits.softmax(-1).numpy()
+    np.testing.assert_allclose(
+        policy_gradient(probs / probs.sum(), hidden.rewards(probs, target, strength)),
+        -gradient(name, logits, target, strength),
+        rtol=1e-7,
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("name", HIDDEN_REWARDS)
+def test_formula_names_the_parameter_and_where_it_is_from(name: str) -> None:
+    hidden = HIDDEN_REWARDS[name]
+    assert hidden.source
+    assert hidden.low <= hidden.default <= hidden.high
+    assert bool(hidden.parameter) == (hidden.low < hidden.high)
+
+
+@pytest.mark.parametrize("form", ["product", "exponent"])
+def test_shaped_rewards_are_those_of_training(form) -> None:  # type: ignore[no-untyped-def]
+    probs = np.array([0.5, 0.3, 0.2])
+    trained = token_rewards(torch.from_numpy(probs), torch.tensor(1), RewardShaping(-0.25, form=form))
+    np.testing.assert_allclose(HIDDEN_REWARDS[f"shaped, {form}"].rewards(probs, 1, -0.25), trained, rtol=1e-12)
+
+
+def test_pushes_by_hand() -> None:
+    half = math.log(2)
+    assert HIDDEN_REWARDS["focal"].push_at(0.5, 2) == pytest.approx(0.25 + 2 * 0.5 * 0.5 * half)
+    assert HIDDEN_REWARDS["generalised cross-entropy"].push_at(0.25, 0.5) == pytest.approx(0.5)
+    assert HIDDEN_REWARDS["dynamic fine-tuning"].reward_at(0.25) == pytest.approx(1)
+    assert HIDDEN_REWARDS["label smoothing"].wrong_reward_at(0.25, 0.1, 10) == pytest.approx(0.04)
+    assert HIDDEN_REWARDS["unlikelihood"].wrong_reward_at(0.75, 1) == pytest.approx(-4)
+
+
+def test_focal_pushes_harder_than_cross_entropy_where_diversity_of_the_same_exponent_does_not() -> None:
+    at = np.array([0.1, 0.3])
+    assert (HIDDEN_REWARDS["focal"].push_at(at, 1) > 1).all()
+    assert (HIDDEN_REWARDS["shaped, product"].push_at(at, 1) < 1).all()
+
+
+@pytest.mark.parametrize(
+    ("probs", "strength", "reason"),
+    [
+        (0.0, 1, "probs must lie"),
+        (1.0, 1, "probs must lie"),
+        (math.nan, 1, "probs must lie"),
+        (0.5, -0.1, "strength must be in"),
+        (0.5, math.nan, "strength must be in"),
+    ],
+)
+def test_senseless_arguments_are_named(probs: float, strength: float, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        HIDDEN_REWARDS["focal"].push_at(probs, strength)

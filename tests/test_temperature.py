@@ -1,0 +1,57 @@
+"""What sampling at another temperature gives, and where it is what a beta gives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgce_mini import RewardShaping, stationary_policy
+from pgce_mini.dynamics import entropy
+from pgce_mini.temperature import matched_temperature, tempered, total_variation
+
+
+def test_tempered_by_hand() -> None:
+    assert tempered([0.8, 0.2], 0.5) == pytest.approx([16 / 17, 1 / 17])  # squares
+    assert tempered([0.8, 0.2, 0.0], 1) == pytest.approx([0.8, 0.2, 0])
+    assert tempered([0.8, 0.2, 0.0], 1e9) == pytest.approx([0.5, 0.5, 0])
+    assert tempered([0.8, 0.2], 1e-4) == pytest.approx([1, 0])
+
+
+@given(q=st.floats(0.05, 0.95), beta=st.floats(-0.5, 2))
+def test_two_tokens_end_at_the_temperature_of_one_plus_beta(q: float, beta: float) -> None:
+    ends = stationary_policy([q, 1 - q], RewardShaping(beta))
+    np.testing.assert_allclose(ends, tempered([q, 1 - q], 1 + beta), atol=1e-6)  # 1 - pi is held at 1e-6
+
+
+def test_three_tokens_do_not_end_at_the_temperature_of_the_same_entropy() -> None:
+    labels = [0.7, 0.2, 0.1]
+    ends = stationary_policy(labels, RewardShaping(-0.5))
+    near = tempered(labels, matched_temperature(labels, float(entropy(ends))))
+    assert total_variation(ends, near) > 0.005
+
+
+@given(seed=st.integers(0, 2**32 - 1), temperature=st.floats(0.2, 5))
+def test_matched_temperature_finds_the_temperature_of_an_entropy(seed: int, temperature: float) -> None:
+    q = np.random.default_rng(seed).dirichlet(np.full(5, 2.0))
+    found = matched_temperature(q, float(entropy(tempered(q, temperature))))
+    assert entropy(tempered(q, found)) == pytest.approx(entropy(tempered(q, temperature)), abs=1e-9)
+
+
+def test_total_variation_by_hand() -> None:
+    assert total_variation([0.5, 0.5, 0], [0.25, 0.5, 0.25]) == 0.25
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_senseless_temperature_is_named(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature must be a positive number"):
+        tempered([0.5, 0.5], temperature)
+
+
+@pytest.mark.parametrize("nats", [-0.1, math.log(3), math.nan])
+def test_entropy_that_no_temperature_gives_is_named(nats: float) -> None:
+    with pytest.raises(ValueError, match="nats must be an entropy"):
+        matched_temperature([0.7, 0.2, 0.1], nats)
