@@ -7,6 +7,8 @@ from shell import STYLE
 PAGES = {
     "One state": [
         st.Page("views/one_token.py", title="One token", default=True),
+        st.Page("views/policy_gradient.py", title="CE is a policy gradient", url_path="policy-gradient"),
+        st.Page("views/hidden_rewards.py", title="Hidden rewards", url_path="hidden-rewards"),
     ],
 }
 

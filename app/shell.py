@@ -25,6 +25,7 @@ STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
 /* not what is written on a mark, which has the mark for its ground */
 .js-plotly-plot .main-svg text:not(.bartext-inside) {fill: currentColor !important}
+.katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}

@@ -102,7 +102,7 @@ def _nothing(pi: FloatArray, strength: float, vocab_size: int) -> FloatArray:
 HIDDEN_REWARDS: dict[str, HiddenReward] = {
     "cross-entropy": HiddenReward(
         loss=r"-\log\pi(x)",
-        reward=r"\frac{1}{\pi(x)}",
+        reward=r"\dfrac{1}{\pi(x)}",
         wrong_reward="0",
         parameter="",
         low=0,
@@ -112,9 +112,9 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
         push=lambda pi, strength, vocab_size: np.ones_like(pi),
         wrong_push=_nothing,
     ),
-    "shaped, product": HiddenReward(
+    "shaped (product)": HiddenReward(
         loss=r"-\mathrm{sg}\left[(1-\pi(x))^\beta\right]\log\pi(x)",
-        reward=r"\frac{(1-\pi(x))^\beta}{\pi(x)}",
+        reward=r"\dfrac{(1-\pi(x))^\beta}{\pi(x)}",
         wrong_reward="0",
         parameter="β",
         low=-1,
@@ -124,7 +124,7 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
         push=_shaped("product"),
         wrong_push=_nothing,
     ),
-    "shaped, exponent": HiddenReward(
+    "shaped (exponent)": HiddenReward(
         loss=r"-\mathrm{sg}\left[\pi(x)^{1-(1-\pi(x))^\beta}\right]\log\pi(x)",
         reward=r"\left(\frac{1}{\pi(x)}\right)^{(1-\pi(x))^\beta}",
         wrong_reward="0",
@@ -138,7 +138,7 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
     ),
     "focal": HiddenReward(
         loss=r"-(1-\pi(x))^\gamma\log\pi(x)",
-        reward=r"\frac{(1-\pi(x))^\gamma}{\pi(x)} - \gamma\,(1-\pi(x))^{\gamma-1}\log\pi(x)",
+        reward=r"\dfrac{(1-\pi(x))^\gamma}{\pi(x)} - \gamma\,(1-\pi(x))^{\gamma-1}\log\pi(x)",
         wrong_reward="0",
         parameter="γ",
         low=0,
@@ -149,7 +149,7 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
         wrong_push=_nothing,
     ),
     "generalised cross-entropy": HiddenReward(
-        loss=r"\frac{1-\pi(x)^q}{q}",
+        loss=r"\dfrac{1-\pi(x)^q}{q}",
         reward=r"\pi(x)^{q-1}",
         wrong_reward="0",
         parameter="q",
@@ -174,8 +174,8 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
     ),
     "label smoothing": HiddenReward(
         loss=r"-(1-\varepsilon)\log\pi(x) - \frac{\varepsilon}{V}\sum_a\log\pi(a)",
-        reward=r"\frac{1-\varepsilon+\varepsilon/V}{\pi(x)}",
-        wrong_reward=r"\frac{\varepsilon/V}{\pi(a)}",
+        reward=r"\dfrac{1-\varepsilon+\varepsilon/V}{\pi(x)}",
+        wrong_reward=r"\dfrac{\varepsilon/V}{\pi(a)}",
         parameter="ε",
         low=0,
         high=0.5,
@@ -186,8 +186,8 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
     ),
     "unlikelihood": HiddenReward(
         loss=r"-\log\pi(x) - \alpha\sum_{a\neq x}\log(1-\pi(a))",
-        reward=r"\frac{1}{\pi(x)}",
-        wrong_reward=r"-\frac{\alpha}{1-\pi(a)}",
+        reward=r"\dfrac{1}{\pi(x)}",
+        wrong_reward=r"-\dfrac{\alpha}{1-\pi(a)}",
         parameter="α",
         low=0,
         high=2,

@@ -18,8 +18,8 @@ from pgce_mini.implied import HIDDEN_REWARDS
 # The losses as their authors write them; sg is detach.
 LOSSES = {
     "cross-entropy": lambda p, x, s: -p[x].log(),
-    "shaped, product": lambda p, x, s: -((1 - p[x]) ** s).detach() * p[x].log(),
-    "shaped, exponent": lambda p, x, s: -(p[x] * (1 / p[x]) ** ((1 - p[x]) ** s)).detach() * p[x].log(),
+    "shaped (product)": lambda p, x, s: -((1 - p[x]) ** s).detach() * p[x].log(),
+    "shaped (exponent)": lambda p, x, s: -(p[x] * (1 / p[x]) ** ((1 - p[x]) ** s)).detach() * p[x].log(),
     "focal": lambda p, x, s: -((1 - p[x]) ** s) * p[x].log(),
     "generalised cross-entropy": lambda p, x, s: (1 - p[x] ** s) / s,
     "dynamic fine-tuning": lambda p, x, s: -p[x].detach() * p[x].log(),
@@ -71,7 +71,7 @@ def test_formula_names_the_parameter_and_where_it_is_from(name: str) -> None:
 def test_shaped_rewards_are_those_of_training(form) -> None:  # type: ignore[no-untyped-def]
     probs = np.array([0.5, 0.3, 0.2])
     trained = token_rewards(torch.from_numpy(probs), torch.tensor(1), RewardShaping(-0.25, form=form))
-    np.testing.assert_allclose(HIDDEN_REWARDS[f"shaped, {form}"].rewards(probs, 1, -0.25), trained, rtol=1e-12)
+    np.testing.assert_allclose(HIDDEN_REWARDS[f"shaped ({form})"].rewards(probs, 1, -0.25), trained, rtol=1e-12)
 
 
 def test_pushes_by_hand() -> None:
@@ -86,7 +86,7 @@ def test_pushes_by_hand() -> None:
 def test_focal_pushes_harder_than_cross_entropy_where_diversity_of_the_same_exponent_does_not() -> None:
     at = np.array([0.1, 0.3])
     assert (HIDDEN_REWARDS["focal"].push_at(at, 1) > 1).all()
-    assert (HIDDEN_REWARDS["shaped, product"].push_at(at, 1) < 1).all()
+    assert (HIDDEN_REWARDS["shaped (product)"].push_at(at, 1) < 1).all()
 
 
 @pytest.mark.parametrize(

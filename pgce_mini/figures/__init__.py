@@ -1,6 +1,8 @@
 """Every Plotly figure, used by report, notebooks and explorer alike: functions that take numbers."""
 
+from pgce_mini.figures.gradients import gradient_estimates
 from pgce_mini.figures.one_state import stationary_bars
+from pgce_mini.figures.rewards import Earnings, hidden_rewards
 from pgce_mini.figures.runs import (
     before_after,
     entropy_by_position,
@@ -8,15 +10,19 @@ from pgce_mini.figures.runs import (
     pass_at_k_curves,
     reliability_diagram,
 )
-from pgce_mini.figures.style import arm_style, base_figure
+from pgce_mini.figures.style import arm_style, base_figure, stacked_figure
 
 __all__ = [
+    "Earnings",
     "arm_style",
     "base_figure",
     "before_after",
     "entropy_by_position",
+    "gradient_estimates",
+    "hidden_rewards",
     "learning_curves",
     "pass_at_k_curves",
     "reliability_diagram",
+    "stacked_figure",
     "stationary_bars",
 ]

@@ -30,8 +30,12 @@ def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
     )
 
 
+TITLE, LEGEND, AXIS = 48, 32, 52  # px above, below and under a panel: title; a row of legend; ticks and axis title
+AXIS_STYLE = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
+
+
 def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go.Figure:
-    top, bottom, axis = 48, 84, 52  # px: title; axis and a row of legend; tick labels and axis title
+    bottom = AXIS + LEGEND
     figure = go.Figure()
     figure.update_layout(
         title={
@@ -39,15 +43,37 @@ def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go
             "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 2},
         },
         height=height,
-        margin={"l": 60, "r": 12, "t": top, "b": bottom},
+        margin={"l": 60, "r": 12, "t": TITLE, "b": bottom},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": TEXT, "size": 13},
-        legend={"orientation": "h", "x": 0, "yanchor": "top", "y": -axis / (height - top - bottom)},
+        legend={"orientation": "h", "x": 0, "yanchor": "top", "y": -AXIS / (height - TITLE - bottom)},
         hovermode="closest",
         dragmode=False,  # a finger that scrolls the page past a figure must not zoom it
     )  # fmt: skip
-    axis_style = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
-    figure.update_xaxes(title_text=x_title, title_standoff=10, **axis_style)
-    figure.update_yaxes(title_text=y_title, **axis_style)
+    figure.update_xaxes(title_text=x_title, title_standoff=10, **AXIS_STYLE)
+    figure.update_yaxes(title_text=y_title, **AXIS_STYLE)
+    return figure
+
+
+def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]]) -> go.Figure:
+    """Panels one above the other, so that a phone shows them as a wall does; each (x title, y title, px high).
+
+    Traces go to panel i, counted from 1, with `xaxis=f"x{i}", yaxis=f"y{i}"`. A panel without an x title shares
+    the axis of the next one and shows no ticks of its own.
+    """
+    gaps = [AXIS + 16 if x_title else 24 for x_title, _, _ in panels[:-1]]  # px below each panel but the last
+    inner = sum(height for _, _, height in panels) + sum(gaps)
+    figure = base_figure(title, "", "", height=inner + TITLE + AXIS + LEGEND)
+    top = inner
+    for i, (x_title, y_title, height) in enumerate(panels, 1):
+        figure.update_layout(
+            {
+                f"yaxis{i}": {"title_text": y_title, "domain": [(top - height) / inner, top / inner]} | AXIS_STYLE,
+                f"xaxis{i}": {"title_text": x_title, "title_standoff": 10, "anchor": f"y{i}"} | AXIS_STYLE,
+            }
+        )
+        if not x_title:
+            figure.update_layout({f"xaxis{i}": {"matches": f"x{i + 1}", "showticklabels": False}})
+        top -= height + (gaps[i - 1] if i < len(panels) else 0)
     return figure

@@ -1,0 +1,59 @@
+"""Pictures of what a token earns under a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, stacked_figure
+
+
+class Earnings(NamedTuple):
+    """What a loss pays a token, at each of some probabilities."""
+
+    reward: Sequence[float]
+    """r of the true token"""
+    push: Sequence[float]
+    """pi r of the true token, the weight on grad log pi"""
+    wrong: Sequence[float]
+    """r of a wrong token"""
+
+
+def hidden_rewards(
+    probs: Sequence[float], earnings: Mapping[str, Earnings], names: Sequence[str], probe: float
+) -> go.Figure:
+    """Reward and push of the true token and reward of a wrong one over the probability of that token.
+
+    names: all the losses that may be compared, so that each keeps its colour and dash whichever are. A line marks
+    `probe`.
+    """
+    figure = stacked_figure(
+        "What a token earns",
+        [
+            ("", "true token:<br>reward r (log)", 190),
+            ("", "true token:<br>push π r", 190),
+            ("probability π of that token", "a wrong token:<br>reward r", 190),
+        ],
+    )
+    for name, values in earnings.items():
+        place = names.index(name)
+        colour = TEXT if place == 0 else OKABE_ITO[(place - 1) % 6]  # its seventh is another grey
+        dash = DASHES[(place + place // 6) % 6]  # a colour that comes again has another dash
+        line = {"color": colour, "dash": dash, "width": 2.5}
+        for panel, curve in enumerate(values, 1):
+            figure.add_scatter(
+                x=list(probs), y=list(curve), mode="lines", name=name, legendgroup=name, showlegend=panel == 1,
+                line=line, xaxis=f"x{panel}", yaxis=f"y{panel}",
+                hovertemplate="π = %{x:.2f}: %{y:.3g}",
+            )  # fmt: skip
+    figure.add_shape(
+        type="line", x0=probe, x1=probe, y0=0, y1=1, xref="x3", yref="paper",
+        line={"color": TEXT, "dash": "dot", "width": 1.5},
+    )  # fmt: skip
+    figure.update_layout(
+        xaxis3={"range": [0, 1]}, yaxis1={"type": "log", "dtick": 1}, yaxis2_rangemode="tozero",
+        yaxis3={"range": [-5, 1.5], "zerolinecolor": TEXT},
+    )  # fmt: skip
+    return figure
