@@ -18,6 +18,7 @@ uses, promises no order among ties.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -228,11 +229,8 @@ def _equal_rewards(q: FloatArray, lambdas: FloatArray, shaping: RewardShaping) -
         weight = _true_token_weight(np.log1p(-rest), shaping)
         return float(q[top] * weight / (1 - rest) - margin - below_floor[top])
 
-    low, high = -700.0, 40.0  # log margin, from the least that floats can tell from 0
-    for _ in range(64):
-        middle = (low + high) / 2
-        low, high = (middle, high) if top_excess(math.exp(middle)) > 0 else (low, middle)
-    margin = math.exp(high)
+    # The logarithm of the margin is sought, from the least that floats can tell from 0.
+    margin = math.exp(_root_of_falling(lambda log_margin: top_excess(math.exp(log_margin)), -700.0, 40.0))
 
     probs = np.zeros_like(q)
     best_unseen = np.where(q == 0, lambdas, -math.inf).max()  # never the label: R_a = lambda_a at any pi_a
@@ -244,6 +242,25 @@ def _equal_rewards(q: FloatArray, lambdas: FloatArray, shaping: RewardShaping) -
         probs[others] = probs_earning(margin, others)
         probs[top] = 1 - probs.sum()
     return probs
+
+
+def _root_of_falling(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function reaches 0, from above: by bisection and, once near, the Illinois method."""
+    at_low, at_high, side = function(low), function(high), 0
+    for _ in range(200):  # some 25 are the rule
+        if at_high == 0 or high - low <= 1e-15 * (1 + abs(high)):
+            break
+        middle = (low + high) / 2
+        if high - low < 1 and math.isfinite(at_low):
+            secant = high + at_high * (high - low) / (at_low - at_high)
+            middle = min(max(secant, low), high)
+        value = function(middle)
+        if value > 0:
+            low, at_low, at_high = middle, value, at_high / 2 if side == 1 else at_high
+        else:
+            high, at_high, at_low = middle, value, at_low / 2 if side == -1 else at_low
+        side = 1 if value > 0 else -1
+    return high
 
 
 def _prob_of_log_reward(log_reward: FloatArray, shaping: RewardShaping) -> FloatArray:
@@ -271,7 +288,7 @@ def _prob_of_log_reward(log_reward: FloatArray, shaping: RewardShaping) -> Float
         with np.errstate(divide="ignore", invalid="ignore"):  # the slope is 0 at the turning point
             newton = logit - gap / slope
         following = np.where((low <= newton) & (newton <= high), newton, (low + high) / 2)
-        done = np.allclose(following, logit, rtol=1e-15, atol=1e-15)
+        done = (np.abs(following - logit) <= 1e-15 * (1 + np.abs(logit))).all()
         logit = following
         if done:
             break

@@ -78,8 +78,9 @@ st.markdown(
     "A model reads the prompt “2 + 2 =” and gives each token a the probability π(a), by a softmax of its logits "
     "z. The *true token* x is then shown, and training moves z. Seen as RL, writing a is an action that earns a "
     "reward r(a). Let it be $1/\\pi(x)$ for the true token and 0 for all others (the paper's Eq. 10): then "
-    "*raising the mean reward* $J = \\sum_a \\pi(a)\\,r(a)$ is exactly *lowering the cross-entropy* $-\\log\\pi(x)$. "
-    "REINFORCE, which learns rewards only from the N tokens it draws from π, gets there on average."
+    "*raising the mean reward* $J = \\sum_a \\pi(a)\\,r(a)$ is exactly *lowering the cross-entropy* "
+    "$-\\log\\pi(x)$. REINFORCE, which learns rewards only from the N tokens it draws from π, gets there on "
+    "average."
 )
 
 
