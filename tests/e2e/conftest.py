@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -60,6 +61,14 @@ CONTRAST = """() => {
     return Math.min(...[...texts].map(e => luminance(parse(getComputedStyle(e).fill)))
         .map(ink => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));
 }"""
+
+
+# What axe finds against WCAG 2.2 AA: [rule, where, what is wrong], shadow trees included.
+AXE = """context => axe.run(context, {
+    resultTypes: ["violations"],
+    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+}).then(({ violations }) => violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => [id, target.flat().join(" "), failureSummary])))"""
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +148,18 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert errors == []
     assert [url for url in requests if not url.startswith(LOCAL)] == []
     assert requests, "a page that was opened asks at least for itself"
+
+
+@pytest.fixture
+def assert_accessible() -> Callable[..., None]:
+    """axe finds nothing against WCAG 2.2 AA; `context` is a selector, for a part of the page."""
+
+    def check(page: Page, context: str = "body") -> None:
+        page.evaluate(AXE_SCRIPT)
+        found = page.evaluate(AXE, context)
+        assert found == [], "\n".join(map(str, found))
+
+    return check
 
 
 @pytest.fixture
