@@ -9,6 +9,7 @@ PAGES = {
         st.Page("views/one_token.py", title="One token", default=True),
         st.Page("views/policy_gradient.py", title="CE is a policy gradient", url_path="policy-gradient"),
         st.Page("views/hidden_rewards.py", title="Hidden rewards", url_path="hidden-rewards"),
+        st.Page("views/simplex.py", title="Three tokens", url_path="simplex"),
     ],
 }
 

@@ -34,19 +34,28 @@ STYLE = """<style>
 </style>"""
 CONFIG = {"displaylogo": False, "displayModeBar": False}  # its buttons cover the title; ours have names
 
+HERE = Path(__file__).parent
+
 _downloads = st.components.v2.component(
     "downloads",
     html='<div class="row" role="group" aria-label="Download"><button data-kind="csv">CSV</button>'
     '<button data-kind="png">PNG</button><button data-kind="svg">SVG</button></div>',
-    css=(Path(__file__).parent / "downloads.css").read_text(encoding="utf-8"),
-    js=(Path(__file__).parent / "downloads.js").read_text(encoding="utf-8"),
+    css=(HERE / "downloads.css").read_text(encoding="utf-8"),
+    js=(HERE / "downloads.js").read_text(encoding="utf-8"),
 )
+# Invisible: `data={"chart": key of a chart}`, and its state "value" is where the slider in that chart was let go.
+slider_end = st.components.v2.component("slider_end", js=(HERE / "slider_end.js").read_text(encoding="utf-8"))
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
     return picture, controls
+
+
+def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
+    """A slider of two decimals whose key is its name in the address."""
+    return round(st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params"), 2)
 
 
 def present(
@@ -56,7 +65,7 @@ def present(
     table: Mapping[str, Sequence[Any]],
     code: str,
     name: str,
-    config: Mapping[str, Any] | None = None,
+    **chart: Any,
 ) -> None:
     """The takeaway and the chart in `picture`; here, what belongs to them: downloads, the table, the code.
 
@@ -64,12 +73,12 @@ def present(
     table: column -> values, all of one length: the numbers of the chart, as shown and as CSV.
     code: a cell that makes the same figure with the library.
     name: of the files and of the chart (key "chart_NAME"), [a-z_]; one of its kind on a page.
-    config: Plotly's, beyond CONFIG.
+    chart: what else `st.plotly_chart` takes, such as `on_select`.
     """
     figure.update_layout(font_color=INK[st.context.theme.type or "light"])
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
-        st.plotly_chart(figure, key=f"chart_{name}", theme=None, config={**CONFIG, **(config or {})}, alt=takeaway)
+        st.plotly_chart(figure, key=f"chart_{name}", theme=None, config=CONFIG, alt=takeaway, **chart)
     _downloads(key=f"downloads_{name}", data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table)})
     with st.expander("Data"):
         st.html(as_html(table))

@@ -53,11 +53,7 @@ def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping:
     Source: ours, the average over x of the gradient of paper Eq. 4 under the reward of Eq. 11 and 12.
     """
     q = _as_distribution(label_distribution)
-    log_probs = _log_softmax(_as_logits(logits, q.size))
-    probs = np.exp(log_probs)
-    wrong_token_weight = probs * _rank_lambda(probs, shaping)
-    weights = q * _true_token_weight(log_probs, shaping) + (1 - q) * wrong_token_weight  # (..., V)
-    return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
+    return _gradient(_as_logits(logits, q.size), q, shaping)
 
 
 def policy_flow(
@@ -81,7 +77,7 @@ def policy_flow(
     z = _as_logits(logits, q.size)
     path = [z]
     for _ in range(steps):
-        path.append(path[-1] - lr * expected_gradient(path[-1], q, shaping))
+        path.append(path[-1] - lr * _gradient(path[-1], q, shaping))
     return np.exp(_log_softmax(np.stack(path)))
 
 
@@ -180,6 +176,16 @@ def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
     if not np.isfinite(z.max(-1)).all():  # nan and +inf spread to the maximum
         raise ValueError("logits must hold numbers or -inf, and a finite one in every row")
     return z
+
+
+def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping) -> FloatArray:
+    """`expected_gradient` of what has been checked."""
+    log_probs = _log_softmax(logits)
+    probs = np.exp(log_probs)
+    weights = q * _true_token_weight(log_probs, shaping)  # (..., V)
+    if shaping.lambda_head or shaping.lambda_tail:
+        weights += (1 - q) * probs * _rank_lambda(probs, shaping)
+    return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
 
 
 def _log_softmax(logits: FloatArray) -> FloatArray:

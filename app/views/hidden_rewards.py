@@ -65,9 +65,7 @@ def view() -> None:
             key="losses",
             bind="query-params",
         )
-        probe = round(
-            st.slider("π: probability to read off", 0.01, 0.99, 0.1, 0.01, key="pi", bind="query-params"), 2
-        )
+        probe = shell.slider("π: probability to read off", "pi", 0.01, 0.99, 0.1, 0.01)
         values = {"": 0.0}
         for hidden in (HIDDEN_REWARDS[name] for name in names):
             symbol = hidden.parameter
@@ -75,8 +73,7 @@ def view() -> None:
                 users = [n for n in names if HIDDEN_REWARDS[n].parameter == symbol]
                 low, high, default = float(hidden.low), float(hidden.high), float(hidden.default)
                 label = f"{symbol} of {' and '.join(users)}"
-                chosen = st.slider(label, low, high, default, 0.05, key=KEYS[symbol], bind="query-params")
-                values[symbol] = round(chosen, 2)
+                values[symbol] = shell.slider(label, KEYS[symbol], low, high, default)
     if not names:
         picture.info("Pick a loss to see what it pays.")
         return

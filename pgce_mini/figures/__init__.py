@@ -10,10 +10,12 @@ from pgce_mini.figures.runs import (
     pass_at_k_curves,
     reliability_diagram,
 )
+from pgce_mini.figures.simplex import SimplexFrame, simplex_flow
 from pgce_mini.figures.style import arm_style, base_figure, stacked_figure
 
 __all__ = [
     "Earnings",
+    "SimplexFrame",
     "arm_style",
     "base_figure",
     "before_after",
@@ -23,6 +25,7 @@ __all__ = [
     "learning_curves",
     "pass_at_k_curves",
     "reliability_diagram",
+    "simplex_flow",
     "stacked_figure",
     "stationary_bars",
 ]

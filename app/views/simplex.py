@@ -1,0 +1,175 @@
+"""Three tokens: the flow of every policy, the path from one and where it ends, for any beta at once."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import streamlit as st
+
+import shell
+from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policy
+from pgce_mini.dynamics import entropy
+from pgce_mini.figures import SimplexFrame, simplex_flow
+from pgce_mini.reward import Form
+
+TOKENS = ["tea", "coffee", "water"]
+BETAS = [round(-1.1 + 0.05 * i, 2) for i in range(37)]  # to 0.7
+STEPS, LR, RESOLUTION = 60, 0.5, 10
+CODE = """\
+import numpy as np
+
+from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policy
+from pgce_mini.figures import SimplexFrame, simplex_flow
+
+labels, start = {labels}, {start}
+
+
+def frame(beta):
+    shaping = RewardShaping(beta, {lambda_head}, {lambda_tail}, {top_k}, "{form}")
+    points, velocities = simplex_field(shaping, labels, {resolution})
+    path = policy_flow(np.log(start), labels, shaping, steps={steps}, lr={lr})
+    try:
+        end = stationary_policy(labels, shaping).tolist()
+    except ValueError:  # there is none
+        end = None
+    return SimplexFrame(beta, points, velocities, path, end)
+
+
+frames = [frame(round(-1.1 + 0.05 * i, 2)) for i in range({count})]
+figure = simplex_flow({tokens}, labels, frames, {active})
+figure
+"""
+
+
+def three(first: float, share: float) -> list[float]:
+    """The probabilities of three tokens from that of the first and the second's share of the rest."""
+    return [first, (1 - first) * share, (1 - first) * (1 - share)]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def endings(
+    labels: list[float], lambda_head: float, lambda_tail: float, top_k: int, form: Form
+) -> list[list[float] | None]:
+    """Where training ends at each beta; None where it does not, or where the start decides."""
+    found: list[list[float] | None] = []
+    for beta in BETAS:
+        try:
+            shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)
+            found.append(stationary_policy(labels, shaping).tolist())
+        except ValueError:
+            found.append(None)
+    return found
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def all_frames(
+    labels: list[float], start: list[float], lambda_head: float, lambda_tail: float, top_k: int, form: Form
+) -> list[SimplexFrame]:
+    frames = []
+    for beta, end in zip(BETAS, endings(labels, lambda_head, lambda_tail, top_k, form), strict=True):
+        shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)
+        path = policy_flow(np.log(start), labels, shaping, STEPS, LR)
+        frames.append(SimplexFrame(beta, *simplex_field(shaping, labels, RESOLUTION), path, end))
+    return frames
+
+
+def percent(probs: list[float]) -> str:
+    return ", ".join(f"{token} {p:.1%}" for token, p in zip(TOKENS, probs, strict=True))
+
+
+def takeaway(beta: float, labels: list[float], path: list[list[float]], end: list[float] | None) -> str:
+    if end is not None:
+        before, after = float(entropy(labels)), float(entropy(end))
+        kind = (
+            "as certain as" if abs(after - before) < 5e-4 else "surer than" if after < before else "less sure than"
+        )
+        return f"At β = {beta:.2f} training ends at {percent(end)}: {kind} the labels ({percent(labels)})."
+    if beta <= -1:
+        leader = max(range(3), key=path[-1].__getitem__)
+        return (
+            f"At β = {beta:.2f} a leading token takes all, and the start decides which: from here "
+            f"{TOKENS[leader]} has {path[-1][leader]:.1%} after {STEPS} steps."
+        )
+    return f"At β = {beta:.2f} and these λ nothing is at rest: being in the head drives a token out of it."
+
+
+def take_start() -> None:
+    """A click on the field moves the sliders of the start there."""
+    points = st.session_state.chart_simplex.selection.points
+    if points and "customdata" in points[0]:
+        first, second, third = points[0]["customdata"]
+        st.session_state.start = round(min(max(first, 0.01), 0.98), 2)
+        st.session_state.start_rest = round(min(max(second / (second + third), 0.01), 0.99), 2)
+
+
+def take_beta() -> None:
+    """The slider in the picture moves the other one when it is let go."""
+    value = st.session_state.beta_in_picture.get("value")
+    if value in BETAS:
+        st.session_state.beta = value
+
+
+st.title("Three tokens on a triangle")
+st.markdown(
+    "Each point is a policy over three tokens: the nearer to a corner, the likelier that token. Arrows show where "
+    "gradient descent on the logits moves the policy (the replicator equation: a token grows while it earns more "
+    "than the mean reward), the orange line where it goes from the start. Click the picture to start elsewhere."
+)
+
+
+@st.fragment
+def view() -> None:
+    picture, controls = shell.columns()
+    with controls:
+        beta = shell.slider("β: below 0 precision, above 0 diversity", "beta", BETAS[0], BETAS[-1], -0.25)
+        left, right = st.columns(2)
+        with left:
+            labels = three(
+                shell.slider("Labels: tea", "labels", 0.01, 0.98, 0.6, 0.01),
+                shell.slider("coffee, of the rest", "labels_rest", 0.01, 0.99, 0.75, 0.01),
+            )
+        with right:
+            start = three(
+                shell.slider("Start: tea", "start", 0.01, 0.98, 0.1, 0.01),
+                shell.slider("coffee, of the rest", "start_rest", 0.01, 0.99, 0.2, 0.01),
+            )
+        lambda_head = shell.slider("λ head: reward of a wrong token in the head", "lambda_head", -1.0, 1.0)
+        lambda_tail = shell.slider("λ tail: reward of a wrong token in the tail", "lambda_tail", -1.0, 1.0)
+        top_k = st.slider("k: tokens in the head", 1, 3, 1, key="k", bind="query-params")
+        form = st.radio("Form of Eq. 11", get_args(Form), key="form", horizontal=True, bind="query-params")
+
+    active = BETAS.index(beta)
+    frames = all_frames(labels, start, lambda_head, lambda_tail, top_k, form)
+    path = np.asarray(frames[active].path).tolist()
+    end = frames[active].end
+    rows = [("labels", labels), *(((f"path, step {i}"), probs) for i, probs in enumerate(path))]
+    rows += [] if end is None else [("end", list(end))]
+    shell.present(
+        picture,
+        simplex_flow(TOKENS, labels, frames, active),
+        takeaway(beta, labels, path, None if end is None else list(end)),
+        {"point": [name for name, _ in rows]}
+        | {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)},
+        CODE.format(
+            labels=labels,
+            start=start,
+            lambda_head=lambda_head,
+            lambda_tail=lambda_tail,
+            top_k=top_k,
+            form=form,
+            resolution=RESOLUTION,
+            steps=STEPS,
+            lr=LR,
+            count=len(BETAS),
+            tokens=TOKENS,
+            active=active,
+        ),
+        "simplex",
+        on_select=take_start,
+        selection_mode="points",
+    )
+    shell.slider_end(key="beta_in_picture", data={"chart": "chart_simplex"}, on_value_change=take_beta)
+
+
+view()
