@@ -10,6 +10,7 @@ PAGES = {
         st.Page("views/policy_gradient.py", title="CE is a policy gradient", url_path="policy-gradient"),
         st.Page("views/hidden_rewards.py", title="Hidden rewards", url_path="hidden-rewards"),
         st.Page("views/simplex.py", title="Three tokens", url_path="simplex"),
+        st.Page("views/where_training_ends.py", title="Where training ends", url_path="where-training-ends"),
     ],
 }
 

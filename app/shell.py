@@ -96,12 +96,13 @@ def as_csv(table: Mapping[str, Sequence[Any]]) -> str:
 
 
 def as_html(table: Mapping[str, Sequence[Any]]) -> str:
-    """Numbers to four digits."""
+    """Numbers to four digits, nothing for None."""
 
     def cell(value: Any) -> str:
         if isinstance(value, float):
             return f'<td class="number">{value:.4g}</td>'
-        return f"<td{' class=number' if isinstance(value, int) else ''}>{escape(str(value))}</td>"
+        kind = ' class="number"' if isinstance(value, int) else ""
+        return f"<td{kind}>{'' if value is None else escape(str(value))}</td>"
 
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table)
     rows = ("".join(map(cell, row)) for row in zip(*table.values(), strict=True))

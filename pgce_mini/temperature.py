@@ -8,11 +8,14 @@ to the temperature of the same entropy measures by how much.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgce_mini.dynamics import FloatArray, _as_distribution, entropy
+from pgce_mini.dynamics import FloatArray, _as_distribution, entropy, stationary_policy
+from pgce_mini.reward import RewardShaping
 
 
 def tempered(label_distribution: ArrayLike, temperature: float) -> FloatArray:
@@ -56,3 +59,42 @@ def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
 def total_variation(p: ArrayLike, q: ArrayLike) -> float:
     """Half the sum of |p - q|: the probability that would have to move to turn one into the other."""
     return float(np.abs(np.asarray(p, dtype=np.float64) - np.asarray(q, dtype=np.float64)).sum() / 2)
+
+
+class Ending(NamedTuple):
+    """Where training ends, beside the labels and beside temperature."""
+
+    policy: list[float]
+    entropy: float
+    """nats"""
+    confidence: float
+    """probability of the likeliest token"""
+    accuracy: float
+    """how often that token is the label: a calibrated policy has the same number twice"""
+    temperature: float | None
+    """at which the labels have the entropy of the policy; None when there is none"""
+    residual: float | None
+    """total variation between the policy and the labels at that temperature: 0 where shaping is a temperature"""
+
+
+def ending(label_distribution: ArrayLike, shaping: RewardShaping) -> Ending:
+    """`stationary_policy` and what distinguishes it.
+
+    Shapes:
+        label_distribution: (V,)
+
+    Raises:
+        ValueError: as `stationary_policy`.
+
+    Source: ours.
+    """
+    q = _as_distribution(label_distribution)
+    policy = stationary_policy(q, shaping)
+    nats = float(entropy(policy))
+    temperature: float | None = None
+    residual: float | None = None
+    with suppress(ValueError):
+        temperature = matched_temperature(q, nats)
+        residual = total_variation(policy, tempered(q, temperature))
+    top = int(policy.argmax())
+    return Ending(policy.tolist(), nats, float(policy[top]), float(q[top]), temperature, residual)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping, stationary_policy
 from pgce_mini.dynamics import entropy
-from pgce_mini.temperature import matched_temperature, tempered, total_variation
+from pgce_mini.temperature import ending, matched_temperature, tempered, total_variation
 
 
 def test_tempered_by_hand() -> None:
@@ -43,6 +43,37 @@ def test_matched_temperature_finds_the_temperature_of_an_entropy(seed: int, temp
 
 def test_total_variation_by_hand() -> None:
     assert total_variation([0.5, 0.5, 0], [0.25, 0.5, 0.25]) == 0.25
+
+
+def test_ending_without_shaping_is_the_labels_themselves() -> None:
+    plain = ending([0.7, 0.2, 0.1], RewardShaping())
+    assert plain.policy == pytest.approx([0.7, 0.2, 0.1])
+    assert plain.entropy == pytest.approx(float(entropy([0.7, 0.2, 0.1])))
+    assert (plain.confidence, plain.accuracy) == pytest.approx((0.7, 0.7))  # calibrated
+    assert plain.temperature == pytest.approx(1)
+    assert plain.residual == pytest.approx(0, abs=1e-9)
+
+
+def test_ending_of_precision_is_overconfident_and_no_temperature() -> None:
+    sharp = ending([0.7, 0.2, 0.1], RewardShaping(-0.5))
+    assert sharp.accuracy == pytest.approx(0.7)
+    assert sharp.confidence > 0.8
+    assert sharp.temperature is not None
+    assert sharp.temperature < 1
+    assert sharp.residual is not None
+    assert sharp.residual > 0.005
+
+
+def test_ending_of_two_tokens_is_a_temperature() -> None:
+    two = ending([0.7, 0.3], RewardShaping(0.5))
+    assert two.temperature == pytest.approx(1.5, rel=1e-4)
+    assert two.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_ending_whose_entropy_no_temperature_gives_has_none() -> None:
+    tie = ending([0.5, 0.5, 0.0], RewardShaping(lambda_head=4.0, top_k=3))
+    assert tie.policy[2] == pytest.approx(0.5)  # never the label, and yet it lives
+    assert tie.temperature is tie.residual is None
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])

@@ -1,5 +1,6 @@
 """Every Plotly figure, used by report, notebooks and explorer alike: functions that take numbers."""
 
+from pgce_mini.figures.endings import endings_over
 from pgce_mini.figures.gradients import gradient_estimates
 from pgce_mini.figures.one_state import stationary_bars
 from pgce_mini.figures.rewards import Earnings, hidden_rewards
@@ -19,6 +20,7 @@ __all__ = [
     "arm_style",
     "base_figure",
     "before_after",
+    "endings_over",
     "entropy_by_position",
     "gradient_estimates",
     "hidden_rewards",

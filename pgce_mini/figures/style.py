@@ -56,15 +56,20 @@ def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go
     return figure
 
 
-def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]]) -> go.Figure:
+def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]], legend_rows: int = 0) -> go.Figure:
     """Panels one above the other, so that a phone shows them as a wall does; each (x title, y title, px high).
 
     Traces go to panel i, counted from 1, with `xaxis=f"x{i}", yaxis=f"y{i}"`. A panel without an x title shares
-    the axis of the next one and shows no ticks of its own.
+    the axis of the next one and shows no ticks of its own. With `legend_rows` (on a phone) each panel has a legend
+    of its own above it, `legend=f"legend{i}"`; without, there is one below all.
     """
-    gaps = [AXIS + 16 if x_title else 24 for x_title, _, _ in panels[:-1]]  # px below each panel but the last
+    row = 20  # px of a legend
+    above = legend_rows * row + 4 if legend_rows else 0
+    gaps = [above + (AXIS + 16 if x_title else 24 - above // 2) for x_title, _, _ in panels[:-1]]  # px
     inner = sum(height for _, _, height in panels) + sum(gaps)
-    figure = base_figure(title, "", "", height=inner + TITLE + AXIS + LEGEND)
+    margin = {"t": TITLE + above, "b": AXIS if legend_rows else AXIS + LEGEND}
+    figure = base_figure(title, "", "", height=inner + margin["t"] + margin["b"])
+    figure.update_layout(margin=margin)
     top = inner
     for i, (x_title, y_title, height) in enumerate(panels, 1):
         figure.update_layout(
@@ -75,5 +80,8 @@ def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]]) -> go.Fig
         )
         if not x_title:
             figure.update_layout({f"xaxis{i}": {"matches": f"x{i + 1}", "showticklabels": False}})
+        if legend_rows:
+            legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": top / inner, "yanchor": "bottom"}
+            figure.update_layout({f"legend{i}": legend})
         top -= height + (gaps[i - 1] if i < len(panels) else 0)
     return figure
