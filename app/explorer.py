@@ -12,6 +12,9 @@ PAGES = {
         st.Page("views/simplex.py", title="Three tokens", url_path="simplex"),
         st.Page("views/where_training_ends.py", title="Where training ends", url_path="where-training-ends"),
     ],
+    "Classroom": [
+        st.Page("views/teach.py", title="Teach", url_path="teach"),
+    ],
 }
 
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)

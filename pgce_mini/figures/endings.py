@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, stacked_figure
+from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, mark, stacked_figure
 from pgce_mini.temperature import Ending
 
 
@@ -57,9 +57,6 @@ def endings_over(
     line(
         3, "missed by any temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash"
     )
-    figure.add_shape(
-        type="line", x0=now, x1=now, y0=0, y1=1, xref="x3", yref="paper",
-        line={"color": TEXT, "dash": "dot", "width": 1.5},
-    )  # fmt: skip
+    mark(figure, now, 3)
     figure.update_layout(yaxis1_rangemode="tozero", yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
     return figure

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, stacked_figure
+from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, mark, stacked_figure
 
 
 class Earnings(NamedTuple):
@@ -48,10 +48,7 @@ def hidden_rewards(
                 line=line, xaxis=f"x{panel}", yaxis=f"y{panel}",
                 hovertemplate="π = %{x:.2f}: %{y:.3g}",
             )  # fmt: skip
-    figure.add_shape(
-        type="line", x0=probe, x1=probe, y0=0, y1=1, xref="x3", yref="paper",
-        line={"color": TEXT, "dash": "dot", "width": 1.5},
-    )  # fmt: skip
+    mark(figure, probe, 3)
     figure.update_layout(
         xaxis3={"range": [0, 1]}, yaxis1={"type": "log", "dtick": 1}, yaxis2_rangemode="tozero",
         yaxis3={"range": [-5, 1.5], "zerolinecolor": TEXT},

@@ -85,3 +85,13 @@ def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]], legend_ro
             figure.update_layout({f"legend{i}": legend})
         top -= height + (gaps[i - 1] if i < len(panels) else 0)
     return figure
+
+
+def mark(figure: go.Figure, x: float, panels: int) -> None:
+    """A dotted upright line at `x` in each of the panels of a stacked figure."""
+    for panel in range(1, panels + 1):
+        number = "" if panel == 1 else panel
+        figure.add_shape(
+            type="line", x0=x, x1=x, y0=0, y1=1, xref=f"x{number}", yref=f"y{number} domain",
+            line={"color": TEXT, "dash": "dot", "width": 1.5},
+        )  # fmt: skip
