@@ -14,7 +14,7 @@ from pgce_mini.figures import SimplexFrame, simplex_flow
 from pgce_mini.reward import Form
 
 TOKENS = ["tea", "coffee", "water"]
-BETAS = [round(-1.1 + 0.05 * i, 2) for i in range(37)]  # to 0.7
+BETAS = [round(-1.5 + 0.05 * i, 2) for i in range(41)]  # to 0.5
 STEPS, LR, RESOLUTION = 60, 0.5, 10
 CODE = """\
 import numpy as np
@@ -36,7 +36,7 @@ def frame(beta):
     return SimplexFrame(beta, points, velocities, path, end)
 
 
-frames = [frame(round(-1.1 + 0.05 * i, 2)) for i in range({count})]
+frames = [frame(round(-1.5 + 0.05 * i, 2)) for i in range({count})]
 figure = simplex_flow({tokens}, labels, frames, {active})
 figure
 """
