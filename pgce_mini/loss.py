@@ -14,8 +14,10 @@ The gradient is made in the forward pass, a block of rows at a time, while the b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,8 @@ from pgce_mini.reward import RewardShaping, true_token_weight
 Reduction = Literal["mean", "sum", "none"]
 
 CPU_BLOCK_ELEMENTS = 2**19  # 2 MB of fp32: the block and its softmax stay in cache
+SHORT_ROW = 4096  # tokens up to which partitioning a row on a CPU is the faster way to its head
+FOLD, FOLDABLE = 6, 16  # rows of more than FOLDABLE * k tokens are folded FOLD times to find their k largest
 DEVICE_BLOCK_ELEMENTS = 2**26  # large enough to fill an accelerator
 CHUNK_ELEMENTS = 2**23  # logits held at once by the linear form: 32 MB of fp32
 
@@ -336,42 +340,89 @@ def _shaped_rows(
             negentropy = spare.mul_(probs).sum(-1, keepdim=True) + log_top_prob  # (n, 1)
             loss -= tail * (negentropy - prob_log_prob)
         if bonus:
-            in_head, head_mass, head_negentropy = _head(block, probs, shaping.top_k, out=spare)
-            true_in_head = in_head.gather(-1, index)  # (n, 1)
-            wrong += bonus * (head_mass - true_in_head * prob)
-            loss -= bonus * (head_negentropy - true_in_head * prob_log_prob)
+            head = _head(block, probs, index, shaping.top_k, spare)
+            wrong += bonus * (head.probs.sum(-1, keepdim=True) - head.has_true * prob)
+            loss -= bonus * (_x_log_x(head.probs).sum(-1, keepdim=True) - head.has_true * prob_log_prob)
         losses[rows] = loss
 
         if gradient is not None:
             out = gradient[rows]  # (n, V)
             coefficient = scale * (weight + wrong - tail)  # (n, 1), W - r_a in the tail
             if bonus:
-                coefficient = in_head.mul_(-bonus * scale).add_(coefficient)  # (n, V)
-            torch.mul(probs, coefficient, out=out)
+                head.multiply(probs, coefficient - bonus * scale, coefficient, out)
+            else:
+                torch.mul(probs, coefficient, out=out)
             # pi_x W - w_x without the cancellation near pi_x = 1
             out.scatter_(-1, index, (scale * (prob * wrong - weight * complement)).to(out.dtype))
     return losses.squeeze(-1)
 
 
-def _head(logits: Tensor, probs: Tensor, top_k: int, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The `top_k` most likely tokens: their indicator (n, V), written to `out`, and the sums (n, 1) of their
-    pi and of their pi log pi."""
-    if probs.device.type == "cpu":
-        # Bit patterns of floats >= 0 order as the floats do, and NumPy partitions integers with SIMD:
-        # measured 4 to 40 times faster than torch.topk on one CPU thread.
-        bits = out.copy_(probs).view(torch.int64 if probs.dtype == torch.float64 else torch.int32)
-        bits.numpy().partition(-top_k)
-        head_probs = out[:, -top_k:]  # (n, k)
-    else:
-        head_probs = probs.topk(top_k, -1).values
-    mass = head_probs.sum(-1, keepdim=True)
-    negentropy = _x_log_x(head_probs).sum(-1, keepdim=True)
-    torch.ge(probs, head_probs.amin(-1, keepdim=True), out=out)
-    tied = (out.sum(-1) > top_k).nonzero().squeeze(-1)
+class _Head(NamedTuple):
+    """The `top_k` most likely tokens of n rows, by id where there are few of them, else as a mask."""
+
+    probs: Tensor  # (n, k)
+    has_true: Tensor  # (n, 1), is the true token among them?
+    ids: Tensor | None  # (n, k)
+    mask: Tensor | None  # (n, V), 1 in the head and 0 elsewhere
+
+    def multiply(self, probs: Tensor, inside: Tensor, outside: Tensor, out: Tensor) -> None:
+        """Writes `probs` times `inside` (n, 1) in the head, times `outside` (n, 1) elsewhere, to `out` (n, V)."""
+        if self.mask is not None:
+            torch.mul(probs, self.mask.mul_(inside - outside).add_(outside), out=out)
+        elif self.ids is not None:
+            torch.mul(probs, outside, out=out).scatter_(-1, self.ids, (self.probs * inside).to(out.dtype))
+
+
+def _head(logits: Tensor, probs: Tensor, index: Tensor, top_k: int, scratch: Tensor) -> _Head:
+    """The head of each row, of exactly `top_k` tokens; `scratch` (n, V) is written over."""
+    on_cpu, vocab_size = logits.device.type == "cpu", logits.shape[1]
+    if not on_cpu or vocab_size > SHORT_ROW:
+        search = _folded_topk if on_cpu and vocab_size > FOLDABLE * top_k else _topk
+        ids = search(logits, top_k)  # (n, k)
+        return _Head(probs.gather(-1, ids), (ids == index).any(-1, keepdim=True), ids, None)
+    # NumPy partitions the integers of a short row faster than torch.topk finds its head (8 times at V=256, k=100);
+    # the bit patterns of floats >= 0 order as the floats do.
+    bits = scratch.copy_(probs).view(torch.int64 if probs.dtype == torch.float64 else torch.int32)
+    bits.numpy().partition(-top_k)
+    head_probs = scratch[:, -top_k:]  # (n, k)
+    threshold = head_probs.amin(-1, keepdim=True)  # (n, 1)
+    head_probs = head_probs.clone()
+    mask = torch.ge(probs, threshold, out=scratch)  # (n, V)
+    tied = (mask.sum(-1) > top_k).nonzero().squeeze(-1)
     if len(tied):
         ranked = logits[tied].topk(top_k, -1).indices
-        out[tied] = torch.zeros_like(out[tied]).scatter_(-1, ranked, 1)
-    return out, mass, negentropy
+        mask[tied] = torch.zeros_like(mask[tied]).scatter_(-1, ranked, 1)
+    return _Head(head_probs, mask.gather(-1, index), None, mask)
+
+
+def _topk(values: Tensor, k: int) -> Tensor:
+    return values.topk(k, -1, sorted=False).indices
+
+
+def _folded_topk(values: Tensor, k: int) -> Tensor:
+    """As `_topk`, for long rows (n, V) on a CPU: 1.3 to 2.4 times faster at 50,257 tokens and k = 100.
+
+    Fold a row `FOLD` times upon itself and keep the maximum of each column: the k largest values stand in the k
+    columns with the largest maxima, which are found in the same way.
+    """
+    levels = [values]
+    while (size := levels[-1].shape[1]) > FOLDABLE * k:
+        width = -(-size // FOLD)
+        full, last = levels[-1].split([size - size % width or size, size % width], 1)
+        maxima = full.unflatten(1, (-1, width)).amax(1)  # (n, width)
+        maxima[:, : last.shape[1]] = torch.maximum(maxima[:, : last.shape[1]], last)
+        levels.append(maxima)
+    ids = _topk(levels[-1], k)  # (n, k)
+    for level, folded in reversed(list(pairwise(levels))):
+        size, width = level.shape[1], folded.shape[1]
+        ids = (ids.unsqueeze(1) + torch.arange(0, FOLD * width, width).unsqueeze(1)).flatten(1)  # (n, FOLD * k)
+        candidates = level.gather(1, ids.clamp_max(size - 1)).masked_fill_(ids >= size, -math.inf)
+        ids = ids.gather(1, _topk(candidates, k)).clamp_max_(size - 1)
+    least = values.gather(1, ids).amin(1, keepdim=True)
+    tied = ((folded >= least).sum(1) > k) | ((candidates >= least).sum(1) > k)  # torch.topk is to choose
+    if tied.any():
+        ids[tied] = _topk(values[tied], k)
+    return ids
 
 
 def _x_log_x(x: Tensor) -> Tensor:

@@ -14,7 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pgce_mini.loss import ShapedCrossEntropyLoss, linear_shaped_cross_entropy, shaped_cross_entropy
+from pgce_mini.loss import (
+    SHORT_ROW,
+    ShapedCrossEntropyLoss,
+    _head,
+    linear_shaped_cross_entropy,
+    shaped_cross_entropy,
+)
 from pgce_mini.reward import PAPER_ARMS, RewardShaping, token_rewards
 
 V = 9
@@ -407,6 +413,38 @@ def test_a_coarse_grid_leaves_exactly_top_k_tokens_in_the_head(dtype: torch.dtyp
     equal = torch.zeros(2, 256, dtype=dtype)
     for logits in (coarse, equal):
         assert torch.equal(head_by_gradient(logits, top_k), head_by_topk(logits, top_k))
+
+
+@pytest.mark.parametrize("vocab", [SHORT_ROW + 1, 7 * 1024 - 1])  # one row divides into folds, the other does not
+@pytest.mark.parametrize("top_k", [1, 7, 100, SHORT_ROW])
+def test_the_head_of_a_long_row_is_torch_topk_s_ties_and_masked_tokens_included(vocab: int, top_k: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.randn(6, vocab, generator=generator)
+    masked = fine.masked_fill(torch.rand(fine.shape, generator=generator) < 0.5, -math.inf)
+    for logits in (
+        fine,
+        fine.bfloat16().float(),
+        (2 * fine).round(),
+        torch.zeros_like(fine),
+        masked.sort(-1).values,
+    ):
+        ours = _head(logits, logits.softmax(-1), torch.zeros(6, 1).long(), top_k, torch.empty_like(logits))
+        assert ours.ids is not None
+        expected = logits.topk(top_k).indices
+        finite = logits.gather(1, expected) > -math.inf  # which of the masked tokens fill up a head is no matter
+        head = torch.zeros_like(logits).scatter_(1, ours.ids, 1)
+        assert (head.sum(1) == top_k).all()
+        assert head.gather(1, expected)[finite].all()
+
+
+@each_arm
+def test_value_and_gradient_of_long_rows_are_those_of_brute_force(shaping: RewardShaping) -> None:
+    logits, target = rows(n=4, vocab=SHORT_ROW + 905)
+    assert_same(
+        value_and_gradients(shaped_cross_entropy(logits, target, shaping), logits),
+        value_and_gradients(reduced(brute_force(logits, target, shaping), target, "mean"), logits),
+        tolerance=1e-10,
+    )
 
 
 @pytest.mark.parametrize("top_k", [1, 50, 200])
