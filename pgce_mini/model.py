@@ -186,6 +186,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         out: Tensor = RMSNormFunction.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call] # in torch
         return out
 
@@ -256,16 +258,28 @@ class Decoder(nn.Module):
         self.cos: Tensor  # (max_position_embeddings, 1, head_dim), as is sin
         self.sin: Tensor
 
-    def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        """(...) tokens at (...) positions -> (..., d). Only `attend` mixes tokens, so any layout will do."""
+    def first_projections(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the first layer for each token of the vocabulary, (V, heads, head_dim): ahead
+        of all attention they depend on the token alone."""
+        layer = self.layers[0]
+        assert isinstance(layer, DecoderLayer)  # for type checkers
+        return layer.project(self.embed_tokens.weight)
+
+    def forward(
+        self, ids: Tensor, positions: Tensor, attend: Attend, first: tuple[Tensor, Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """(...) tokens at (...) positions -> (..., d). Only `attend` mixes tokens, so any layout will do.
+
+        `first` are the `first_projections`, for a caller who has them already.
+        """
+        if first is None and ids.numel() > self.embed_tokens.num_embeddings:
+            first = self.first_projections()
         cos, sin = self.cos[positions], self.sin[positions]  # (..., 1, head_dim)
         x = self.embed_tokens(ids)
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, DecoderLayer)  # for type checkers
-            if i == 0 and ids.numel() > self.embed_tokens.num_embeddings:
-                # Ahead of all attention these depend on the token alone: made once for each of the vocabulary.
-                tables = layer.project(self.embed_tokens.weight)  # (V, heads, head_dim) each
-                q, k, v = (F.embedding(ids, t.flatten(1)).view(*ids.shape, *t.shape[1:]) for t in tables)
+            if i == 0 and first is not None:
+                q, k, v = (F.embedding(ids, t.flatten(1)).view(*ids.shape, *t.shape[1:]) for t in first)
             else:
                 q, k, v = layer.project(x)
             x = layer(x, (q, k, v), cos, sin, attend)
@@ -292,7 +306,7 @@ class KVCache:
         self.groups, self.place = groups, torch.arange(batch * groups, device=lengths.device)
         self.used = 0  # steps written so far
         padding = torch.arange(prompt_length, device=lengths.device) >= lengths[:, None]
-        self.padding = padding[:, None, None]  # (B, 1, 1, prompt_length)
+        self.padding = padding[:, None, None] if padding.any() else None  # (B, 1, 1, prompt_length)
 
     def read_prompts(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """An `Attend` over (B, prompt_length, heads, head_dim): causal, as pads come too late to be seen."""
@@ -310,7 +324,9 @@ class KVCache:
         queries = q.view(rows, heads, -1, size) * size**-0.5  # the query heads of a key head are its rows
 
         on_prompt = self._by_prompt(queries) @ prompt_keys.mT  # (B, heads, groups * queries, prompt_length)
-        on_prompt = self._by_row(on_prompt.masked_fill_(self.padding, -math.inf))
+        if self.padding is not None:
+            on_prompt.masked_fill_(self.padding, -math.inf)
+        on_prompt = self._by_row(on_prompt)
         weights = torch.cat([on_prompt, queries @ keys.mT], -1).softmax(-1)
         on_prompt, on_own = weights.split([prompt_keys.shape[2], self.used], -1)
         out = self._by_row(self._by_prompt(on_prompt) @ prompt_values)  # (R, heads, queries, head_dim)
@@ -322,12 +338,14 @@ class KVCache:
 
     def _by_prompt(self, x: Tensor) -> Tensor:
         """(R, H, queries, n) -> (B, H, groups * queries, n): what meets the keys of one prompt stands together."""
-        grid = x.new_zeros(self.prompts.shape[2] * self.groups, *x.shape[1:]).index_copy_(0, self.place, x)
+        places = self.prompts.shape[2] * self.groups
+        full = len(x) == places
+        grid = x if full else x.new_zeros(places, *x.shape[1:]).index_copy_(0, self.place, x)
         return grid.view(-1, self.groups, *x.shape[1:]).transpose(1, 2).flatten(2, 3)
 
     def _by_row(self, x: Tensor) -> Tensor:
-        x = x.view(*x.shape[:2], self.groups, -1, x.shape[-1])
-        return x.transpose(1, 2).flatten(0, 1).index_select(0, self.place)
+        grid = x.view(*x.shape[:2], self.groups, -1, x.shape[-1]).transpose(1, 2).flatten(0, 1)
+        return grid if len(grid) == len(self.place) else grid.index_select(0, self.place)
 
     def select(self, kept: Tensor) -> None:
         """Keep the completions numbered by `kept` (R',), in ascending order."""
@@ -468,7 +486,9 @@ class GPT(nn.Module):
             [torch.tensor(prompt, device=device) for prompt in prompts], batch_first=True, padding_value=pad_id
         )  # (B, prompt_length)
         kv_cache = KVCache(self.config, lengths, groups, max_completion_length, like=self.unembedding)
-        hidden = self.model(ids, torch.arange(ids.shape[1], device=device), kv_cache.read_prompts)
+        most = batch * groups * max_completion_length
+        first = self.model.first_projections() if most > self.config.vocab_size else None
+        hidden = self.model(ids, torch.arange(ids.shape[1], device=device), kv_cache.read_prompts, first)
         hidden = hidden[torch.arange(batch, device=device), lengths - 1].repeat_interleave(groups, 0)  # (B*G, d)
         position = lengths.repeat_interleave(groups)
 
@@ -479,7 +499,8 @@ class GPT(nn.Module):
         running = torch.ones_like(row, dtype=torch.bool)
         for step in range(max_completion_length):
             token, logp = sample(F.linear(hidden, self.unembedding), temperature, generator)
-            completions[row, step], logps[row, step] = token, logp
+            completions[:, step].index_copy_(0, row, token)
+            logps[:, step].index_copy_(0, row, logp)
             running &= token != eos_id
             left = int(running.sum())
             if left == 0 or step + 1 == max_completion_length:
@@ -488,7 +509,7 @@ class GPT(nn.Module):
                 kept = running.nonzero().squeeze(1)
                 kv_cache.select(kept)
                 row, token, position, running = (x[kept] for x in (row, token, position, running))
-            hidden = self.model(token, position, kv_cache.extend)  # (R, d)
+            hidden = self.model(token, position, kv_cache.extend, first)  # (R, d)
             position = position + 1
         completions, logps = completions[:, : step + 1], logps[:, : step + 1]
         ended = completions == eos_id
