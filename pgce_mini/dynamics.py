@@ -52,12 +52,22 @@ def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping:
 
     Source: ours, the average over x of the gradient of paper Eq. 4 under the reward of Eq. 11 and 12.
     """
-    q = _as_distribution(label_distribution)
-    log_probs = _log_softmax(_as_logits(logits, q.size))
-    probs = np.exp(log_probs)
-    wrong_token_weight = probs * _rank_lambda(probs, shaping)
-    weights = q * _true_token_weight(log_probs, shaping) + (1 - q) * wrong_token_weight  # (..., V)
+    probs, weights = _expected_weights(logits, label_distribution, shaping)
     return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
+
+
+def expected_reward(logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
+    """W = sum_a w_a: what a token drawn from the policy earns on average; 1 under cross-entropy, always.
+
+    Shapes:
+        logits: (..., V), -inf for a token of probability 0; label_distribution: (V,) -> (...)
+
+    Raises:
+        ValueError: as `expected_gradient`.
+
+    Source: ours, the average over x of J in paper Eq. 4.
+    """
+    return np.asarray(_expected_weights(logits, label_distribution, shaping)[1].sum(-1))
 
 
 def policy_flow(
@@ -180,6 +190,17 @@ def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
     if not np.isfinite(z.max(-1)).all():  # nan and +inf spread to the maximum
         raise ValueError("logits must hold numbers or -inf, and a finite one in every row")
     return z
+
+
+def _expected_weights(
+    logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping
+) -> tuple[FloatArray, FloatArray]:
+    """pi_a and w_a. (..., V), (V,) -> (..., V), (..., V)"""
+    q = _as_distribution(label_distribution)
+    log_probs = _log_softmax(_as_logits(logits, q.size))
+    probs = np.exp(log_probs)
+    wrong_token_weight = probs * _rank_lambda(probs, shaping)
+    return probs, q * _true_token_weight(log_probs, shaping) + (1 - q) * wrong_token_weight
 
 
 def _log_softmax(logits: FloatArray) -> FloatArray:
