@@ -23,13 +23,14 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pgce_mini.checkpoint import Run, RunError, load_model
+from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
 from pgce_mini.grpo import GRPOConfig, train_grpo
+from pgce_mini.playground import PlaygroundState, preset, to_html
 from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.report import Report
-from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.reward import PAPER_ARMS, Form
 from pgce_mini.study import StudyConfig, run_study
 from pgce_mini.tasks import Task
 
@@ -288,6 +289,40 @@ class Explore(Options):
 
 
 @dataclass(frozen=True)
+class Playground(Options):
+    """Write the playground as one HTML file that needs only a browser: to mail, or to project without a server."""
+
+    html: Path = Path("playground.html")
+    """file to write"""
+    preset: Literal["peaked", "two-way tie", "flat"] = "peaked"
+    """labels that it opens with"""
+    size: int = 8
+    """tokens that it opens with, up to 50"""
+    beta: float = 0.0
+    """exponent of 1 - pi(x): below 0 precision, above 0 diversity"""
+    lambda_head: float = 0.0
+    """reward of a wrong token in the head"""
+    lambda_tail: float = 0.0
+    """reward of a wrong token in the tail"""
+    top_k: int = 3
+    """tokens in the head"""
+    form: Form = "product"
+    """which reading of Eq. 11"""
+
+    def run(self) -> None:
+        state = PlaygroundState(
+            self.beta, self.lambda_head, self.lambda_tail, self.top_k, self.form, **preset(self.preset, self.size)
+        )
+        if self.html.is_dir():
+            raise ValueError(f"html must name a file, and {self.html} is a folder")
+        page = to_html(state).encode()
+        self.html.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.html, page)
+        text = f"{self.html}: open it in a browser; no server, no network, {len(page) / 1000:.0f} kB to mail"
+        self.say(text, {"html": str(self.html), "bytes": len(page)})
+
+
+@dataclass(frozen=True)
 class Lab(Options):
     """Open the notebooks in JupyterLab."""
 
@@ -341,6 +376,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": Sample,
     "compare": Compare,
     "explore": Explore,
+    "playground": Playground,
     "lab": Lab,
     "doctor": Doctor,
 }

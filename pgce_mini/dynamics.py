@@ -56,6 +56,22 @@ def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping:
     return _gradient(_as_logits(logits, q.size), q, shaping)
 
 
+def expected_reward(logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
+    """W = sum_a w_a: what a token drawn from the policy earns on average; 1 under cross-entropy, always.
+
+    Shapes:
+        logits: (..., V), -inf for a token of probability 0; label_distribution: (V,) -> (...)
+
+    Raises:
+        ValueError: as `expected_gradient`.
+
+    Source: ours, the average over x of J in paper Eq. 4.
+    """
+    q = _as_distribution(label_distribution)
+    _, weights = _expected_weights(_as_logits(logits, q.size), q, shaping)
+    return np.asarray(weights.sum(-1))
+
+
 def policy_flow(
     logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping, steps: int, lr: float
 ) -> FloatArray:
@@ -180,12 +196,18 @@ def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
 
 def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping) -> FloatArray:
     """`expected_gradient` of what has been checked."""
+    probs, weights = _expected_weights(logits, q, shaping)
+    return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
+
+
+def _expected_weights(logits: FloatArray, q: FloatArray, shaping: RewardShaping) -> tuple[FloatArray, FloatArray]:
+    """pi_a and w_a of what has been checked. (..., V), (V,) -> (..., V), (..., V)"""
     log_probs = _log_softmax(logits)
     probs = np.exp(log_probs)
-    weights = q * _true_token_weight(log_probs, shaping)  # (..., V)
+    weights = q * _true_token_weight(log_probs, shaping)
     if shaping.lambda_head or shaping.lambda_tail:
         weights += (1 - q) * probs * _rank_lambda(probs, shaping)
-    return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
+    return probs, weights
 
 
 def _log_softmax(logits: FloatArray) -> FloatArray:

@@ -259,8 +259,8 @@ class Decoder(nn.Module):
         self.sin: Tensor
 
     def first_projections(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the first layer, (V, heads, head_dim) each: ahead of all attention they depend
-        on the token alone."""
+        """Queries, keys and values of the first layer, (V, heads, head_dim) each: before all attention they
+        depend on the token alone."""
         layer = self.layers[0]
         assert isinstance(layer, DecoderLayer)  # for type checkers
         return layer.project(self.embed_tokens.weight)

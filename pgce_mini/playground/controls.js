@@ -1,0 +1,89 @@
+// Native inputs with a name, a value and a line of plain words. Each gives its element and sync(state).
+
+import { clip } from "./dynamics.js";
+import { signed } from "./numbers.js";
+
+let made = 0; // for ids, which stay inside a shadow tree
+
+export function element(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+        if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+        else if (value === true) node.setAttribute(name, "");
+        else if (value !== false && value !== null) node.setAttribute(name, value);
+    }
+    node.append(...children.filter((child) => child !== null));
+    return node;
+}
+
+/** A range input; `limits(state)` gives [low, high], `step` what a key moves. */
+export function slider({ name, key, limits, step, words = null, marks = null, format = signed, change }) {
+    const id = `s${++made}`;
+    const input = element("input", {
+        id, type: "range", step, "aria-describedby": words ? `${id}-words` : null,
+        oninput: () => change(key, Number(input.value)),
+    });
+    const output = element("output", { for: id });
+    const scale = marks && element("div", { class: "marks", "aria-hidden": "true" }, ...marks.map((m) => element("span", {}, m)));
+    const head = element("div", { class: "head" }, element("label", { for: id }, name), output);
+    const note = words && element("p", { id: `${id}-words`, class: "words" }, words);
+    return {
+        node: element("div", { class: "control" }, head, input, scale, note),
+        sync(state) {
+            const [low, high] = limits(state);
+            const value = key === "tokens" ? state.tokens.length : state[key];
+            const text = format(value, state);
+            Object.assign(input, { min: low, max: high });
+            input.value = value;
+            const share = (x) => (high > low ? (clip(x, low, high) - low) / (high - low) : 1);
+            const [from, to] = [share(low < 0 ? 0 : low), share(value)].sort((a, b) => a - b); // filled from 0, if it is there
+            input.style.setProperty("--from", from);
+            input.style.setProperty("--to", to);
+            input.setAttribute("aria-valuetext", text);
+            if (output.textContent !== text) output.textContent = text;
+        },
+    };
+}
+
+/** A row of radio buttons; `chosen(state)` is one of `values` or null. */
+export function choice({ name, values, chosen, words = null, change }) {
+    const id = `c${++made}`;
+    const inputs = values.map((value) => {
+        const input = element("input", { type: "radio", name: id, value, onchange: () => change(value) });
+        return { input, label: element("label", { class: "pill" }, input, element("span", {}, value)) };
+    });
+    const note = words && element("p", { class: "words", id: `${id}-words` }, words);
+    const row = element("div", { class: "pills" }, ...inputs.map(({ label }) => label));
+    const node = element("fieldset", { class: "control", "aria-describedby": words ? `${id}-words` : null });
+    node.append(element("legend", {}, name), row, ...(note ? [note] : []));
+    return {
+        node,
+        sync(state) {
+            for (const { input } of inputs) input.checked = input.value === chosen(state);
+        },
+    };
+}
+
+/** A table that keeps its cells; sync(columns) fills them. */
+export function dataTable() {
+    const node = element("div", { class: "numbers", tabindex: "0", role: "region", "aria-label": "Data" });
+    let [shape, cells] = [null, []];
+    const text = (value) => (typeof value === "number" ? value.toPrecision(4).replace("-", "−") : String(value));
+    return {
+        node,
+        sync(columns) {
+            const names = Object.keys(columns);
+            const count = columns[names[0]].length;
+            if (shape !== [count, ...names].join("\n")) {
+                shape = [count, ...names].join("\n");
+                const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
+                cells = Array.from({ length: count }, () =>
+                    names.map((_, j) => (j ? element("td") : element("th", { scope: "row" }))),
+                );
+                const body = element("tbody", {}, ...cells.map((row) => element("tr", {}, ...row)));
+                node.replaceChildren(element("table", {}, element("thead", {}, head), body));
+            }
+            names.forEach((name, j) => cells.forEach((row, i) => (row[j].textContent = text(columns[name][i]))));
+        },
+    };
+}

@@ -1,0 +1,185 @@
+// The mathematics of one state: `pgce_mini.dynamics`, formula by formula, in doubles. Tests hold the two to 1e-9.
+//
+// The true token x of a state is random, x ~ q, and the policy is pi = softmax(z). A shaping is
+// { beta, lambda_head, lambda_tail, top_k, form }, as `RewardShaping`. Vectors are plain arrays over the tokens.
+
+const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
+const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
+const NO_END_BETA = "at β of −1 or below a leading token takes all, and the start decides which";
+const NO_END_HEAD = "being in the head drives a token out of it, so nothing can come to rest";
+
+export const sum = (values) => values.reduce((total, value) => total + value, 0);
+const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+export const clip = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** Shannon entropy in nats, with 0 log 0 = 0. */
+export const entropy = (probs) => -sum(probs.map((p) => (p > 0 ? p * Math.log(p) : 0)));
+
+/** Half of the summed differences: the probability that would have to move. */
+export const totalVariation = (p, q) => sum(p.map((value, i) => Math.abs(value - q[i]))) / 2;
+
+export function logSoftmax(logits) {
+    const most = Math.max(...logits);
+    const logNorm = Math.log(sum(logits.map((z) => Math.exp(z - most))));
+    return logits.map((z) => z - most - logNorm);
+}
+
+export const softmax = (logits) => logSoftmax(logits).map(Math.exp);
+
+/** Which tokens are the top_k most probable, ties going to the lowest index. */
+export function inHead(probs, topK) {
+    const least = Float64Array.from(probs).sort()[Math.max(probs.length - topK, 0)];
+    let ties = topK - probs.filter((p) => p > least).length; // of those equal to the least, so many are in
+    return probs.map((p) => p > least || (p === least && ties-- > 0));
+}
+
+/** The reward of each token when it is not the label (paper Eq. 12). */
+function rankLambda(probs, { lambda_head, lambda_tail, top_k }) {
+    if (lambda_head === lambda_tail) return probs.map(() => lambda_head);
+    return inHead(probs, top_k).map((head) => (head ? lambda_head : lambda_tail));
+}
+
+/** omega(pi) = pi r_pos(pi) from log pi: the weight of a true token (paper Eq. 11). */
+function trueTokenWeight(logProb, { beta, form }) {
+    if (beta === 0) return 1;
+    const scale = Math.max(-Math.expm1(logProb), MIN_COMPLEMENT) ** beta; // (1 - pi)^beta
+    if (form === "product" || scale === 1) return scale; // not -Infinity * 0 where pi = 0
+    return Math.exp(logProb * (1 - scale));
+}
+
+/** w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a */
+function expectedWeights(logProbs, probs, labels, shaping) {
+    const lambdas = rankLambda(probs, shaping);
+    return probs.map((p, a) => labels[a] * trueTokenWeight(logProbs[a], shaping) + (1 - labels[a]) * p * lambdas[a]);
+}
+
+/** dL/dz of the shaped loss averaged over the labels: pi_a W - w_a, in closed form. */
+export function expectedGradient(logits, labels, shaping) {
+    const logProbs = logSoftmax(logits);
+    const probs = logProbs.map(Math.exp);
+    const weights = expectedWeights(logProbs, probs, labels, shaping);
+    const mean = sum(weights);
+    return weights.map((w, a) => probs[a] * mean - w);
+}
+
+/** W = sum_a w_a: the reward that a token drawn from the policy earns on average. */
+export function expectedReward(logits, labels, shaping) {
+    const logProbs = logSoftmax(logits);
+    return sum(expectedWeights(logProbs, logProbs.map(Math.exp), labels, shaping));
+}
+
+/** The logits after `steps` steps of plain gradient descent. */
+export function descend(logits, labels, shaping, steps, lr) {
+    let z = logits;
+    for (let step = 0; step < steps; step++) {
+        const gradient = expectedGradient(z, labels, shaping);
+        z = z.map((value, a) => value - lr * gradient[a]);
+    }
+    return z;
+}
+
+/** The policy along those steps, the start included. */
+export function policyFlow(logits, labels, shaping, steps, lr) {
+    const path = [softmax(logits)];
+    for (let z = logits; path.length <= steps; ) {
+        z = descend(z, labels, shaping, 1, lr);
+        path.push(softmax(z));
+    }
+    return path;
+}
+
+/**
+ * Where training ends from the cross-entropy policy q, whose top_k are then the head: { policy, reason }, one of them
+ * null. `reason` says why there is no such policy.
+ */
+export function stationaryPolicy(labels, shaping) {
+    if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA };
+    const policy = equalRewards(labels, rankLambda(labels, shaping), shaping);
+    const residual = Math.max(...expectedGradient(policy.map(Math.log), labels, shaping).map(Math.abs));
+    return residual <= RESIDUAL_TOLERANCE ? { policy, reason: null } : { policy: null, reason: NO_END_HEAD };
+}
+
+/**
+ * The policy under which all tokens alive earn the same, with the ranks held fixed. A token's reward falls in its own
+ * probability, so each mean reward W gives one probability to each, and W is sought. Only the likeliest token may earn
+ * more again above pi = 1/2: it is given what the others leave.
+ */
+function equalRewards(q, lambdas, shaping) {
+    const asWrong = q.map((value, a) => (1 - value) * lambdas[a]); // from the labels that are not it
+    const top = indexOfMax(q);
+    const seen = q.flatMap((value, a) => (value > 0 ? [a] : []));
+    const others = seen.filter((a) => a !== top);
+    const floor = Math.max(...seen.map((a) => asWrong[a])); // W lies above: its margin is sought, exact near 0
+    const probEarning = (margin, a) =>
+        probOfLogReward(Math.log(margin + floor - asWrong[a]) - Math.log(q[a]), shaping);
+
+    function topExcess(margin) {
+        const rest = sum(others.map((a) => probEarning(margin, a)));
+        if (rest >= 1) return Infinity;
+        const weight = trueTokenWeight(Math.log1p(-rest), shaping);
+        return (q[top] * weight) / (1 - rest) - margin - (floor - asWrong[top]);
+    }
+
+    const margin = Math.exp(rootOfFalling((logMargin) => topExcess(Math.exp(logMargin)), -700, 40));
+    const probs = new Array(q.length).fill(0);
+    const bestUnseen = Math.max(...lambdas.filter((_, a) => q[a] === 0), -Infinity); // never the label
+    if (bestUnseen > floor + margin) {
+        for (const a of seen) probs[a] = probEarning(bestUnseen - floor, a);
+        const left = 1 - sum(probs);
+        const sharing = lambdas.flatMap((lambda, a) => (q[a] === 0 && lambda === bestUnseen ? [a] : []));
+        for (const a of sharing) probs[a] = left / sharing.length;
+    } else {
+        for (const a of others) probs[a] = probEarning(margin, a);
+        probs[top] = 1 - sum(probs);
+    }
+    return probs;
+}
+
+/** Where a falling function reaches 0, from above: by bisection and, once near, the Illinois method. */
+function rootOfFalling(f, low, high) {
+    let [atLow, atHigh, side] = [f(low), f(high), 0];
+    for (let round = 0; round < 200 && atHigh !== 0 && high - low > 1e-15 * (1 + Math.abs(high)); round++) {
+        let middle = (low + high) / 2;
+        if (high - low < 1 && Number.isFinite(atLow))
+            middle = clip(high + (atHigh * (high - low)) / (atLow - atHigh), low, high);
+        const value = f(middle);
+        if (value > 0) {
+            [low, atLow] = [middle, value];
+            if (side === 1) atHigh /= 2;
+            side = 1;
+        } else {
+            [high, atHigh] = [middle, value];
+            if (side === -1) atLow /= 2;
+            side = -1;
+        }
+    }
+    return high;
+}
+
+const logOnePlusExp = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+
+/** The probability at which a true token earns exp(logReward): Newton's method on its logit, inside a bracket. */
+function probOfLogReward(logReward, { beta, form }) {
+    let low = -Math.max(logReward, 0) * 2 ** Math.max(beta, 0) - Math.max(beta, 0); // log r_pos is larger there
+    const turningPoint = form === "product" && beta < 0 ? -Math.log(-beta) : Infinity; // r_pos rises beyond it
+    let high = Math.min(turningPoint, 40); // pi rounds to 1 at a logit of 40
+    let logit = clip(-logReward, low, high);
+    for (let round = 0; round < 100; round++) {
+        const [minusLog, logComplement] = [logOnePlusExp(-logit), -logOnePlusExp(logit)];
+        const [prob, complement] = [Math.exp(-minusLog), Math.exp(logComplement)];
+        let [value, slope] = [minusLog + beta * logComplement, -complement - beta * prob];
+        if (form === "exponent") {
+            const scale = Math.exp(beta * logComplement);
+            [value, slope] = [minusLog * scale, -scale * (complement + beta * prob * minusLog)];
+        }
+        const gap = value - logReward;
+        if (gap > 0) low = logit;
+        else high = logit;
+        const newton = logit - gap / slope; // the slope is 0 at the turning point
+        const following = low <= newton && newton <= high ? newton : (low + high) / 2;
+        const done = Math.abs(following - logit) <= 1e-15 * (1 + Math.abs(logit));
+        logit = following;
+        if (done) break;
+    }
+    return Math.exp(-logOnePlusExp(-logit));
+}

@@ -1,0 +1,65 @@
+// Where the playground lives: a page of its own, Streamlit, or a notebook. Each keeps the state in its own way.
+
+import { mount } from "./playground.js";
+import { fromQuery, toQuery } from "./state.js";
+
+/** A page of its own: the state is in the address, after the #. */
+export function inPage(host, base) {
+    const hash = () => location.hash.slice(1);
+    const widget = mount(host, {
+        base,
+        state: fromQuery(hash(), base),
+        keep(state) {
+            const query = toQuery(state, base);
+            if (query !== hash()) history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
+        },
+    });
+    addEventListener("hashchange", () => widget.set(fromQuery(hash(), base)));
+    return widget;
+}
+
+/** Streamlit calls this with each run of its script; the widget is made in the first. */
+function inStreamlit({ parentElement, data }) {
+    const host = parentElement.querySelector(".pgce-playground");
+    if (host.shadowRoot) return;
+    mount(host, {
+        base: data,
+        state: fromQuery(location.search, data),
+        keep(state) {
+            if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
+            const query = toQuery(state, data, location.search);
+            const address = location.pathname + (query && `?${query}`) + location.hash;
+            if (address !== location.pathname + location.search + location.hash)
+                history.replaceState(history.state, "", address);
+        },
+    });
+}
+
+/** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */
+function inNotebook({ model, el }) {
+    const names = model.get("_state_names");
+    const read = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
+    const alike = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+    const host = el.appendChild(document.createElement("div"));
+    const { body, documentElement: html } = document;
+    if (html.getAttribute("theme") === "dark" || /vscode-(dark|high-contrast)(?!-light)/.test(body.className))
+        host.style.colorScheme = "dark"; // Colab and VS Code; JupyterLab says so itself
+    let shown = read();
+    const widget = mount(host, {
+        base: shown,
+        state: shown,
+        keep(state) {
+            shown = state;
+            for (const name of names) if (!alike(state[name], model.get(name))) model.set(name, state[name]);
+            model.save_changes();
+        },
+    });
+    const follow = () => !alike(read(), shown) && widget.set((shown = read()));
+    for (const name of names) model.on(`change:${name}`, follow);
+    return () => names.forEach((name) => model.off(`change:${name}`, follow));
+}
+
+/** anywidget calls this without, Streamlit with an argument. */
+export default function (streamlit) {
+    return streamlit?.parentElement ? inStreamlit(streamlit) : { render: inNotebook };
+}

@@ -1,0 +1,119 @@
+"""What the playground shows, as Python says it; `state.js` has the same names."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from pgce_mini.dynamics import FloatArray, policy_flow
+from pgce_mini.reward import Form, RewardShaping
+
+Start = Literal["uniform", "labels"]
+Axis = Literal["linear", "log"]
+
+MOST_TOKENS = 50
+MOST_STEPS = 500
+PRESETS: dict[str, dict[str, Any]] = json.loads(
+    (files("pgce_mini.playground") / "presets.json").read_text(encoding="utf-8")
+)
+"""Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
+
+
+def preset(name: str, size: int = 8) -> dict[str, Any]:
+    """`prompt`, `tokens` and `labels` of the first `size` tokens of a preset, for a `PlaygroundState`.
+
+    Raises:
+        ValueError: when there is no such preset, or not so many or so few tokens.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
+    if isinstance(size, bool) or not isinstance(size, int) or not 2 <= size <= MOST_TOKENS:
+        raise ValueError(f"size must be a whole number from 2 to {MOST_TOKENS}, got {size!r}")
+    chosen = PRESETS[name]
+    weights = chosen["weights"][:size]
+    labels = tuple(weight / math.fsum(weights) for weight in weights)
+    return {"prompt": chosen["prompt"], "tokens": tuple(chosen["tokens"][:size]), "labels": labels}
+
+
+_DEFAULT = preset("peaked")
+
+
+@dataclass(frozen=True)
+class PlaygroundState:
+    """Labels, reward and training of one state. The policy follows from it: `policy()`.
+
+    Raises:
+        ValueError: naming the argument, when a value makes no sense.
+    """
+
+    beta: float = 0.0
+    """exponent of 1 - pi(x): below 0 precision, above 0 diversity"""
+    lambda_head: float = 0.0
+    """reward of a wrong token in the head"""
+    lambda_tail: float = 0.0
+    """reward of a wrong token in the tail"""
+    top_k: int = 3
+    """tokens in the head"""
+    form: Form = "product"
+    """which reading of Eq. 11"""
+    lr: float = 1.0
+    """step size of gradient descent on the logits"""
+    start: Start = "uniform"
+    """where training starts: at the uniform policy, or at the labels, where cross-entropy ends"""
+    steps: int = 0
+    """steps taken"""
+    prompt: str = _DEFAULT["prompt"]
+    """what the tokens may follow"""
+    tokens: tuple[str, ...] = _DEFAULT["tokens"]
+    """2 to 50 different tokens, in the order of their rows"""
+    labels: tuple[float, ...] = _DEFAULT["labels"]
+    """how often each is the true token: probabilities that sum to 1"""
+    prediction: tuple[float, ...] | None = None
+    """where the learner thinks training ends: the answer is hidden until there are steps"""
+    axis: Axis = "linear"
+    """scale of the probabilities"""
+
+    def __post_init__(self) -> None:
+        self.shaping  # noqa: B018 - refuses what makes no sense
+        for name in ("tokens", "labels", "prediction"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not (2 <= len(set(self.tokens)) == len(self.tokens) <= MOST_TOKENS):
+            raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {len(self.tokens)}")
+        if not all(isinstance(text, str) for text in (self.prompt, *self.tokens)):
+            raise ValueError("prompt and tokens must be strings")
+        for name, choices in (("start", get_args(Start)), ("axis", get_args(Axis))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        for name in ("labels", "prediction"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, self._distribution(name))
+        steps = self.steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MOST_STEPS:
+            raise ValueError(f"steps must be a whole number from 0 to {MOST_STEPS}, got {steps!r}")
+        if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be a positive number, got {self.lr!r}")
+
+    @property
+    def shaping(self) -> RewardShaping:
+        return RewardShaping(self.beta, self.lambda_head, self.lambda_tail, self.top_k, self.form)
+
+    def policy(self) -> FloatArray:
+        """The policy that is shown: after `steps` steps. (V,)"""
+        with np.errstate(divide="ignore"):  # log 0: a token that is never the label
+            logits = np.log(self.labels) if self.start == "labels" else np.zeros(len(self.labels))
+        path = policy_flow(logits, self.labels, self.shaping, self.steps, self.lr)
+        return np.asarray(path[-1])
+
+    def _distribution(self, name: str) -> tuple[float, ...]:
+        values = np.asarray(getattr(self, name), dtype=np.float64)
+        if values.shape != (len(self.tokens),):
+            raise ValueError(f"{name} must hold a probability for each of {len(self.tokens)} tokens")
+        if not (np.isfinite(values).all() and (values >= 0).all() and abs(values.sum() - 1) < 1e-5):
+            raise ValueError(f"{name} must hold probabilities that sum to 1")
+        return tuple((values / values.sum()).tolist())

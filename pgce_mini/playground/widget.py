@@ -1,0 +1,83 @@
+"""The playground in a notebook: every part of its state is a trait, in step with what is seen."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, fields
+from typing import Any
+
+from pgce_mini.dynamics import FloatArray
+from pgce_mini.playground.state import PlaygroundState
+
+NAMES = [field.name for field in fields(PlaygroundState)]
+
+
+@functools.cache
+def playground_class() -> type:
+    """The class `Playground`, made at its first use because it is derived from anywidget's.
+
+    Raises:
+        ImportError: when anywidget is not installed.
+    """
+    try:
+        import anywidget
+        import traitlets
+    except ImportError:
+        raise ImportError(
+            'Playground needs anywidget, which is not installed: pip install "anywidget>=0.10"'
+        ) from None
+
+    from pgce_mini.playground import javascript
+
+    class Playground(anywidget.AnyWidget):
+        """One state of the shaped loss, to be dragged: `Playground(beta=-0.25)`, then `widget.beta = 0.5`.
+
+        Takes the fields of `PlaygroundState` by name; each is a trait that can be read, set and observed.
+
+        Raises:
+            ValueError: naming the argument, when a value makes no sense.
+        """
+
+        _esm = javascript()
+        _state_names = traitlets.List(traitlets.Unicode(), NAMES).tag(sync=True)
+        beta = traitlets.Float().tag(sync=True)
+        lambda_head = traitlets.Float().tag(sync=True)
+        lambda_tail = traitlets.Float().tag(sync=True)
+        top_k = traitlets.Int().tag(sync=True)
+        form = traitlets.Unicode().tag(sync=True)
+        lr = traitlets.Float().tag(sync=True)
+        start = traitlets.Unicode().tag(sync=True)
+        steps = traitlets.Int().tag(sync=True)
+        prompt = traitlets.Unicode().tag(sync=True)
+        tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+        labels = traitlets.List(traitlets.Float()).tag(sync=True)
+        prediction = traitlets.List(traitlets.Float(), allow_none=True).tag(sync=True)
+        axis = traitlets.Unicode().tag(sync=True)
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**_plain(PlaygroundState(**settings)))
+
+        @traitlets.validate(*NAMES)
+        def _checked(self, proposal: Any) -> Any:
+            """One trait at a time can be refused; tokens and labels, which go together, at `state`."""
+            name, value = proposal["trait"].name, proposal["value"]
+            if name not in ("tokens", "labels", "prediction"):
+                PlaygroundState(**{name: value})
+            return value
+
+        @property
+        def state(self) -> PlaygroundState:
+            """What is shown now."""
+            return PlaygroundState(**{name: getattr(self, name) for name in NAMES})
+
+        @property
+        def policy(self) -> FloatArray:
+            """The policy that is shown, computed by the library. (V,)"""
+            return self.state.policy()
+
+    return Playground
+
+
+def _plain(state: PlaygroundState) -> dict[str, Any]:
+    """Lists in the place of tuples."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(state).items()}
