@@ -36,7 +36,8 @@ export function slider({ name, key, limits, step, words = null, marks = null, fo
             Object.assign(input, { min: low, max: high });
             input.value = value;
             const share = (x) => (high > low ? (clip(x, low, high) - low) / (high - low) : 1);
-            const [from, to] = [share(low < 0 ? 0 : low), share(value)].sort((a, b) => a - b); // filled from 0, if it is there
+            const zero = low < 0 ? share(0) : -0.1; // filled from 0 if it is on the scale, else from the edge
+            const [from, to] = [zero, share(value)].sort((a, b) => a - b);
             input.style.setProperty("--from", from);
             input.style.setProperty("--to", to);
             input.setAttribute("aria-valuetext", text);
