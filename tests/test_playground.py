@@ -1,4 +1,4 @@
-"""The playground without a browser: a page that needs no other file, a whole module, and Python that refuses nonsense."""
+"""The playground without a browser: a page that stands alone, a whole module, Python that refuses nonsense."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ export function slider({ name, key, limits, step, words = null, marks = null, fo
         id, type: "range", step, "aria-describedby": words ? `${id}-words` : null,
         oninput: () => change(key, Number(input.value)),
     });
-    const output = element("output", { for: id });
+    const output = element("span", { "aria-hidden": "true" }); // the input says it itself
     const scale = marks && element("div", { class: "marks", "aria-hidden": "true" }, ...marks.map((m) => element("span", {}, m)));
     const head = element("div", { class: "head" }, element("label", { for: id }, name), output);
     const note = words && element("p", { id: `${id}-words`, class: "words" }, words);

@@ -111,7 +111,7 @@ function equalRewards(q, lambdas, shaping) {
     const others = seen.filter((a) => a !== top);
     const floor = Math.max(...seen.map((a) => asWrong[a])); // W lies above: its margin is sought, exact near 0
     const probEarning = (margin, a) =>
-        probOfLogReward(Math.log(margin + floor - asWrong[a]) - Math.log(q[a]), shaping);
+        probOfLogReward(Math.log(margin + (floor - asWrong[a])) - Math.log(q[a]), shaping);
 
     function topExcess(margin) {
         const rest = sum(others.map((a) => probEarning(margin, a)));

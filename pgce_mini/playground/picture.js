@@ -59,16 +59,16 @@ const LEGEND = [
 ];
 
 /**
- * picture(svg, { change, settle }): `change(index, value)` while a handle is dragged or keyed, `settle()` on release.
- * Gives draw(state, numbers), and layout(width) when there is another width.
+ * picture(svg, { current, change, settle }): `current()` is the state, `change(index, value)` is called while a handle
+ * is dragged or keyed, `settle()` on release. Gives draw(state, numbers), and layout(width) for another width.
  */
-export function picture(svg, { change, settle }) {
+export function picture(svg, { current, change, settle }) {
     let [width, built, rows, frame] = [0, null, [], null]; // `frame` is where things are: measures in px
     let [state, numbers] = [null, null];
     let [active, dragging] = [0, null];
 
     const guessing = () => numbers.hidden;
-    const handled = () => (guessing() ? state.prediction : state.labels);
+    const handled = (now = state) => (guessing() ? now.prediction : now.labels);
 
     // --- Scales: probability to px and back; held still while dragging ---------------------------------------
 
@@ -87,7 +87,7 @@ export function picture(svg, { change, settle }) {
         const shown = [state.labels, numbers.policy, state.prediction ?? []];
         if (!numbers.hidden) shown.push(numbers.plain, numbers.end ?? []);
         const most = upTo(1.04 * Math.max(...shown.flat()), SCALES);
-        if (!dragging && frame.most !== most) {
+        if (!dragging && (most > frame.most || most < frame.most / 2)) { // bars are not resized for little
             frame.most = most;
             frame.axis = null;
         }
@@ -122,7 +122,7 @@ export function picture(svg, { change, settle }) {
         frame.middle = width - pushes / 2 - 2; // of the lane of pushes
         const height = frame.bottom + AXIS;
         set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
-        frame.grid = make("g", { "aria-hidden": "true" }, svg);
+        frame.grid = make("g", { class: "grid", "aria-hidden": "true" }, svg);
         rows = state.tokens.map((token, i) => buildRow(token, top + i * row));
         frame.tip = make("text", { class: "tip", "aria-hidden": "true" }, svg);
         built = [width, Boolean(state.prediction), ...state.tokens].join("\n");
@@ -312,7 +312,7 @@ export function picture(svg, { change, settle }) {
     svg.addEventListener("keydown", (event) => {
         const index = rows.findIndex(({ handle }) => handle === event.target);
         if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-        const value = handled()[index];
+        const value = handled(current())[index]; // two keys may come within a frame
         const step = (size) =>
             state.axis === "log" ? Math.max(value, LOG_FLOOR) * 1.1 ** size : value + (size * frame.most) / 100;
         const values = {

@@ -89,7 +89,7 @@ export function mount(host, { base, state, keep }) {
     const spoken = element("p", { class: "unseen", role: "status" });
     const prompt = element("p", { class: "prompt" });
     const stage = element("div", { class: "stage" }, drawing);
-    const chart = picture(drawing, { change: drag, settle: () => set({}) });
+    const chart = picture(drawing, { current: () => state, change: drag, settle: () => set({}) });
     drawing.setAttribute("aria-describedby", "hint");
 
     const button = (text, onclick, attributes = {}) => element("button", { type: "button", onclick, ...attributes }, text);
