@@ -1,5 +1,6 @@
 // The picture: a row for each token, drawn in SVG. Elements are made once; a frame only sets their attributes.
 
+import { write } from "./controls.js";
 import { clip } from "./dynamics.js";
 import { fixed } from "./numbers.js";
 
@@ -229,7 +230,7 @@ export function picture(svg, { current, change, settle }) {
         const reach = (p) => Math.max(place(p) - left, 0);
         set(row.policy, { width: reach(policy[i]), class: head[i] ? "policy" : "policy tail" });
         row.ghost.setAttribute("width", reach(plain[i]));
-        row.value.textContent = width < 480 ? "" : fixed(policy[i]);
+        write(row.value, width < 480 ? "" : fixed(policy[i]));
         const length = (push[i] / force) * (pushes / 2 - 2);
         row.push.setAttribute("d", Math.abs(length) < 0.5 ? "" : arrowPath(middle, middle + length, row.mid));
         for (const part of [row.ghost, row.push]) show(part, !hidden);
@@ -272,7 +273,7 @@ export function picture(svg, { current, change, settle }) {
         const x = place(handled()[i]);
         const flip = x > frame.left + frame.plot - 64;
         set(frame.tip, { x: flip ? x - 14 : x + 14, y: rows[i].mid, "text-anchor": flip ? "end" : "start" });
-        frame.tip.textContent = fixed(handled()[i]);
+        write(frame.tip, fixed(handled()[i]));
     }
 
     // --- Handles: pointer and keys --------------------------------------------------------------------------

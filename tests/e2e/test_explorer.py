@@ -1,4 +1,4 @@
-"""The explorer as its reader meets it: started by `pgce explore`, seen in a browser. Pages have their own files."""
+"""The explorer as its reader meets it, started by `pgce explore`, in a browser; its pages have their own files."""
 
 from __future__ import annotations
 
