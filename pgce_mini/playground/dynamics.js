@@ -5,7 +5,10 @@
 
 const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
-const NO_END_BETA = "at β of −1 or below a leading token takes all, and the start decides which";
+const NO_END_BETA = {
+    product: "with β at −1 or below a leading token takes all, and the start decides which",
+    exponent: "for the exponent form with β at −1 or below none is known",
+};
 const NO_END_HEAD = "being in the head drives a token out of it, so nothing can come to rest";
 
 export function sum(values) {
@@ -107,7 +110,7 @@ export function policyFlow(logits, labels, shaping, steps, lr) {
  * null. `reason` says why there is no such policy.
  */
 export function stationaryPolicy(labels, shaping) {
-    if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA };
+    if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA[shaping.form] };
     const policy = equalRewards(labels, rankLambda(labels, shaping), shaping);
     const residual = Math.max(...expectedGradient(policy.map(Math.log), labels, shaping).map(Math.abs));
     return residual <= RESIDUAL_TOLERANCE ? { policy, reason: null } : { policy: null, reason: NO_END_HEAD };

@@ -114,8 +114,8 @@ export function picture(svg, { current, change, settle }) {
 
         const longest = Math.max(...state.tokens.map((token) => textWidth(token)));
         const names = clip(longest + 4, 28, narrow ? 62 : 110);
-        const [values, pushes] = narrow ? [0, 56] : [52, 116];
-        const left = names + 10;
+        const [values, pushes] = narrow ? [0, 56] : [54, 116];
+        const left = names + 16;
         const right = width - pushes - values - 18;
         const top = drawLegend() + 10;
         frame = { left, plot: right - left, row, top, names, pushes, bottom: top + n * row, most: 0, force: 0 };
@@ -230,7 +230,8 @@ export function picture(svg, { current, change, settle }) {
         const reach = (p) => Math.max(place(p) - left, 0);
         set(row.policy, { width: reach(policy[i]), class: head[i] ? "policy" : "policy tail" });
         row.ghost.setAttribute("width", reach(plain[i]));
-        write(row.value, width < 480 ? "" : fixed(policy[i]));
+        const digits = state.axis === "log" && policy[i] < 0.01 ? 4 : 3;
+        write(row.value, width < 480 ? "" : fixed(policy[i], digits));
         const length = (push[i] / force) * (pushes / 2 - 2);
         row.push.setAttribute("d", Math.abs(length) < 0.5 ? "" : arrowPath(middle, middle + length, row.mid));
         for (const part of [row.ghost, row.push]) show(part, !hidden);

@@ -132,7 +132,7 @@ export function mount(host, { base, state, keep }) {
         ),
     ];
     const file = () =>
-        pictureFile(drawing, getComputedStyle(view).backgroundColor, sentence.textContent, `${prompt.textContent} ${caption(state, numbers)}`);
+        pictureFile(drawing, getComputedStyle(view).backgroundColor, sentence.textContent, `${prompt.textContent}: ${caption(state, numbers)}`);
     const downloads = {
         CSV: () => new Blob([csv(table(state, numbers))], { type: "text/csv" }),
         PNG: () => png(file()),
@@ -150,6 +150,11 @@ export function mount(host, { base, state, keep }) {
         return { node, form };
     });
     const lambda = { step: 0.05, change: value };
+    const beta = slider({
+        name: "β", key: "beta", limits: () => LIMITS.beta, step: 0.05, change: value,
+        marks: ["below 0: precision", "above 0: diversity"],
+    });
+    beta.node.append(...eq11.map(({ node }) => node));
     const rewards = [
         choice({
             name: "Arm of the paper",
@@ -158,11 +163,7 @@ export function mount(host, { base, state, keep }) {
             words: "An arm leaves k as it is: the paper's k = 100 would be the whole vocabulary here.",
             change: (arm) => set(ARMS[arm]),
         }),
-        slider({
-            name: "β", key: "beta", limits: () => LIMITS.beta, step: 0.05, change: value,
-            marks: ["below 0: precision", "above 0: diversity"],
-        }),
-        ...eq11.map(({ node, form }) => ({ node, sync: (s) => (node.hidden = s.form !== form) })),
+        beta,
         slider({
             ...lambda, name: "λ head", key: "lambda_head", limits: () => LIMITS.lambda_head,
             words: "what a wrong token of the head earns; the head is the k likeliest of π",
@@ -216,8 +217,8 @@ export function mount(host, { base, state, keep }) {
     const view = element(
         "div", { class: "playground" }, spoken, element("p", { id: "hint", class: "unseen" }, HINT),
         element(
-            "div", { class: "main" }, sentence, prompt, stage,
-            element("div", { class: "row" }, playButton, stepButton, resetButton, predictButton),
+            "div", { class: "main" }, sentence,
+            element("div", { class: "row" }, playButton, stepButton, resetButton, predictButton), prompt, stage,
             element("dl", { class: "tiles" }, ...tiles.map(({ node }) => node)),
         ),
         element("div", { class: "side" }, group("Reward", rewards)),
@@ -247,6 +248,7 @@ export function mount(host, { base, state, keep }) {
         write(playButton, playing ? "Pause" : "Play");
         predictButton.setAttribute("aria-pressed", String(Boolean(state.prediction)));
         for (const control of controls) control.sync(state);
+        for (const { node, form } of eq11) node.hidden = form !== state.form;
         if (folds[0].open) data.sync(table(state, numbers));
         if (folds[1].open && !playing) write(code, python(state, numbers));
     }

@@ -206,7 +206,7 @@ def test_page_shows_the_numbers_of_the_library(
             "beta=0.5",
             "Training ends flatter than the labels: entropy rises from 1.057 to 1.319 nats",
         ),
-        ("beta=-1", "There is no place to end: at β of −1 or below a leading token takes all"),
+        ("beta=-1", "There is no place to end: with β at −1 or below a leading token takes all"),
         ("lambda_head=-0.5", "There is no place to end: being in the head drives a token out of it"),
         ("k=8&lambda_head=0.0&form=exponent", "Cross-entropy ends at the labels themselves"),
         (
@@ -609,7 +609,7 @@ def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
     assert float(slider(page, "β").input_value()) == -0.25
 
 
-def test_state_survives_a_rerun_and_another_page_has_an_address_of_its_own(explorer: str, visit: Visit) -> None:
+def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit: Visit) -> None:
     page = visit(f"{explorer}?beta=0.5")
     expect(takeaway(page)).to_contain_text("flatter")
     slider(page, "β").press("ArrowRight")
@@ -619,8 +619,14 @@ def test_state_survives_a_rerun_and_another_page_has_an_address_of_its_own(explo
     expect(page.get_by_role("heading", name="reward").first).to_be_visible()
     expect(page).to_have_url(f"{explorer}hidden-rewards")
     page.get_by_role("link", name="One token").click()
-    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
+    expect(page).to_have_url(f"{explorer}?beta=0.55")
+    assert_shows(page, replace(DEFAULT, beta=0.55))
+    page.get_by_role("button", name="All defaults").click()
     expect(page).to_have_url(explorer)
+    page.go_back()
+    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    page.go_back()
+    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
 
 
 @pytest.mark.parametrize("query", ["beta=99&k=0", "beta=&beta=&labels=%00&q=1"])
