@@ -585,16 +585,18 @@ def test_dragging_makes_no_element_anew(lesson: str, visit: Visit) -> None:
 
 # --- In the explorer -------------------------------------------------------------------------------------
 
+SERVED = 60_000  # ms: a page of a server that has just started, on a busy machine
+
 
 def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
     explorer: str, visit: Visit
 ) -> None:
     page = visit(f"{explorer}?steps=5&embed_options=light_theme")
-    expect(page.get_by_role("heading", name="One token")).to_be_visible()
+    expect(takeaway(page)).to_be_visible(timeout=SERVED)
     sent: list[Any] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.reload()
-    expect(readout(page, "step")).to_have_text("5")
+    expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
     page.wait_for_load_state("networkidle")
     assert sent  # the script has run
     asked = len(sent)
@@ -605,13 +607,13 @@ def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
     assert_shows(page, replace(DEFAULT, beta=-0.25, steps=5))
     assert len(sent) == asked
     page.reload()
-    expect(readout(page, "step")).to_have_text("5")
+    expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
     assert float(slider(page, "β").input_value()) == -0.25
 
 
 def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit: Visit) -> None:
     page = visit(f"{explorer}?beta=0.5")
-    expect(takeaway(page)).to_contain_text("flatter")
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
     slider(page, "β").press("ArrowRight")
     page.wait_for_function("() => location.search.includes('beta=0.55')")
     page.keyboard.press("r")  # Streamlit's own key to run the script again
@@ -632,7 +634,7 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
 @pytest.mark.parametrize("query", ["beta=99&k=0", "beta=&beta=&labels=%00&q=1"])
 def test_explorer_ignores_a_malformed_address(explorer: str, visit: Visit, query: str) -> None:
     page = visit(f"{explorer}?{query}")
-    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
+    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels", timeout=SERVED)
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -642,7 +644,7 @@ def test_explorers_page_is_accessible_and_fits(
     explorer: str, visit: Visit, assert_accessible: Callable[..., None], width: int, scheme: str
 ) -> None:
     page = visit(f"{explorer}?beta=0.5&steps=9", width=width, color_scheme=scheme)
-    expect(takeaway(page)).to_contain_text("flatter")
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
     page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
     assert_accessible(page, ".pgce-playground")
 
@@ -651,7 +653,7 @@ def test_explorers_picture_follows_a_change_to_dark(
     explorer: str, visit: Visit, assert_accessible: Callable[..., None]
 ) -> None:
     page = visit(explorer, color_scheme="light")
-    expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(0, 114, 178)")
+    expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(0, 114, 178)", timeout=SERVED)
     page.emulate_media(color_scheme="dark")
     expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(86, 180, 233)")
     assert_accessible(page, ".pgce-playground")
