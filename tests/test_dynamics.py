@@ -16,6 +16,7 @@ from pgce_mini.dynamics import (
     FloatArray,
     entropy,
     expected_gradient,
+    expected_reward,
     policy_flow,
     simplex_field,
     simplex_xy,
@@ -105,6 +106,21 @@ def test_expected_gradient_is_that_of_the_loss_that_trains_networks(
     losses = shaped_cross_entropy(logits.expand(q.size, -1), every_label, shaping, reduction="none")
     (gradient,) = torch.autograd.grad(losses, logits, torch.tensor(q))
     np.testing.assert_allclose(expected_gradient(logits.detach(), q, shaping), gradient, rtol=0, atol=1e-12)
+
+
+@arms
+def test_the_expected_reward_is_the_average_over_labels_and_actions(shaping: RewardShaping) -> None:
+    logits = np.array([[0.3, -1.2, 0.9, 0.1, -0.4], [2.0, 1.0, 0.0, -1.0, -2.0]])
+    brute = [
+        sum(Q[x] * probs @ token_rewards(torch.tensor(probs), torch.tensor(x), shaping).numpy() for x in range(5))
+        for probs in softmax(logits)
+    ]
+    np.testing.assert_allclose(expected_reward(logits, Q, shaping), brute, atol=1e-12)
+
+
+def test_cross_entropy_earns_one_whatever_the_policy() -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 5)) * 30
+    np.testing.assert_allclose(expected_reward(logits, Q, CE), 1, atol=1e-14)
 
 
 @arms

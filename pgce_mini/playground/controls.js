@@ -16,6 +16,11 @@ export function element(tag, attributes = {}, ...children) {
     return node;
 }
 
+/** Sets a text; one that is alike costs no layout. */
+export function write(node, text) {
+    if (node.textContent !== text) node.textContent = text;
+}
+
 /** A range input; `limits(state)` gives [low, high], `step` what a key moves. */
 export function slider({ name, key, limits, step, words = null, marks = null, format = signed, change }) {
     const id = `s${++made}`;
@@ -23,24 +28,28 @@ export function slider({ name, key, limits, step, words = null, marks = null, fo
         id, type: "range", step, "aria-describedby": words ? `${id}-words` : null,
         oninput: () => change(key, Number(input.value)),
     });
-    const output = element("output", { for: id });
+    const output = element("span", { "aria-hidden": "true" }); // the input says it itself
     const scale = marks && element("div", { class: "marks", "aria-hidden": "true" }, ...marks.map((m) => element("span", {}, m)));
     const head = element("div", { class: "head" }, element("label", { for: id }, name), output);
     const note = words && element("p", { id: `${id}-words`, class: "words" }, words);
+    let seen = null;
     return {
         node: element("div", { class: "control" }, head, input, scale, note),
         sync(state) {
             const [low, high] = limits(state);
             const value = key === "tokens" ? state.tokens.length : state[key];
             const text = format(value, state);
+            if (seen === `${low} ${value} ${high} ${text}`) return;
+            seen = `${low} ${value} ${high} ${text}`;
             Object.assign(input, { min: low, max: high });
             input.value = value;
             const share = (x) => (high > low ? (clip(x, low, high) - low) / (high - low) : 1);
-            const [from, to] = [share(low < 0 ? 0 : low), share(value)].sort((a, b) => a - b); // filled from 0, if it is there
+            const zero = low < 0 ? share(0) : -0.1; // filled from 0 if it is on the scale, else from the edge
+            const [from, to] = [zero, share(value)].sort((a, b) => a - b);
             input.style.setProperty("--from", from);
             input.style.setProperty("--to", to);
             input.setAttribute("aria-valuetext", text);
-            if (output.textContent !== text) output.textContent = text;
+            output.textContent = text;
         },
     };
 }
@@ -83,7 +92,7 @@ export function dataTable() {
                 const body = element("tbody", {}, ...cells.map((row) => element("tr", {}, ...row)));
                 node.replaceChildren(element("table", {}, element("thead", {}, head), body));
             }
-            names.forEach((name, j) => cells.forEach((row, i) => (row[j].textContent = text(columns[name][i]))));
+            names.forEach((name, j) => cells.forEach((row, i) => write(row[j], text(columns[name][i]))));
         },
     };
 }

@@ -5,10 +5,17 @@
 
 const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
-const NO_END_BETA = "at β of −1 or below a leading token takes all, and the start decides which";
+const NO_END_BETA = {
+    product: "with β at −1 or below a leading token takes all, and the start decides which",
+    exponent: "for the exponent form with β at −1 or below none is known",
+};
 const NO_END_HEAD = "being in the head drives a token out of it, so nothing can come to rest";
 
-export const sum = (values) => values.reduce((total, value) => total + value, 0);
+export function sum(values) {
+    let total = 0;
+    for (let a = 0; a < values.length; a++) total += values[a];
+    return total;
+}
 const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 export const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -18,13 +25,23 @@ export const entropy = (probs) => -sum(probs.map((p) => (p > 0 ? p * Math.log(p)
 /** Half of the summed differences: the probability that would have to move. */
 export const totalVariation = (p, q) => sum(p.map((value, i) => Math.abs(value - q[i]))) / 2;
 
-export function logSoftmax(logits) {
-    const most = Math.max(...logits);
-    const logNorm = Math.log(sum(logits.map((z) => Math.exp(z - most))));
-    return logits.map((z) => z - most - logNorm);
+/** [pi, log pi]. Plain loops here and in the gradient: a drag may cost a thousand steps in a frame. */
+function policyOf(logits) {
+    const size = logits.length;
+    let [most, norm] = [-Infinity, 0];
+    for (let a = 0; a < size; a++) if (logits[a] > most) most = logits[a];
+    const probs = new Array(size);
+    const logProbs = new Array(size);
+    for (let a = 0; a < size; a++) norm += probs[a] = Math.exp(logits[a] - most);
+    const logNorm = Math.log(norm);
+    for (let a = 0; a < size; a++) {
+        probs[a] /= norm;
+        logProbs[a] = logits[a] - most - logNorm;
+    }
+    return [probs, logProbs];
 }
 
-export const softmax = (logits) => logSoftmax(logits).map(Math.exp);
+export const softmax = (logits) => policyOf(logits)[0];
 
 /** Which tokens are the top_k most probable, ties going to the lowest index. */
 export function inHead(probs, topK) {
@@ -35,7 +52,7 @@ export function inHead(probs, topK) {
 
 /** The reward of each token when it is not the label (paper Eq. 12). */
 function rankLambda(probs, { lambda_head, lambda_tail, top_k }) {
-    if (lambda_head === lambda_tail) return probs.map(() => lambda_head);
+    if (lambda_head === lambda_tail) return new Array(probs.length).fill(lambda_head);
     return inHead(probs, top_k).map((head) => (head ? lambda_head : lambda_tail));
 }
 
@@ -47,33 +64,33 @@ function trueTokenWeight(logProb, { beta, form }) {
     return Math.exp(logProb * (1 - scale));
 }
 
-/** w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a */
-function expectedWeights(logProbs, probs, labels, shaping) {
+/** [pi_a, w_a] with w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a */
+function expectedWeights(logits, labels, shaping) {
+    const [probs, logProbs] = policyOf(logits);
     const lambdas = rankLambda(probs, shaping);
-    return probs.map((p, a) => labels[a] * trueTokenWeight(logProbs[a], shaping) + (1 - labels[a]) * p * lambdas[a]);
+    const weights = new Array(probs.length);
+    for (let a = 0; a < probs.length; a++)
+        weights[a] = labels[a] * trueTokenWeight(logProbs[a], shaping) + (1 - labels[a]) * probs[a] * lambdas[a];
+    return [probs, weights];
 }
 
 /** dL/dz of the shaped loss averaged over the labels: pi_a W - w_a, in closed form. */
 export function expectedGradient(logits, labels, shaping) {
-    const logProbs = logSoftmax(logits);
-    const probs = logProbs.map(Math.exp);
-    const weights = expectedWeights(logProbs, probs, labels, shaping);
+    const [probs, weights] = expectedWeights(logits, labels, shaping);
     const mean = sum(weights);
-    return weights.map((w, a) => probs[a] * mean - w);
+    for (let a = 0; a < probs.length; a++) weights[a] = probs[a] * mean - weights[a];
+    return weights;
 }
 
 /** W = sum_a w_a: the reward that a token drawn from the policy earns on average. */
-export function expectedReward(logits, labels, shaping) {
-    const logProbs = logSoftmax(logits);
-    return sum(expectedWeights(logProbs, logProbs.map(Math.exp), labels, shaping));
-}
+export const expectedReward = (logits, labels, shaping) => sum(expectedWeights(logits, labels, shaping)[1]);
 
 /** The logits after `steps` steps of plain gradient descent. */
 export function descend(logits, labels, shaping, steps, lr) {
-    let z = logits;
+    const z = [...logits];
     for (let step = 0; step < steps; step++) {
         const gradient = expectedGradient(z, labels, shaping);
-        z = z.map((value, a) => value - lr * gradient[a]);
+        for (let a = 0; a < z.length; a++) z[a] -= lr * gradient[a];
     }
     return z;
 }
@@ -93,7 +110,7 @@ export function policyFlow(logits, labels, shaping, steps, lr) {
  * null. `reason` says why there is no such policy.
  */
 export function stationaryPolicy(labels, shaping) {
-    if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA };
+    if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA[shaping.form] };
     const policy = equalRewards(labels, rankLambda(labels, shaping), shaping);
     const residual = Math.max(...expectedGradient(policy.map(Math.log), labels, shaping).map(Math.abs));
     return residual <= RESIDUAL_TOLERANCE ? { policy, reason: null } : { policy: null, reason: NO_END_HEAD };
@@ -111,7 +128,7 @@ function equalRewards(q, lambdas, shaping) {
     const others = seen.filter((a) => a !== top);
     const floor = Math.max(...seen.map((a) => asWrong[a])); // W lies above: its margin is sought, exact near 0
     const probEarning = (margin, a) =>
-        probOfLogReward(Math.log(margin + floor - asWrong[a]) - Math.log(q[a]), shaping);
+        probOfLogReward(Math.log(margin + (floor - asWrong[a])) - Math.log(q[a]), shaping);
 
     function topExcess(margin) {
         const rest = sum(others.map((a) => probEarning(margin, a)));

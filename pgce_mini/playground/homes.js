@@ -18,16 +18,18 @@ export function inPage(host, base) {
     return widget;
 }
 
+let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too
+
 /** Streamlit calls this with each run of its script; the widget is made in the first. */
 function inStreamlit({ parentElement, data }) {
     const host = parentElement.querySelector(".pgce-playground");
     if (host.shadowRoot) return;
     mount(host, {
         base: data,
-        state: fromQuery(location.search, data),
+        state: fromQuery(location.search || left, data),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = toQuery(state, data, location.search);
+            const query = (left = toQuery(state, data, location.search));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);

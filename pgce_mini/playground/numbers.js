@@ -159,8 +159,12 @@ export function python(state, numbers) {
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
 from pgce_mini.dynamics import entropy, expected_gradient, expected_reward
 
-tokens = [${state.tokens.map(literal).join(", ")}]
-labels = np.array([${state.labels.join(", ")}])
+tokens = [
+${lines(state.tokens.map(literal))}
+]
+labels = np.array([
+${lines(state.labels)}
+])
 shaping = RewardShaping(
     beta=${beta}, lambda_head=${lambda_head}, lambda_tail=${lambda_tail}, top_k=${state.top_k}, form="${form}"
 )
@@ -176,6 +180,16 @@ print("mass of the head", np.sort(policy)[::-1][: shaping.top_k].sum())
 ${distance}for row in zip(tokens, labels, policy, push, strict=True):
     print(*row)
 `;
+}
+
+/** Values between commas, in lines of a width that can be read. */
+function lines(values) {
+    const rows = [""];
+    for (const value of values) {
+        if (rows.at(-1).length > 80) rows.push("");
+        rows[rows.length - 1] += ` ${value},`;
+    }
+    return rows.map((row) => `   ${row}`).join("\n");
 }
 
 /** A string as Python reads it: JSON's escapes are Python's, but for the halves of a surrogate pair. */

@@ -1,5 +1,6 @@
 // The picture: a row for each token, drawn in SVG. Elements are made once; a frame only sets their attributes.
 
+import { write } from "./controls.js";
 import { clip } from "./dynamics.js";
 import { fixed } from "./numbers.js";
 
@@ -59,16 +60,16 @@ const LEGEND = [
 ];
 
 /**
- * picture(svg, { change, settle }): `change(index, value)` while a handle is dragged or keyed, `settle()` on release.
- * Gives draw(state, numbers), and layout(width) when there is another width.
+ * picture(svg, { current, change, settle }): `current()` is the state, `change(index, value)` is called while a handle
+ * is dragged or keyed, `settle()` on release. Gives draw(state, numbers), and layout(width) for another width.
  */
-export function picture(svg, { change, settle }) {
+export function picture(svg, { current, change, settle }) {
     let [width, built, rows, frame] = [0, null, [], null]; // `frame` is where things are: measures in px
     let [state, numbers] = [null, null];
     let [active, dragging] = [0, null];
 
     const guessing = () => numbers.hidden;
-    const handled = () => (guessing() ? state.prediction : state.labels);
+    const handled = (now = state) => (guessing() ? now.prediction : now.labels);
 
     // --- Scales: probability to px and back; held still while dragging ---------------------------------------
 
@@ -87,7 +88,7 @@ export function picture(svg, { change, settle }) {
         const shown = [state.labels, numbers.policy, state.prediction ?? []];
         if (!numbers.hidden) shown.push(numbers.plain, numbers.end ?? []);
         const most = upTo(1.04 * Math.max(...shown.flat()), SCALES);
-        if (!dragging && frame.most !== most) {
+        if (!dragging && (most > frame.most || most < frame.most / 2)) { // bars are not resized for little
             frame.most = most;
             frame.axis = null;
         }
@@ -113,8 +114,8 @@ export function picture(svg, { change, settle }) {
 
         const longest = Math.max(...state.tokens.map((token) => textWidth(token)));
         const names = clip(longest + 4, 28, narrow ? 62 : 110);
-        const [values, pushes] = narrow ? [0, 56] : [52, 116];
-        const left = names + 10;
+        const [values, pushes] = narrow ? [0, 56] : [54, 116];
+        const left = names + 16;
         const right = width - pushes - values - 18;
         const top = drawLegend() + 10;
         frame = { left, plot: right - left, row, top, names, pushes, bottom: top + n * row, most: 0, force: 0 };
@@ -122,7 +123,7 @@ export function picture(svg, { change, settle }) {
         frame.middle = width - pushes / 2 - 2; // of the lane of pushes
         const height = frame.bottom + AXIS;
         set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
-        frame.grid = make("g", { "aria-hidden": "true" }, svg);
+        frame.grid = make("g", { class: "grid", "aria-hidden": "true" }, svg);
         rows = state.tokens.map((token, i) => buildRow(token, top + i * row));
         frame.tip = make("text", { class: "tip", "aria-hidden": "true" }, svg);
         built = [width, Boolean(state.prediction), ...state.tokens].join("\n");
@@ -229,7 +230,8 @@ export function picture(svg, { change, settle }) {
         const reach = (p) => Math.max(place(p) - left, 0);
         set(row.policy, { width: reach(policy[i]), class: head[i] ? "policy" : "policy tail" });
         row.ghost.setAttribute("width", reach(plain[i]));
-        row.value.textContent = width < 480 ? "" : fixed(policy[i]);
+        const digits = state.axis === "log" && policy[i] < 0.01 ? 4 : 3;
+        write(row.value, width < 480 ? "" : fixed(policy[i], digits));
         const length = (push[i] / force) * (pushes / 2 - 2);
         row.push.setAttribute("d", Math.abs(length) < 0.5 ? "" : arrowPath(middle, middle + length, row.mid));
         for (const part of [row.ghost, row.push]) show(part, !hidden);
@@ -272,7 +274,7 @@ export function picture(svg, { change, settle }) {
         const x = place(handled()[i]);
         const flip = x > frame.left + frame.plot - 64;
         set(frame.tip, { x: flip ? x - 14 : x + 14, y: rows[i].mid, "text-anchor": flip ? "end" : "start" });
-        frame.tip.textContent = fixed(handled()[i]);
+        write(frame.tip, fixed(handled()[i]));
     }
 
     // --- Handles: pointer and keys --------------------------------------------------------------------------
@@ -312,7 +314,7 @@ export function picture(svg, { change, settle }) {
     svg.addEventListener("keydown", (event) => {
         const index = rows.findIndex(({ handle }) => handle === event.target);
         if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-        const value = handled()[index];
+        const value = handled(current())[index]; // two keys may come within a frame
         const step = (size) =>
             state.axis === "log" ? Math.max(value, LOG_FLOOR) * 1.1 ** size : value + (size * frame.most) / 100;
         const values = {

@@ -1,12 +1,11 @@
 // The instrument: picture, controls, transport and readouts around one state. A home (homes.js) shows and keeps it.
 
-import { choice, dataTable, element, slider } from "./controls.js";
-import { entropy } from "./dynamics.js";
+import { choice, dataTable, element, slider, write } from "./controls.js";
+import { entropy, softmax } from "./dynamics.js";
 import { copyText, pictureFile, png, save } from "./files.js";
 import { caption, csv, deriver, fixed, python, restingStep, signed, table, takeaway } from "./numbers.js";
 import { picture } from "./picture.js";
 import { LIMITS, presetOf, presetsWith, startLogits, withPreset, withProbability } from "./state.js";
-import { softmax } from "./dynamics.js";
 
 // STYLE, the text of playground.css, is put here by pgce_mini/playground/__init__.py.
 
@@ -89,7 +88,7 @@ export function mount(host, { base, state, keep }) {
     const spoken = element("p", { class: "unseen", role: "status" });
     const prompt = element("p", { class: "prompt" });
     const stage = element("div", { class: "stage" }, drawing);
-    const chart = picture(drawing, { change: drag, settle: () => set({}) });
+    const chart = picture(drawing, { current: () => state, change: drag, settle: () => set({}) });
     drawing.setAttribute("aria-describedby", "hint");
 
     const button = (text, onclick, attributes = {}) => element("button", { type: "button", onclick, ...attributes }, text);
@@ -112,8 +111,8 @@ export function mount(host, { base, state, keep }) {
 
     function readout(index, number, note) {
         const tile = tiles[index];
-        if (tile.number.textContent !== number) tile.number.textContent = number;
-        if (tile.note.textContent !== note) tile.note.textContent = note;
+        write(tile.number, number);
+        write(tile.note, note);
     }
 
     // --- Data, files, code -----------------------------------------------------------------------------------
@@ -133,7 +132,7 @@ export function mount(host, { base, state, keep }) {
         ),
     ];
     const file = () =>
-        pictureFile(drawing, getComputedStyle(view).backgroundColor, sentence.textContent, `${prompt.textContent} ${caption(state, numbers)}`);
+        pictureFile(drawing, getComputedStyle(view).backgroundColor, sentence.textContent, `${prompt.textContent}: ${caption(state, numbers)}`);
     const downloads = {
         CSV: () => new Blob([csv(table(state, numbers))], { type: "text/csv" }),
         PNG: () => png(file()),
@@ -145,8 +144,17 @@ export function mount(host, { base, state, keep }) {
 
     // --- Controls --------------------------------------------------------------------------------------------
 
-    const eq11 = element("p", { class: "words" });
+    const eq11 = Object.entries(REWARD).map(([form, html]) => {
+        const node = element("p", { class: "words" });
+        node.innerHTML = html;
+        return { node, form };
+    });
     const lambda = { step: 0.05, change: value };
+    const beta = slider({
+        name: "β", key: "beta", limits: () => LIMITS.beta, step: 0.05, change: value,
+        marks: ["below 0: precision", "above 0: diversity"],
+    });
+    beta.node.append(...eq11.map(({ node }) => node));
     const rewards = [
         choice({
             name: "Arm of the paper",
@@ -155,11 +163,7 @@ export function mount(host, { base, state, keep }) {
             words: "An arm leaves k as it is: the paper's k = 100 would be the whole vocabulary here.",
             change: (arm) => set(ARMS[arm]),
         }),
-        slider({
-            name: "β", key: "beta", limits: () => LIMITS.beta, step: 0.05, change: value,
-            marks: ["below 0: precision", "above 0: diversity"],
-        }),
-        { node: eq11, sync: (s) => eq11.innerHTML !== REWARD[s.form] && (eq11.innerHTML = REWARD[s.form]) },
+        beta,
         slider({
             ...lambda, name: "λ head", key: "lambda_head", limits: () => LIMITS.lambda_head,
             words: "what a wrong token of the head earns; the head is the k likeliest of π",
@@ -213,8 +217,8 @@ export function mount(host, { base, state, keep }) {
     const view = element(
         "div", { class: "playground" }, spoken, element("p", { id: "hint", class: "unseen" }, HINT),
         element(
-            "div", { class: "main" }, sentence, prompt, stage,
-            element("div", { class: "row" }, playButton, stepButton, resetButton, predictButton),
+            "div", { class: "main" }, sentence,
+            element("div", { class: "row" }, playButton, stepButton, resetButton, predictButton), prompt, stage,
             element("dl", { class: "tiles" }, ...tiles.map(({ node }) => node)),
         ),
         element("div", { class: "side" }, group("Reward", rewards)),
@@ -231,10 +235,9 @@ export function mount(host, { base, state, keep }) {
     function draw() {
         numbers = derive(state);
         const { hidden } = numbers;
-        const words = takeaway(state, numbers);
-        if (sentence.textContent !== words) sentence.textContent = words;
+        write(sentence, takeaway(state, numbers));
         drawing.setAttribute("aria-label", hidden ? "Your prediction for each token" : "Labels and policy, token by token");
-        prompt.textContent = `Next token after “${state.prompt}”`;
+        write(prompt, `Next token after “${state.prompt}”`);
         chart.draw(state, numbers);
         readout(0, String(state.steps), `of at most ${LIMITS.steps[1]}`);
         readout(1, fixed(numbers.entropy), `nats; labels ${fixed(entropy(state.labels))}`);
@@ -242,11 +245,12 @@ export function mount(host, { base, state, keep }) {
         readout(3, fixed(numbers.tailMass), "all others");
         readout(4, fixed(numbers.reward), "cross-entropy: 1");
         readout(5, hidden ? "?" : fixed(numbers.distance), "total variation");
-        if (playButton.textContent !== (playing ? "Pause" : "Play")) playButton.textContent = playing ? "Pause" : "Play";
+        write(playButton, playing ? "Pause" : "Play");
         predictButton.setAttribute("aria-pressed", String(Boolean(state.prediction)));
         for (const control of controls) control.sync(state);
+        for (const { node, form } of eq11) node.hidden = form !== state.form;
         if (folds[0].open) data.sync(table(state, numbers));
-        if (folds[1].open && !playing) code.textContent = python(state, numbers);
+        if (folds[1].open && !playing) write(code, python(state, numbers));
     }
 
     root.append(element("style", {}, STYLE), view);

@@ -83,10 +83,12 @@ class PlaygroundState:
         for name in ("tokens", "labels", "prediction"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not (2 <= len(set(self.tokens)) == len(self.tokens) <= MOST_TOKENS):
-            raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {len(self.tokens)}")
         if not all(isinstance(text, str) for text in (self.prompt, *self.tokens)):
             raise ValueError("prompt and tokens must be strings")
+        different = len(set(self.tokens))
+        if not 2 <= different == len(self.tokens) <= MOST_TOKENS:
+            count = f"{len(self.tokens)}, {different} different"
+            raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {count}")
         for name, choices in (("start", get_args(Start)), ("axis", get_args(Axis))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -29,10 +29,14 @@ def playground_class() -> type:
 
     from pgce_mini.playground import javascript
 
+    class Refused(traitlets.TraitError, ValueError):  # the first makes traitlets roll back
+        """A value that makes no sense."""
+
     class Playground(anywidget.AnyWidget):
         """One state of the shaped loss, to be dragged: `Playground(beta=-0.25)`, then `widget.beta = 0.5`.
 
-        Takes the fields of `PlaygroundState` by name; each is a trait that can be read, set and observed.
+        Takes the fields of `PlaygroundState` by name; each is a trait that can be read, set and observed. What
+        has to change together does so in `update`, as in `widget.update(**preset("flat", 20))`.
 
         Raises:
             ValueError: naming the argument, when a value makes no sense.
@@ -57,23 +61,33 @@ def playground_class() -> type:
         def __init__(self, **settings: Any) -> None:
             super().__init__(**_plain(PlaygroundState(**settings)))
 
-        @traitlets.validate(*NAMES)
-        def _checked(self, proposal: Any) -> Any:
-            """One trait at a time can be refused; tokens and labels, which go together, at `state`."""
-            name, value = proposal["trait"].name, proposal["value"]
-            if name not in ("tokens", "labels", "prediction"):
-                PlaygroundState(**{name: value})
-            return value
+        def update(self, **changes: Any) -> None:
+            """Sets several traits at once."""
+            plain = _plain(PlaygroundState(**{**self._values(), **changes}))
+            with self.hold_sync(), self.hold_trait_notifications():
+                for name in changes:
+                    setattr(self, name, plain[name])
 
         @property
         def state(self) -> PlaygroundState:
             """What is shown now."""
-            return PlaygroundState(**{name: getattr(self, name) for name in NAMES})
+            return PlaygroundState(**self._values())
 
         @property
         def policy(self) -> FloatArray:
             """The policy that is shown, computed by the library. (V,)"""
             return self.state.policy()
+
+        def _values(self) -> dict[str, Any]:
+            return {name: getattr(self, name) for name in NAMES}
+
+        @traitlets.validate(*NAMES)
+        def _checked(self, proposal: Any) -> Any:
+            name = proposal["trait"].name
+            try:
+                return _plain(PlaygroundState(**{**self._values(), name: proposal["value"]}))[name]
+            except ValueError as error:
+                raise Refused(str(error)) from None
 
     return Playground
 

@@ -1,0 +1,659 @@
+"""The playground in a real browser: its numbers are the library's, and hands, keys, addresses and files reach it.
+
+Most tests open the page of `pgce playground`; the explorer shows the same module, and what Streamlit adds is
+tested at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import struct
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pgce_mini import RewardShaping, policy_flow, stationary_policy
+from pgce_mini.dynamics import entropy, expected_gradient, expected_reward
+from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html
+
+Visit = Callable[..., Page]
+DEFAULT = PlaygroundState()
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page written by `to_html`."""
+    path = tmp_path_factory.mktemp("lesson") / "lesson.html"
+    path.write_text(to_html(), encoding="utf-8")
+    return path.as_uri()
+
+
+def slider(page: Page, name: str) -> Locator:
+    return page.get_by_role("slider", name=name)
+
+
+def handle(page: Page, token: str, kind: str = "label probability of") -> Locator:
+    return page.get_by_role("slider", name=f"{kind} “{token}”")
+
+
+def readout(page: Page, name: str) -> Locator:
+    return page.locator(".tile", has=page.get_by_text(name, exact=True)).locator(".number")
+
+
+def takeaway(page: Page) -> Locator:
+    return page.locator(".takeaway")
+
+
+def downloaded(page: Page, kind: str) -> bytes:
+    with page.expect_download() as download:
+        page.get_by_role("button", name=kind, exact=True).click()
+    assert download.value.suggested_filename == f"one_token.{kind.lower()}"
+    return Path(download.value.path()).read_bytes()
+
+
+def shown(page: Page) -> dict[str, Any]:
+    """The columns of the CSV: the numbers in full."""
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode())))
+
+    def column(name: str) -> Any:
+        values = [row[name] for row in rows]
+        return values if name in ("token", "rank") else np.array(values, dtype=float)
+
+    return {name: column(name) for name in rows[0]}
+
+
+def assert_shows(page: Page, state: PlaygroundState) -> None:
+    """The numbers of the page are those of the library for this state."""
+    columns = shown(page)
+    np.testing.assert_allclose(columns["label q"], state.labels, atol=1e-5)  # an address has 6 digits
+    state = replace(state, labels=tuple(columns["label q"] / columns["label q"].sum()))
+    policy = state.policy()
+    np.testing.assert_allclose(columns["policy π"], policy, atol=1e-9)
+    with np.errstate(divide="ignore"):
+        push = -expected_gradient(np.log(policy), state.labels, state.shaping)
+    np.testing.assert_allclose(columns["push"], push, atol=1e-9)
+    plain = replace(state, beta=0.0, lambda_head=0.0, lambda_tail=0.0).policy()
+    np.testing.assert_allclose(columns["cross-entropy"], plain, atol=1e-9)
+    try:
+        end = stationary_policy(state.labels, state.shaping)
+    except ValueError:
+        assert "end" not in columns
+        expect(readout(page, "distance to end")).to_have_text("–")
+    else:
+        np.testing.assert_allclose(columns["end"], end, atol=1e-9)
+        expect(readout(page, "distance to end")).to_have_text(f"{np.abs(policy - end).sum() / 2:.3f}")
+    expect(readout(page, "entropy")).to_have_text(f"{float(entropy(policy)):.3f}")
+    expect(readout(page, "mass of the head")).to_have_text(f"{np.sort(policy)[::-1][: state.top_k].sum():.3f}")
+    reward = float(expected_reward(np.log(np.maximum(policy, 1e-300)), state.labels, state.shaping))
+    expect(readout(page, "mean reward")).to_have_text(f"{reward:.3f}".replace("-", "−"))
+
+
+# --- Numbers ---------------------------------------------------------------------------------------------
+
+COMPUTE = """async ([source, states]) => {
+    const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    return states.map(({ logits, labels, shaping }) => ({
+        gradient: module.expectedGradient(logits, labels, shaping),
+        reward: module.expectedReward(logits, labels, shaping),
+        step: module.policyFlow(logits, labels, shaping, 1, 0.7)[1],
+        far: module.policyFlow(logits, labels, shaping, 60, 0.7)[60],
+        entropy: module.entropy(labels),
+        end: module.stationaryPolicy(labels, shaping).policy,
+    }));
+}"""
+
+
+def random_states(count: int) -> list[dict[str, Any]]:
+    """Ordinary and awkward ones: extreme or tied logits, equal or zero labels, k from 1 to V, any lambdas."""
+    rng = np.random.default_rng(0)
+    states = []
+    for i in range(count):
+        size = int(rng.integers(2, 51))
+        labels = rng.dirichlet(np.full(size, rng.choice([0.1, 0.5, 3.0])))
+        if i % 5 == 0:
+            labels[rng.integers(size)] = 0
+        if i % 7 == 0:
+            labels = np.ones(size)
+        logits = rng.standard_normal(size) * rng.choice([1, 10, 300])
+        if i % 4 == 0:
+            logits = np.round(logits)
+        head, tail = rng.uniform(-1, 1, 2) if i % 3 else (0.0, 0.0)
+        if i % 2:
+            head, tail = max(head, tail), min(head, tail)  # where an end is the rule
+        states.append(
+            {
+                "labels": (labels / labels.sum()).tolist(),
+                "logits": logits.tolist(),
+                "shaping": {
+                    "beta": float(rng.uniform(-1.2, 2)) if i % 6 else 0.0,
+                    "lambda_head": float(head),
+                    "lambda_tail": float(tail),
+                    "top_k": int(rng.choice([1, size, rng.integers(1, size + 1)])),
+                    "form": ("product", "exponent")[i // 2 % 2],
+                },
+            }
+        )
+    return states
+
+
+def test_mathematics_is_that_of_the_library_for_hundreds_of_states(lesson: str, visit: Visit) -> None:
+    states = random_states(500)
+    results = visit(lesson).evaluate(COMPUTE, [javascript(), states])
+    ends = 0
+    for state, ours in zip(states, results, strict=True):
+        z, q, shaping = state["logits"], state["labels"], RewardShaping(**state["shaping"])
+        path = policy_flow(z, q, shaping, 60, 0.7)
+        expected = {
+            "gradient": expected_gradient(z, q, shaping),
+            "reward": expected_reward(z, q, shaping),
+            "step": path[1],
+            "far": path[60],
+            "entropy": entropy(q),
+        }
+        for name, value in expected.items():
+            np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-9, err_msg=f"{name} of {state}")
+        try:
+            end = stationary_policy(q, shaping)
+        except ValueError:
+            assert ours["end"] is None, state
+        else:
+            ends += 1
+            np.testing.assert_allclose(ours["end"], end, rtol=0, atol=1e-9, err_msg=f"end of {state}")
+    assert 100 < ends < len(states) - 50  # both kinds are there
+
+
+@pytest.mark.parametrize(
+    ("query", "state"),
+    [
+        ("", DEFAULT),
+        ("beta=-0.25&steps=40", replace(DEFAULT, beta=-0.25, steps=40)),
+        (
+            "labels=flat&tokens=50&k=7&lambda_head=0.3&lambda_tail=-0.2&steps=500&lr=3",
+            PlaygroundState(0.0, 0.3, -0.2, 7, lr=3.0, steps=500, **preset("flat", 50)),
+        ),
+        (
+            "labels=two-way+tie&form=exponent&beta=1.5&start=labels&steps=9",
+            PlaygroundState(1.5, form="exponent", start="labels", steps=9, **preset("two-way tie")),
+        ),
+        ("lambda_head=-0.5&steps=12", replace(DEFAULT, lambda_head=-0.5, steps=12)),
+        ("beta=-1.2&steps=30", replace(DEFAULT, beta=-1.2, steps=30)),
+    ],
+)
+def test_page_shows_the_numbers_of_the_library(
+    lesson: str, visit: Visit, query: str, state: PlaygroundState
+) -> None:
+    assert_shows(visit(f"{lesson}#{query}"), state)
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("", "Cross-entropy ends at the labels themselves, with their entropy of 1.057 nats."),
+        (
+            "beta=-0.25",
+            "Training ends sharper than the labels: entropy falls from 1.057 to 0.845 nats",
+        ),
+        (
+            "beta=0.5",
+            "Training ends flatter than the labels: entropy rises from 1.057 to 1.319 nats",
+        ),
+        ("beta=-1", "There is no place to end: with β at −1 or below a leading token takes all"),
+        ("lambda_head=-0.5", "There is no place to end: being in the head drives a token out of it"),
+        ("k=8&lambda_head=0.0&form=exponent", "Cross-entropy ends at the labels themselves"),
+        (
+            "q=0.1,0.1,0.1,0.1,0.1,0.1,0.2,0.2&lambda_head=1&k=2&steps=500&lr=5",
+            "Training rests here, ",
+        ),
+    ],
+)
+def test_takeaway_follows_the_state(lesson: str, visit: Visit, query: str, sentence: str) -> None:
+    page = visit(f"{lesson}#{query}")
+    expect(takeaway(page)).to_contain_text(sentence)
+    expect(page.get_by_role("status").first).to_have_text(takeaway(page).inner_text())  # what is read out
+
+
+# --- Hands and keys --------------------------------------------------------------------------------------
+
+
+def middle(knob: Locator) -> tuple[float, float]:
+    box = knob.locator(".hit").bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_dragged_label_renormalises_the_rest_and_moves_the_end(lesson: str, visit: Visit) -> None:
+    page = visit(lesson)
+    x, y = middle(handle(page, "4"))
+    page.mouse.move(x + 2, y)
+    page.mouse.down()
+    page.mouse.move(x - 100, y, steps=5)
+    page.mouse.move(x - 198, y, steps=5)  # taken hold of 2 px beside its middle, it stays so
+    page.wait_for_function("() => location.hash.includes('q=')")
+    assert middle(handle(page, "4"))[0] == pytest.approx(x - 200, abs=1.5)
+    page.mouse.up()
+    columns = shown(page)
+    q = columns["label q"]
+    assert q[0] < 0.55
+    assert q.sum() == pytest.approx(1, abs=1e-12)
+    before = np.array(preset("peaked")["labels"])
+    np.testing.assert_allclose(q[1:] / q[1:].sum(), before[1:] / before[1:].sum(), rtol=1e-9)
+    np.testing.assert_allclose(columns["end"], q, atol=1e-9)  # cross-entropy
+
+
+def test_press_beside_a_handle_brings_it_there(lesson: str, visit: Visit) -> None:
+    page = visit(lesson)
+    x, _ = middle(handle(page, "4"))
+    _, y = middle(handle(page, "x"))
+    page.mouse.click(x - 50, y)
+    page.wait_for_function("() => location.hash.includes('q=')")
+    assert shown(page)["label q"][7] > 0.5
+
+
+def test_finger_drags_sideways_and_a_tap_sets_nothing(lesson: str, visit: Visit) -> None:
+    page = visit(lesson, width=360, has_touch=True)
+    x, y = middle(handle(page, "4"))
+    page.touchscreen.tap(x - 60, y)
+    expect(handle(page, "4")).to_have_attribute("aria-valuenow", "0.7347")
+    touch = page.context.new_cdp_session(page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for moved in range(5, 65, 5):
+        point = {"x": x - moved, "y": y}
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("() => location.hash.includes('q=')")
+    assert shown(page)["label q"][0] < 0.6
+
+
+def test_keys_reach_every_token_from_one_tab_stop(lesson: str, visit: Visit) -> None:
+    page = visit(lesson)
+    tops = page.locator("[role=slider][tabindex='0']")
+    expect(tops).to_have_count(1)
+    tops.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(handle(page, "5")).to_be_focused()
+    expect(tops).to_have_count(1)
+    for key, value in (
+        ("ArrowRight", 0.059),
+        ("PageUp", 0.139),
+        ("ArrowLeft", 0.131),
+        ("Home", 0.0),
+        ("End", 0.999),
+    ):
+        page.keyboard.press(key)
+        expect(handle(page, "5")).to_have_attribute("aria-valuenow", re.compile(f"^{value:.3f}"))
+    page.keyboard.press("ArrowUp")
+    expect(handle(page, "four")).to_be_focused()
+    expect(handle(page, "four")).to_have_attribute("aria-valuenow", re.compile(r"^0\.0"))
+
+
+def test_label_can_go_to_zero_and_come_back(lesson: str, visit: Visit) -> None:
+    page = visit(lesson)
+    tokens = preset("peaked")["tokens"]
+    for token in tokens[1:]:
+        handle(page, token).focus()
+        page.keyboard.press("Home")
+    page.wait_for_function("() => location.hash.includes('q=1,0,0,0,0,0,0,0')")
+    handle(page, "4").focus()
+    page.keyboard.press("PageDown")
+    page.wait_for_function("() => location.hash.includes('q=0.9,')")
+    np.testing.assert_allclose(shown(page)["label q"], [0.9] + [0.1 / 7] * 7, atol=1e-9)
+
+
+def test_arm_moves_the_sliders_and_leaves_k(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#k=2")
+    expect(page.get_by_role("radio", name="ce", exact=True)).to_be_checked()
+    page.get_by_role("radio", name="tail-penalty").check()
+    page.wait_for_function("() => location.hash === '#lambda_tail=-0.1&k=2'")
+    assert_shows(page, replace(DEFAULT, lambda_tail=-0.1, top_k=2))
+    slider(page, "λ tail").press("ArrowLeft")
+    expect(page.get_by_role("radio", name="tail-penalty")).not_to_be_checked()
+
+
+def test_presets_and_sizes_change_the_rows(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#steps=9")
+    page.get_by_role("radio", name="flat").check()
+    expect(page.get_by_text("Next token after “My favourite colour is”")).to_be_visible()
+    page.get_by_role("slider", name="Tokens", exact=True).press("End")
+    expect(handle(page, "slate")).to_have_count(1)
+    page.wait_for_function("() => location.hash === '#labels=flat&tokens=50'")  # a run begins anew
+    page.get_by_role("slider", name="Tokens", exact=True).press("Home")
+    page.wait_for_function("() => location.hash === '#labels=flat&tokens=4'")
+    assert shown(page)["token"] == PRESETS["flat"]["tokens"][:4]
+
+
+# --- Training --------------------------------------------------------------------------------------------
+
+
+def test_play_trains_to_rest_and_step_and_reset_do_what_they_say(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#beta=-0.25&lr=4")
+    page.get_by_role("button", name="Step").click()
+    expect(readout(page, "step")).to_have_text("1")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.get_by_role("button", name="Play").wait_for(timeout=60_000)  # at rest by itself
+    steps = int(readout(page, "step").inner_text())
+    assert 10 < steps < 500
+    expect(readout(page, "distance to end")).to_have_text("0.000")
+    page.wait_for_function("steps => location.hash.includes(`steps=${steps}`)", arg=steps)
+    assert_shows(page, replace(DEFAULT, beta=-0.25, lr=4.0, steps=steps))
+    page.get_by_role("button", name="Reset").click()
+    expect(readout(page, "step")).to_have_text("0")
+    page.wait_for_function("() => location.hash === '#beta=-0.25&lr=4'")
+
+
+def test_play_pauses_where_it_is(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#labels=flat&tokens=50&lr=0.1")
+    page.get_by_role("button", name="Play").click()
+    expect(readout(page, "step")).to_have_text(re.compile(r"^([4-9]|\d\d+)$"))
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    page.wait_for_function("() => location.hash.includes('steps=')")
+    steps = int(re.findall(r"steps=(\d+)", page.url)[0])
+    assert steps < 500
+    expect(readout(page, "step")).to_have_text(str(steps))
+
+
+def test_reduced_motion_goes_to_the_end_at_once(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#beta=0.5&lr=4", reduced_motion="reduce")
+    page.evaluate(
+        """() => {
+        window.seen = new Set();
+        const node = document.querySelector(".pgce-playground").shadowRoot.querySelector(".number");
+        new MutationObserver(() => seen.add(node.textContent)).observe(node, { childList: true });
+    }"""
+    )
+    page.get_by_role("button", name="Play").click()
+    expect(readout(page, "distance to end")).to_have_text("0.000")
+    assert page.evaluate("() => seen.size") == 1
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+
+
+def test_prediction_is_asked_before_the_answer_is_shown_and_then_judged(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#beta=-0.25&lr=4", reduced_motion="reduce")
+    page.get_by_role("button", name="Predict first").click()
+    expect(takeaway(page)).to_have_text("Where will each token end? Drag the diamonds there, then press Play.")
+    expect(readout(page, "distance to end")).to_have_text("?")
+    assert not {"end", "push", "cross-entropy"} & shown(page).keys()
+    expect(page.locator("path.end:visible")).to_have_count(1)  # the legend's
+    handle(page, "4", "your prediction for").focus()
+    page.keyboard.press("End")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+    page.keyboard.press("PageDown")
+    handle(page, "four", "your prediction for").focus()
+    page.keyboard.press("Home")  # what was set before stays
+    guess = shown(page)["prediction"]
+    assert guess[:2].tolist() == pytest.approx([guess[0], 0.0])
+    assert 0.85 < guess[0] < 0.95
+    assert guess.sum() == pytest.approx(1)
+    page.get_by_role("button", name="Play").click()
+    end = stationary_policy(DEFAULT.labels, RewardShaping(-0.25))
+    miss = np.abs(guess - end)
+    expect(takeaway(page)).to_contain_text(f"misses where training ends by {miss.sum() / 2:.3f} (total variation)")
+    widest = preset("peaked")["tokens"][int(miss.argmax())]
+    expect(takeaway(page)).to_contain_text(f"the widest miss is “{widest}”")
+    np.testing.assert_allclose(shown(page)["miss"], guess - end, atol=1e-9)
+    page.get_by_role("button", name="Predict first").click()
+    expect(takeaway(page)).to_contain_text("Training ends sharper")
+
+
+# --- Addresses and files ---------------------------------------------------------------------------------
+
+
+def test_address_brings_the_state_back_in_another_browser(lesson: str, visit: Visit, browser: Browser) -> None:
+    page = visit(lesson)
+    slider(page, "β").press("PageUp")
+    page.get_by_role("radio", name="exponent").check()
+    page.get_by_role("radio", name="log").check()
+    page.get_by_role("radio", name="labels").check()
+    slider(page, "k, tokens").press("ArrowRight")
+    handle(page, "four").focus()
+    page.keyboard.press("PageUp")
+    for _ in range(3):
+        page.get_by_role("button", name="Step").click()
+    page.wait_for_function("() => location.hash.includes('steps=3')")
+    context = browser.new_context()
+    again = context.new_page()
+    again.goto(page.url)
+    expect(readout(again, "step")).to_have_text("3")
+    expect(again.get_by_role("radio", name="log")).to_be_checked()
+    ours, theirs = shown(page), shown(again)
+    assert ours["token"] == theirs["token"]
+    for name in ("label q", "policy π", "end", "push"):
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+    again.get_by_role("button", name="All defaults").click()
+    again.wait_for_function("() => location.hash === ''")
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "beta=99&k=0&lambda_head=-7&steps=501&lr=0",
+        "beta=nan&lambda_tail=inf&k=2.5&steps=1e9&tokens=-3",
+        "beta=0x1&k=%00&form=%3Cscript%3Ealert(1)%3C/script%3E&labels=__proto__&axis=constructor",
+        "q=1,2,3&predict=a,b&labels=&start=&tokens=1e1000",
+        "q=0.5,0.5,0,0,0,0,0,-0&predict=,,,,,,,1&unknown=1",
+        "%E0%A4%A&q=" + "0," * 10_000,
+    ],
+)
+def test_malformed_address_is_as_if_it_were_not_there(lesson: str, visit: Visit, query: str) -> None:
+    page = visit(f"{lesson}#{query.replace('q=0.5,0.5,0,0,0,0,0,-0', 'q=0.5,0.5,0,0,0,0,0,x')}")
+    assert_shows(page, DEFAULT)
+
+
+def test_new_address_in_the_same_page_is_followed(lesson: str, visit: Visit) -> None:
+    page = visit(lesson)
+    page.evaluate("() => { location.hash = 'beta=0.5&steps=7'; }")
+    expect(readout(page, "step")).to_have_text("7")
+    assert_shows(page, replace(DEFAULT, beta=0.5, steps=7))
+
+
+def test_pictures_are_whole_and_carry_their_settings(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#beta=-0.25&steps=20", color_scheme="dark")
+    expect(readout(page, "step")).to_have_text("20")
+    picture = ET.fromstring(downloaded(page, "SVG"))
+    svg = "{http://www.w3.org/2000/svg}"
+    assert picture.tag == f"{svg}svg"
+    text = " ".join("".join(node.itertext()) for node in picture.iter(f"{svg}text"))
+    assert all(token in text for token in preset("peaked")["tokens"])
+    assert "β −0.25" in text
+    assert "20 steps" in text
+    assert "Training ends sharper" in text
+    bars = [node for node in picture.iter(f"{svg}rect") if node.get("class") == "policy"]
+    assert "rgb(86, 180, 233)" in str(bars[-1].get("style"))  # as seen in the dark, without a style sheet
+    png = downloaded(page, "PNG")
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", png[16:24])
+    assert (width, height) == (2 * int(picture.get("width", 0)), 2 * int(picture.get("height", 0)))
+
+
+@pytest.mark.parametrize(
+    "query", ["beta=-0.25&steps=33&lambda_tail=-0.1", "lambda_head=-0.5&start=labels&steps=5"]
+)
+def test_copied_python_runs_and_gives_the_numbers_that_are_shown(lesson: str, visit: Visit, query: str) -> None:
+    page = visit(f"{lesson}#{query}")
+    page.get_by_text("Copy as Python").click()
+    expect(page.locator("pre code")).to_contain_text("import numpy")
+    cell: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(page.locator("pre code").text_content() or "", cell)
+    columns = shown(page)
+    assert cell["tokens"] == columns["token"]
+    names = {
+        "labels": "label q",
+        "policy": "policy π",
+        "cross_entropy": "cross-entropy",
+        "push": "push",
+        "end": "end",
+    }
+    for variable, column in names.items():
+        if cell[variable] is not None:
+            np.testing.assert_allclose(cell[variable], columns[column], atol=1e-9)
+    says = dict(re.findall(r"^(.*?) (\d\S*)$", printed.getvalue(), re.MULTILINE)[:3])
+    for line, tile in (("entropy (nats)", "entropy"), ("mean reward",) * 2, ("mass of the head",) * 2):
+        expect(readout(page, tile)).to_have_text(f"{float(says[line]):.3f}")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+
+
+def test_copied_python_holds_any_token_and_any_label(visit: Visit, tmp_path: Path) -> None:
+    tokens = ('"', "\\n", "🙂", "</script>", "a\nb")
+    state = PlaygroundState(tokens=tokens, labels=(0.6, 0.2, 0.1, 0.1, 0.0), start="labels", steps=4, prompt="“x”")
+    path = tmp_path / "page.html"
+    path.write_text(to_html(state), encoding="utf-8")
+    page = visit(path.as_uri())
+    page.get_by_text("Copy as Python").click()
+    expect(page.locator("pre code")).to_contain_text("import numpy")
+    cell: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()), np.errstate():  # the cell quietens NumPy for itself
+        exec(page.locator("pre code").text_content() or "", cell)
+    assert tuple(cell["tokens"]) == tokens
+    np.testing.assert_allclose(cell["policy"], state.policy(), atol=1e-12)
+    expect(page.get_by_role("radio", name="given")).to_be_checked()
+    assert shown(page)["token"] == list(tokens)
+
+
+# --- Looks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_page_is_accessible_and_fits(
+    lesson: str, visit: Visit, assert_accessible: Callable[..., None], width: int, scheme: str
+) -> None:
+    page = visit(f"{lesson}#tokens=12&beta=-0.25&steps=9&predict=" + ",".join(["0.1"] * 8 + ["0.05"] * 4),
+                 width=width, color_scheme=scheme)  # fmt: skip
+    for fold in ("Data", "Copy as Python"):
+        page.get_by_text(fold, exact=True).click()
+    expect(page.get_by_role("rowheader", name="fish")).to_be_visible()
+    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
+    assert_accessible(page)
+
+
+# Texts of the picture that are cut off or lie on one another, in pairs.
+TEXTS_THAT_CLASH = """() => {
+    const picture = document.querySelector(".pgce-playground").shadowRoot.querySelector(".picture");
+    const frame = picture.getBoundingClientRect();
+    const texts = [...picture.querySelectorAll("text:not(.tip)")]
+        .map((text) => [text.textContent, text.getBoundingClientRect()]).filter(([text]) => text);
+    const inside = (a) => a.left >= frame.left - 1 && a.right <= frame.right + 1 && a.bottom <= frame.bottom;
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 3 && b.top < a.bottom - 3;
+    const cut = texts.filter(([, box]) => !inside(box)).map(([text]) => [text, "(cut off)"]);
+    return cut.concat(texts.flatMap(([a, box], i) =>
+        texts.slice(i + 1).filter(([, other]) => meet(box, other)).map(([b]) => [a, b])));
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("query", ["", "tokens=50&labels=two-way+tie", "axis=log&labels=flat&tokens=20"])
+def test_texts_of_the_picture_are_whole_and_apart(lesson: str, visit: Visit, width: int, query: str) -> None:
+    page = visit(f"{lesson}#{query}", width=width)
+    expect(page.locator(".token").first).to_be_visible()
+    assert page.evaluate(TEXTS_THAT_CLASH) == []
+
+
+def test_dragging_makes_no_element_anew(lesson: str, visit: Visit) -> None:
+    page = visit(f"{lesson}#tokens=50")
+    picture = page.locator(".picture")
+    picture.evaluate(
+        """svg => {
+        window.made = 0;
+        const count = (changes) => changes.forEach(({ addedNodes }) => (made += addedNodes.length));
+        for (const node of [svg, ...svg.querySelectorAll(":scope > g:not(.grid)")])
+            new MutationObserver(count).observe(node, { childList: true });
+    }"""
+    )
+    before = handle(page, "4").get_attribute("transform")
+    x, y = middle(handle(page, "4"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 150, y, steps=30)
+    expect(handle(page, "4")).not_to_have_attribute("transform", before or "")
+    assert page.evaluate("() => made") == 0
+    page.mouse.up()
+
+
+# --- In the explorer -------------------------------------------------------------------------------------
+
+SERVED = 60_000  # ms: a page of a server that has just started, on a busy machine
+
+
+def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
+    explorer: str, visit: Visit
+) -> None:
+    page = visit(f"{explorer}?steps=5&embed_options=light_theme")
+    expect(takeaway(page)).to_be_visible(timeout=SERVED)
+    sent: list[Any] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    page.reload()
+    expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
+    page.wait_for_load_state("networkidle")
+    assert sent  # the script has run
+    asked = len(sent)
+    for _ in range(5):
+        slider(page, "β").press("ArrowLeft")
+    page.wait_for_function("() => location.search.includes('beta=-0.25')")
+    expect(page).to_have_url(f"{explorer}?embed_options=light_theme&beta=-0.25&steps=5")
+    assert_shows(page, replace(DEFAULT, beta=-0.25, steps=5))
+    assert len(sent) == asked
+    page.reload()
+    expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
+    assert float(slider(page, "β").input_value()) == -0.25
+
+
+def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit: Visit) -> None:
+    page = visit(f"{explorer}?beta=0.5")
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
+    slider(page, "β").press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('beta=0.55')")
+    page.keyboard.press("r")  # Streamlit's own key to run the script again
+    page.get_by_role("link", name="Hidden rewards").click()
+    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    expect(page).to_have_url(f"{explorer}hidden-rewards")
+    page.get_by_role("link", name="One token").click()
+    expect(page).to_have_url(f"{explorer}?beta=0.55")
+    assert_shows(page, replace(DEFAULT, beta=0.55))
+    page.get_by_role("button", name="All defaults").click()
+    expect(page).to_have_url(explorer)
+    page.go_back()
+    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    page.go_back()
+    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
+
+
+@pytest.mark.parametrize("query", ["beta=99&k=0", "beta=&beta=&labels=%00&q=1"])
+def test_explorer_ignores_a_malformed_address(explorer: str, visit: Visit, query: str) -> None:
+    page = visit(f"{explorer}?{query}")
+    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels", timeout=SERVED)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_explorers_page_is_accessible_and_fits(
+    explorer: str, visit: Visit, assert_accessible: Callable[..., None], width: int, scheme: str
+) -> None:
+    page = visit(f"{explorer}?beta=0.5&steps=9", width=width, color_scheme=scheme)
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+    assert_accessible(page, ".pgce-playground")
+
+
+def test_explorers_picture_follows_a_change_to_dark(
+    explorer: str, visit: Visit, assert_accessible: Callable[..., None]
+) -> None:
+    page = visit(explorer, color_scheme="light")
+    expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(0, 114, 178)", timeout=SERVED)
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(86, 180, 233)")
+    assert_accessible(page, ".pgce-playground")
