@@ -135,7 +135,8 @@ class _Reader:
     def _known(self, given: Iterable[str], known: Sequence[str], where: str) -> None:
         for key in given:
             if key not in known:
-                raise self._error(f"{key!r} is no setting of {where}{_nearest(key, known)}", key)
+                problem = f"{key!r} is no setting of {where}{_nearest(key, known)}"
+                raise self._error(problem, key, where.strip("[]").partition("]")[0])
 
     def _variants(self) -> Iterator[tuple[tuple[tuple[str, Any], ...], dict[str, Any]]]:
         """Each combination of the grid: what it sets, and the content with that set."""
@@ -171,16 +172,23 @@ class _Reader:
         if path not in known:
             raise self._error(f"{path!r} is nothing that a grid can set{_nearest(path, known)}", names)
 
-    def _error(self, problem: str, key: str | None = None) -> SpecError:
-        line = self._line_of(key) if key else None
+    def _error(self, problem: str, key: str | None = None, section: str = "") -> SpecError:
+        line = self._line_of(key, section) if key else None
         return SpecError(f"{self.path}{f', line {line}' if line else ''}: {problem}")
 
-    def _line_of(self, key: str) -> int | None:
-        """The first line that sets `key`, by itself or at the end of a dotted name, or opens its table."""
+    def _line_of(self, key: str, section: str = "") -> int | None:
+        """The first line that sets `key` (by itself or at the end of a dotted name) or opens its table; that in
+        `section`, if there are several."""
         name = rf"""["']?(?:[\w ,.-]*[\w-]\.)?{re.escape(key)}["']?"""
-        pattern = re.compile(rf"\s*(?:{name}\s*=|\[\s*{name}\s*\])")
-        lines = enumerate(self.text.splitlines(), start=1)
-        return next((number for number, line in lines if pattern.match(line)), None)
+        setting = re.compile(rf"\s*(?:{name}\s*=|\[+\s*{name}\s*\])")
+        found = []
+        current = ""
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if header := re.match(r"\s*\[+\s*([\w.-]+)", line):
+                current = header[1]
+            if setting.match(line):
+                found.append((current != section, number))
+        return min(found)[1] if found else None
 
 
 class _Located:
@@ -196,7 +204,7 @@ class _Located:
         if isinstance(error, (ValueError, TypeError)) and not isinstance(error, SpecError):
             field = re.match(r"\w*", str(error))
             key = field[0] if field and self.reader._line_of(field[0]) else self.section
-            raise self.reader._error(f"{self.section}: {error}", key) from None
+            raise self.reader._error(f"{self.section}: {error}", key, self.section) from None
 
 
 class _Variant:
