@@ -23,7 +23,7 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pgce_mini.checkpoint import Run, RunError, load_model
+from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
 from pgce_mini.grpo import GRPOConfig, train_grpo
@@ -31,6 +31,7 @@ from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.report import Report
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.study import StudyConfig, run_study
+from pgce_mini.study.document import build
 from pgce_mini.study.engine import check_row, run_spec
 from pgce_mini.study.spec import load_spec
 from pgce_mini.study.summary import as_lines
@@ -119,6 +120,8 @@ class Study(Options):
     """in place of a file: five arms on short chain sums, at most 8 minutes on 2 cores"""
     check: str | None = None
     """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
+    report: Path | None = None
+    """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
     runs: Path = Path("runs/studies")
     """where the trainings go, a folder a study"""
     results: Path = Path("runs/studies")
@@ -129,6 +132,13 @@ class Study(Options):
     """no progress bar"""
 
     def run(self) -> None:
+        if self.report is not None:
+            files = build(self.results, _repository_path("studies"))
+            for name, content in files.items():
+                write_atomic(self.report / name, content.encode())
+            page = str(self.report / "study.md")
+            self.say(f"report  {page}", {"report": page})
+            return
         if (self.spec is None) != self.quick:
             raise ValueError("spec must name a TOML file, as in: pgce study studies/chain.toml; or give --quick")
         if self.workers < 1:
