@@ -369,6 +369,7 @@ class Doctor(Options):
         for package, extra, purpose in (
             ("streamlit", "app", "the explorer"),
             ("jupyterlab", "notebooks", "the notebooks"),
+            ("pyarrow", "study", "the tables of studies"),
             ("pytest", "test", "the tests"),
         ):
             if importlib.util.find_spec(package):

@@ -219,12 +219,13 @@ def test_text_is_measured_without_rl(tmp_path: Path) -> None:
         assert not [name for name in row if name.endswith("_after")]
 
 
-def test_second_process_at_the_same_study_is_refused(copy: Path) -> None:
-    with open(copy / ".runs.owner.lock", "ab") as other:
+def test_second_process_at_the_same_study_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with open(tmp_path / "runs" / ".owner.lock", "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="is being run by another process"):
-            run(copy)
-    run(copy)
+            run(tmp_path)
+    assert not (tmp_path / "results").exists()
 
 
 def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:

@@ -154,8 +154,8 @@ def run_study(config: StudyConfig, *, progress: bool = True) -> Results:
         RunError: study_dir holds another study or files of something else, or another process is running it.
         OSError: the disk is full.
     """
+    Run.start(config.study_dir, "study", config.settings())
     with sole_owner(config.study_dir) as lock:
-        Run.start(config.study_dir, "study", config.settings())
         cells = [Cell(config, arm, seed) for seed in config.seeds for arm in config.arms]
         for cell in cells:
             cell.error_path.unlink(missing_ok=True)

@@ -70,13 +70,17 @@ def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool 
     """
     check_pyarrow()
     folder = spec.rows[0].folder
+    store = _Store(spec, results_dir)
+    missing = [row for row in spec.rows if not store.has(row)]
+    if not missing:
+        return store.table()
+    _check_room(missing, folder, workers)
     with sole_owner(folder) as lock:
-        store = _Store(spec, results_dir)
+        store = _Store(spec, results_dir)  # as the last owner left it
         for row in spec.rows:
             row.error_path.unlink(missing_ok=True)
         store.collect()
         missing = [row for row in spec.rows if not store.has(row)]
-        _check_room(missing, folder, workers)
         work = {path: steps for row in missing for path, steps in row.trainings()}
         bar = tqdm(
             total=sum(work.values()),

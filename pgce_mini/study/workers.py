@@ -53,8 +53,8 @@ def sole_owner(study_dir: Path) -> Iterator[Path]:
     Raises:
         RunError: another process is running the study.
     """
-    study_dir.parent.mkdir(parents=True, exist_ok=True)
-    ours, workers = (study_dir.with_name(f".{study_dir.name}.{name}.lock") for name in ("owner", "workers"))
+    study_dir.mkdir(parents=True, exist_ok=True)
+    ours, workers = (study_dir / f".{name}.lock" for name in ("owner", "workers"))
     with open(ours, "ab") as owner, open(workers, "ab") as orphans:
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
