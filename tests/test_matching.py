@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pgce_mini.evaluate import evaluate_documents, token_entropy
+from pgce_mini.matching import matching_temperature
 from pgce_mini.model import GPT
 from pgce_mini.pretrain import ModelShape
 from pgce_mini.tasks import ChainSum
-from pgce_mini.matching import matching_temperature
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 DOCUMENTS = [TASK.document(0, index, "heldout") for index in range(20)]

@@ -17,10 +17,10 @@ from typing import Any, TypedDict
 from pgce_mini.checkpoint import Run, config_to_dict, load_model, read_json, write_json
 from pgce_mini.evaluate import EvaluationConfig, evaluate, evaluate_documents
 from pgce_mini.grpo import GRPOConfig, train_grpo
+from pgce_mini.matching import matching_temperature
 from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.study.arms import Arm
 from pgce_mini.tasks import Text
-from pgce_mini.matching import matching_temperature
 from pgce_mini.text_metrics import sample_text
 
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
