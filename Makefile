@@ -4,10 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
-.PHONY: help setup demo explore lab test bench clean
+STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
+
+.PHONY: help setup demo explore lab study study-full study-report test bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed ## make .venv and install everything into it, only when something changed
 
@@ -27,6 +29,18 @@ explore: setup ## serve the explorer and print its address
 
 lab: setup ## open the notebooks
 	$(BIN)/pgce lab
+
+study: setup ## a small study: five arms, three seeds, at most 8 minutes
+	$(BIN)/pgce study --quick
+
+# Hours. Each part continues after an interruption, and rows that stand in its table are not run again.
+study-full: setup ## the whole study, part by part; or one of them, as in PART=chain
+	@status=0; for spec in $(STUDIES); do \
+	    $(BIN)/pgce study $$spec --results pgce_mini/results || status=1; \
+	done; $(BIN)/pgce study --report docs --results pgce_mini/results; exit $$status
+
+study-report: setup ## write docs/study.md from the tables that are there
+	$(BIN)/pgce study --report docs --results pgce_mini/results
 
 # Two workers of one thread each (tests/conftest.py), a file to a worker; what waits for a kernel or a browser alone.
 test: setup ## run every check that CI runs

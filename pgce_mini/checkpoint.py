@@ -219,7 +219,7 @@ class Run:
             found = read_json(run.config_path)
             if found != wanted:
                 raise RunError(
-                    f"{run.path} holds another run ({_difference(found, wanted)}): choose another folder"
+                    f"{run.path} holds another run ({settings_difference(found, wanted)}): choose another folder"
                 )
         elif run.path.is_file():
             raise RunError(f"{run.path} is a file: choose a new folder")
@@ -321,13 +321,13 @@ class Run:
         return step
 
 
-def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> str:
+def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> str:
     """The first setting in which two configurations differ, in words."""
     for key in {**found, **wanted}:
         old, new = found.get(key), wanted.get(key)
         if old != new:
             if isinstance(old, Mapping) and isinstance(new, Mapping):
-                return _difference(old, new, f"{name}{key}.")
+                return settings_difference(old, new, f"{name}{key}.")
             return f"{name.removeprefix('config.')}{key} is {old!r} there and {new!r} now"
     return "the same settings"
 

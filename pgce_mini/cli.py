@@ -32,9 +32,14 @@ from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.report import Report
 from pgce_mini.reward import PAPER_ARMS, Form
 from pgce_mini.study import StudyConfig, run_study
+from pgce_mini.study.document import build
+from pgce_mini.study.engine import check_row, run_spec
+from pgce_mini.study.spec import load_spec
+from pgce_mini.study.summary import as_lines
 from pgce_mini.tasks import Task
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository: app and notebooks are not in the package
+QUICK_STUDY = Path(__file__).resolve().parent / "study" / "quick.toml"
 EXPLORER_ADDRESS = "http://localhost:8501"
 
 Arm = Literal["ce", "precision", "diversity", "tail-penalty", "head-reward"]
@@ -104,6 +109,56 @@ class Demo(Options):
         self.say(text, {**report.as_json(), "report": str(page), "summary": str(summary)})
         if report.results.failed:
             raise RunError("; ".join(f"{cell} failed: {why}" for cell, why in report.results.failed.items()))
+
+
+@dataclass(frozen=True)
+class Study(Options):
+    """Run or continue a study: arms x tasks x seeds as a TOML file says, into one table; or check a row of it."""
+
+    spec: Positional[Path | None] = None
+    """the TOML file; see studies/ and pgce_mini/study/spec.py"""
+    quick: bool = False
+    """in place of a file: five arms on short chain sums, at most 8 minutes on 2 cores"""
+    check: str | None = None
+    """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
+    report: Path | None = None
+    """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
+    runs: Path = Path("runs/studies")
+    """where the trainings go, a folder a study"""
+    results: Path = Path("runs/studies")
+    """where the tables go, NAME.parquet and NAME-curves.parquet"""
+    workers: int = 2
+    """processes at a time, one thread each"""
+    quiet: bool = False
+    """no progress bar"""
+
+    def run(self) -> None:
+        if self.report is not None:
+            files = build(self.results, _repository_path("studies"))
+            for name, content in files.items():
+                write_atomic(self.report / name, content.encode())
+            page = str(self.report / "study.md")
+            self.say(f"report  {page}", {"report": page})
+            return
+        if (self.spec is None) != self.quick:
+            raise ValueError("spec must name a TOML file, as in: pgce study studies/chain.toml; or give --quick")
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+        path = self.spec or QUICK_STUDY
+        if self.check is not None:
+            differences = check_row(path, self.check, self.results)
+            if differences:
+                raise RunError(f"{self.check} gives other numbers now: {'; '.join(differences)}")
+            self.say(f"{self.check}: the same numbers", {"row": self.check, "same": True})
+            return
+        spec = load_spec(path, self.runs / path.stem)
+        if not self.json:
+            print(f"{spec.name}: {len(spec.rows)} rows. {spec.question}", file=sys.stderr)
+        table = run_spec(spec, self.results, workers=self.workers, progress=not self.quiet)
+        text = "\n".join([*as_lines(table), "", f"table   {table.path}"])
+        self.say(text, {"table": str(table.path), "rows": table.rows})
+        if table.failed:
+            raise RunError("; ".join(f"{row} failed: {why}" for row, why in table.failed.items()))
 
 
 @dataclass(frozen=True)
@@ -349,6 +404,7 @@ class Doctor(Options):
         for package, extra, purpose in (
             ("streamlit", "app", "the explorer"),
             ("jupyterlab", "notebooks", "the notebooks"),
+            ("pyarrow", "study", "the tables of studies"),
             ("pytest", "test", "the tests"),
         ):
             if importlib.util.find_spec(package):
@@ -370,6 +426,7 @@ class Doctor(Options):
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
+    "study": Study,
     "pretrain": Pretrain,
     "rl": RL,
     "evaluate": Evaluate,

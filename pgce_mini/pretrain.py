@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
@@ -26,6 +27,7 @@ from pgce_mini.checkpoint import (
     save_model,
 )
 from pgce_mini.evaluate import evaluate_documents, token_entropy
+from pgce_mini.focal import focal_loss
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
@@ -63,6 +65,10 @@ class PretrainConfig:
     """what to learn"""
     shaping: RewardShaping = RewardShaping()
     """the arm: what a token earns"""
+    label_smoothing: float = 0.0
+    """a control in place of a shaping: this share of each target is spread over the vocabulary"""
+    focal_gamma: float = 0.0
+    """a control in place of a shaping: focal loss with this exponent"""
     model: ModelShape = ModelShape()
     """size of a new model; unused with init_from"""
     init_from: Path | None = None
@@ -107,6 +113,11 @@ class PretrainConfig:
         for name in ("lr", "weight_decay", "max_grad_norm"):
             check_number(name, getattr(self, name))
         check_number("final_lr_share", self.final_lr_share, 1)
+        check_number("label_smoothing", self.label_smoothing, 1)
+        check_number("focal_gamma", self.focal_gamma)
+        shaped = any((self.shaping.beta, self.shaping.lambda_head, self.shaping.lambda_tail))
+        if sum((shaped, self.label_smoothing > 0, self.focal_gamma > 0)) > 1:
+            raise ValueError("shaping, label_smoothing and focal_gamma are three losses: set one of them")
         if self.lr == 0 or self.max_grad_norm == 0:
             raise ValueError("lr and max_grad_norm must be above 0")
 
@@ -179,6 +190,19 @@ def check_head(shaping: RewardShaping, corpus: Corpus) -> None:
         )
 
 
+def check_length(corpus: Corpus, model: GPTConfig) -> None:
+    """
+    Raises:
+        ValueError: documents of the corpus are too long for the model.
+    """
+    longest = corpus.max_document_length - 1  # the last token is only a target
+    if longest > model.max_position_embeddings:
+        raise ValueError(
+            f"max_position_embeddings must be at least {longest} for the documents of this corpus, "
+            f"got {model.max_position_embeddings}"
+        )
+
+
 def _initial_model(config: PretrainConfig) -> GPT:
     if config.init_from is None:
         generator = torch.Generator().manual_seed(config.seed)
@@ -187,12 +211,7 @@ def _initial_model(config: PretrainConfig) -> GPT:
         model, corpus = load_model(config.init_from)
         if corpus.vocab != config.corpus.vocab:
             raise RunError(f"{config.init_from} has another vocabulary than the corpus: they must be of one task")
-    longest = config.corpus.max_document_length - 1  # the last token is only a target
-    if longest > model.config.max_position_embeddings:
-        raise ValueError(
-            f"max_position_embeddings must be at least {longest} for the documents of this corpus, "
-            f"got {model.config.max_position_embeddings}"
-        )
+    check_length(config.corpus, model.config)
     return model
 
 
@@ -212,7 +231,7 @@ def _train_step(
     target = targets[kept]  # (N)
 
     logits = F.linear(model.hidden_states(ids, kept), model.unembedding)  # (N, V): pads cost nothing
-    loss = shaped_cross_entropy(logits, target, config.shaping)
+    loss = _loss(logits, target, config)
     optimizer.zero_grad()
     loss.backward()
     grad_norm = clip_gradient(model, config.max_grad_norm, step)
@@ -227,6 +246,15 @@ def _train_step(
         "lr": lr,
         "tokens_per_second": len(target) / (time.perf_counter() - started),
     }
+
+
+def _loss(logits: Tensor, target: Tensor, config: PretrainConfig) -> Tensor:
+    """The mean loss of the arm, or of the control in its place. (N, V), (N) -> ()"""
+    if config.label_smoothing:
+        return F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+    if config.focal_gamma:
+        return focal_loss(logits, target, config.focal_gamma).mean()
+    return shaped_cross_entropy(logits, target, config.shaping)
 
 
 def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float | None]:

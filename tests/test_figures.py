@@ -8,8 +8,6 @@ import plotly.graph_objects as go
 import pytest
 
 from pgce_mini.figures import (
-    ARM_ORDER,
-    OKABE_ITO,
     arm_style,
     base_figure,
     before_after,
@@ -19,6 +17,7 @@ from pgce_mini.figures import (
     reliability_diagram,
     stationary_bars,
 )
+from pgce_mini.figures.style import ARM_ORDER, OKABE_ITO
 
 NOTHING = {"value": None, "low": None, "high": None}
 

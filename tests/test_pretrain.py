@@ -283,7 +283,8 @@ def test_documents_too_long_for_the_model_are_refused_before_a_folder_is_made(tm
     [
         ("steps", 0), ("batch_size", 1.5), ("eval_every", 0), ("eval_documents", 0), ("save_every", True),
         ("seed", -1), ("warmup_steps", -1), ("decay_steps", 0.5), ("lr", 0), ("lr", math.nan), ("lr", -1),
-        ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5),
+        ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5), ("label_smoothing", 1.1),
+        ("focal_gamma", -1),
     ],
 )  # fmt: skip
 def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp_path: Path) -> None:
@@ -294,6 +295,29 @@ def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp
 def test_warmup_and_decay_must_fit_in_the_steps(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"warmup_steps \+ decay_steps must be at most steps=8, got 5 \+ 4"):
         config(tmp_path, warmup_steps=5, decay_steps=4)
+
+
+@pytest.mark.parametrize("changes", [
+    {"label_smoothing": 0.1, "focal_gamma": 2.0},
+    {"label_smoothing": 0.1, "shaping": RewardShaping(lambda_tail=-0.1, top_k=6)},
+])  # fmt: skip
+def test_two_losses_at_once_are_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="three losses: set one"):
+        config(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(("name", "value"), [("label_smoothing", 0.1), ("focal_gamma", 2.0)])
+def test_control_losses_are_those_of_their_definition(name: str, value: float, tmp_path: Path) -> None:
+    row = train(tmp_path, steps=1, warmup_steps=0, decay_steps=0, **{name: value}).metrics()[0]
+    documents = [torch.tensor(TASK.document(0, i)) for i in range(6)]
+    model = new_model()
+    logits = torch.cat([model(document[None, :-1])[0] for document in documents])  # (N, V)
+    logps = logits.log_softmax(-1)
+    true = logps.gather(1, torch.cat([document[1:] for document in documents])[:, None]).squeeze(1)
+    smoothed = -(0.9 * true + 0.1 * logps.mean(1)).mean()
+    focal = (-((1 - true.exp()) ** 2) * true).mean()
+    assert row["loss"] == pytest.approx((smoothed if name == "label_smoothing" else focal).item(), rel=1e-5)
+    assert row["cross_entropy"] == pytest.approx(-true.mean().item(), rel=1e-5)
 
 
 def test_plain_text_can_be_learnt(tmp_path: Path) -> None:

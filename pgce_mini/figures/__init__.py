@@ -12,6 +12,7 @@ from pgce_mini.figures.runs import (
     reliability_diagram,
 )
 from pgce_mini.figures.simplex import SimplexFrame, simplex_flow
+from pgce_mini.figures.studies import paired_forest, phase_map
 from pgce_mini.figures.style import arm_style, base_figure, stacked_figure
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "gradient_estimates",
     "hidden_rewards",
     "learning_curves",
+    "paired_forest",
     "pass_at_k_curves",
+    "phase_map",
     "reliability_diagram",
     "simplex_flow",
     "stacked_figure",

@@ -1,4 +1,4 @@
-"""Arms x seeds through pre-training, evaluation, RL and evaluation again: one table.
+"""Arms x seeds of one setting through pre-training, evaluation, RL and evaluation again: the study of `pgce demo`.
 
 Every cell (an arm with a seed) is a worker process of one thread; cells share nothing but the disk, where each
 training is a run of its own (`pgce_mini.checkpoint`). What is finished is not run again, so an interrupted study
@@ -9,31 +9,22 @@ continues. Arms with one seed see the same documents, problems and initial weigh
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from pgce_mini.checkpoint import Run, RunError, config_to_dict, write_atomic
+from pgce_mini.checkpoint import Run, RunError, config_to_dict
 from pgce_mini.compare import STAGE_LABELS, Stage
 from pgce_mini.evaluate import Evaluation, EvaluationConfig, evaluate_run, load_evaluation
 from pgce_mini.grpo import GRPOConfig, train_grpo
 from pgce_mini.pretrain import PretrainConfig, check_head, pretrain
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.study.workers import run_jobs, sole_owner
 from pgce_mini.tasks import Task
 from pgce_mini.tasks.base import check_whole
 
-POLL_SECONDS = 0.5
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 
 
@@ -132,7 +123,7 @@ class Cell:
 
     def work_done(self) -> int:
         """How much of `work_of_a_cell` is on the disk."""
-        prior, policy = (_lines(Run(self.path / stage).metrics_path) for stage in STAGE_LABELS)
+        prior, policy = (lines_of(Run(self.path / stage).metrics_path) for stage in STAGE_LABELS)
         return prior + RL_STEP_WORK * policy
 
     def execute(self) -> None:
@@ -160,34 +151,29 @@ def run_study(config: StudyConfig, *, progress: bool = True) -> Results:
     Ctrl-C lets every worker save its state, then raises KeyboardInterrupt; the same call continues.
 
     Raises:
-        RunError: study_dir holds another study or files of something else.
+        RunError: study_dir holds another study or files of something else, or another process is running it.
+        OSError: the disk is full.
     """
     Run.start(config.study_dir, "study", config.settings())
-    cells = [Cell(config, arm, seed) for seed in config.seeds for arm in config.arms]
-    for cell in cells:
-        cell.error_path.unlink(missing_ok=True)
-    waiting = [cell for cell in cells if not cell.finished]
-    running: list[_Worker] = []
-    bar = tqdm(
-        total=len(cells) * config.work_of_a_cell,
-        initial=sum(cell.work_done() for cell in cells),
-        desc=config.study_dir.name,
-        unit="step",
-        disable=not progress,
-        smoothing=0.05,
-    )
-    try:
+    with sole_owner(config.study_dir) as lock:
+        cells = [Cell(config, arm, seed) for seed in config.seeds for arm in config.arms]
+        for cell in cells:
+            cell.error_path.unlink(missing_ok=True)
+        bar = tqdm(
+            total=len(cells) * config.work_of_a_cell,
+            initial=sum(cell.work_done() for cell in cells),
+            desc=config.study_dir.name,
+            unit="step",
+            disable=not progress,
+            smoothing=0.05,
+        )
+
+        def advance(unfinished: int) -> None:
+            bar.set_postfix_str(f"{len(cells) - unfinished} of {len(cells)} cells done")
+            bar.update(sum(cell.work_done() for cell in cells) - bar.n)
+
         with bar:
-            while waiting or running:
-                while waiting and len(running) < config.workers:
-                    running.append(_Worker(waiting.pop(0)))
-                time.sleep(POLL_SECONDS)
-                running = [worker for worker in running if worker.goes_on()]
-                bar.set_postfix_str(f"{len(cells) - len(waiting) - len(running)} of {len(cells)} cells done")
-                bar.update(sum(cell.work_done() for cell in cells) - bar.n)
-    finally:
-        for worker in running:
-            worker.stop()
+            run_jobs([cell for cell in cells if not cell.finished], config.workers, lock, advance)
     return load_results(config.study_dir)
 
 
@@ -224,64 +210,5 @@ def load_curves(study_dir: Path, stage: Stage) -> dict[str, list[list[dict[str, 
     }
 
 
-def _lines(path: Path) -> int:
+def lines_of(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-class _Worker:
-    """A process with one thread that runs one cell, and stops when told to or when its parent dies."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        context = multiprocessing.get_context("spawn")  # fork does not go with torch's threads
-        ours, self.stop_line = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(cell, ours))
-        with _ignored_interrupts():  # the child inherits it until it is ready
-            self.process.start()
-        ours.close()
-
-    def goes_on(self) -> bool:
-        """False once the process has ended; an end that left neither a result nor a reason gets one."""
-        if self.process.is_alive():
-            return True
-        if not self.cell.finished and not self.cell.error_path.exists():
-            reason = f"its process ended with exit code {self.process.exitcode}\n"
-            write_atomic(self.cell.error_path, reason.encode())
-        return False
-
-    def stop(self) -> None:
-        """Lets the cell save its state and waits for it."""
-        self.stop_line.close()
-        self.process.join()
-
-
-@contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _work(cell: Cell, stop_line: Connection) -> None:
-    """The body of a worker process."""
-
-    def stop_when_told() -> None:
-        stop_line.poll(None)  # returns when the parent closes its end, or dies
-        os.kill(os.getpid(), signal.SIGINT)
-
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    torch.set_num_threads(1)
-    try:
-        threading.Thread(target=stop_when_told, daemon=True).start()
-        cell.execute()
-    except KeyboardInterrupt:
-        pass  # the state is saved
-    except Exception as error:
-        write_atomic(cell.error_path, f"{error} ({type(error).__name__})\n".encode())

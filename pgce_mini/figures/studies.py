@@ -1,0 +1,80 @@
+"""Pictures of a study over seeds: differences with their intervals, and a map over two settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from pgce_mini.figures.style import TEXT, arm_style, base_figure
+from pgce_mini.statistics import PairedDifference
+
+
+def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_title: str) -> go.Figure:
+    """An arm a row: the mean difference from the baseline and its 95 % interval over seeds, around a line at 0.
+
+    differences: arm -> difference, from top to bottom.
+    """
+    figure = base_figure(title, x_title, "", height=150 + 34 * len(differences))
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
+    figure.add_vline(x=0, line={"color": TEXT, "width": 1, "dash": "dot"})
+    for arm, difference in differences.items():
+        colour, _, marker = arm_style(arm, list(differences))
+        figure.add_scatter(
+            x=[difference.mean],
+            y=[arm],
+            mode="markers",
+            name=arm,
+            marker={"symbol": marker, "size": 11, "color": colour},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [difference.high - difference.mean],
+                "arrayminus": [difference.mean - difference.low],
+                "color": colour,
+                "thickness": 2,
+                "width": 4,
+            },
+            customdata=[[difference.n, difference.low, difference.high, difference.detectable]],
+            hovertemplate=(
+                "%{x:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}], %{customdata[0]} seeds<br>"
+                "detectable: %{customdata[3]:.3f}<extra>" + arm + "</extra>"
+            ),
+        )
+    return figure
+
+
+def phase_map(
+    xs: Sequence[float],
+    ys: Sequence[float],
+    values: Sequence[Sequence[float | None]],
+    title: str,
+    x_title: str,
+    y_title: str,
+    value_title: str,
+) -> go.Figure:
+    """A number for each pair of settings, written in its cell; blue below 0, white at 0, orange above.
+
+    values: a row for each of `ys`, a column for each of `xs`; None where nothing was measured.
+    """
+    figure = base_figure(title, x_title, y_title, height=420)
+    largest = max((abs(value) for row in values for value in row if value is not None), default=0.0) or 1.0
+    figure.add_heatmap(
+        x=[f"{x:g}" for x in xs],
+        y=[f"{y:g}" for y in ys],
+        z=[list(row) for row in values],
+        text=[["" if value is None else f"{value:+.2f}" for value in row] for row in values],
+        texttemplate="%{text}",
+        textfont={"color": "#1a1a1a", "size": 13},  # the middle of the scale is white in either scheme
+        colorscale=[[0, "#56B4E9"], [0.5, "#FFFFFF"], [1, "#E69F00"]],
+        zmin=-largest,
+        zmax=largest,
+        xgap=2,
+        ygap=2,
+        colorbar={"title": {"text": value_title, "side": "right"}, "thickness": 12},
+        hovertemplate=f"{x_title} %{{x}}<br>{y_title} %{{y}}<br>{value_title} %{{z:+.3f}}<extra></extra>",
+    )
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(type="category")
+    return figure

@@ -1,0 +1,27 @@
+"""Focal loss, a control: the factor that the paper relates (1 - pi)^beta to, with its full gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pgce_mini.reward import MIN_COMPLEMENT
+
+
+def focal_loss(input: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """-(1 - p)^gamma log p of the true token, p its probability, for each position.
+
+    The factor is *not* held constant under the gradient, as the shaped loss holds it, so there is a second term:
+
+        dL/dz_a = ((1 - p)^gamma - gamma p (1 - p)^(gamma - 1) log p) (pi_a - 1(a = x))
+
+    1 - p is clamped at 1e-6, below which the factor counts as constant.
+
+    Shapes:
+        input: (N, V) logits; target: (N) of ids -> (N), nats
+
+    Source: Lin et al. 2017 (arXiv 1708.02002), Eq. 4.
+    """
+    log_prob = input.log_softmax(-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)  # (N)
+    complement = (-torch.expm1(log_prob)).clamp_min(MIN_COMPLEMENT)  # 1 - p
+    return -complement.pow(gamma) * log_prob

@@ -1,0 +1,220 @@
+"""One row of a study: an arm with a seed, from nothing to its numbers.
+
+A row is a pure function of its settings and its seed. It leaves STUDY/rows/ROW.json: its line of the table and its
+learning curves. Rows that share a prior or a policy share its run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict
+
+from pgce_mini.checkpoint import Run, config_to_dict, load_model, read_json, write_json
+from pgce_mini.evaluate import EvaluationConfig, evaluate, evaluate_documents
+from pgce_mini.grpo import GRPOConfig, train_grpo
+from pgce_mini.matching import matching_temperature
+from pgce_mini.pretrain import PretrainConfig, pretrain
+from pgce_mini.study.arms import Arm
+from pgce_mini.tasks import Text
+from pgce_mini.text_metrics import sample_text
+
+RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
+CURVES = {
+    "pretrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
+    "midtrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
+    "rl": ("reward", "entropy", "completions/mean_length", "reasoned_share", "frac_reward_zero_std", "grad_norm"),
+}
+"""what of metrics.jsonl is kept; of pre-training only the steps with held-out numbers"""
+
+Columns = dict[str, Any]  # a line of the table
+
+
+class Curve(TypedDict):
+    """A metric over the steps of a stage, or over the positions of a completion ("before" and "after" RL)."""
+
+    stage: str
+    metric: str
+    steps: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What to run. The trainings' settings name their folders; `init_from` and `prior` are filled in here."""
+
+    study: str
+    folder: Path
+    varied: tuple[tuple[str, Any], ...]
+    arm: Arm
+    seed: int
+    pretrain: PretrainConfig
+    midtrain: PretrainConfig | None
+    rl: GRPOConfig | None
+    evaluation: EvaluationConfig
+    reference: Row | None = None
+    """the arm whose prior's entropy is matched by temperature"""
+
+    @property
+    def variant(self) -> str:
+        """The settings that differ within the study, in words; empty when only arm and seed do."""
+        return ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in self.varied)
+
+    @property
+    def name(self) -> str:
+        return "/".join(filter(None, (self.variant, self.arm.name, f"seed{self.seed}")))
+
+    @property
+    def result_path(self) -> Path:
+        return self.folder / "rows" / f"{self.name}.json"
+
+    @property
+    def error_path(self) -> Path:
+        return self.result_path.with_suffix(".error.txt")
+
+    @property
+    def finished(self) -> bool:
+        return self.result_path.exists()
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that the numbers depend on but the seed, as plain JSON values."""
+
+        def of(config: Any, *left_out: str) -> dict[str, Any] | None:
+            settings = config_to_dict(config) if config else {}
+            return {name: value for name, value in settings.items() if name not in left_out} or None
+
+        return {
+            "pretrain": of(self.pretrain, "seed", "init_from"),
+            "midtrain": of(self.midtrain, "seed", "init_from"),
+            "rl": of(self.rl, "seed", "prior"),
+            "evaluation": of(self.evaluation),
+            "reference": self.reference and {"arm": self.reference.arm.name, **self.reference.settings},
+        }
+
+    @property
+    def identity(self) -> Columns:
+        """The columns that say which row it is."""
+        return {
+            "study": self.study,
+            "task": self.pretrain.corpus.name,
+            "variant": self.variant,
+            "arm": self.arm.name,
+            "seed": self.seed,
+            **dict(self.varied),
+            "settings": json.dumps(self.settings, sort_keys=True),
+        }
+
+    def trainings(self) -> Iterator[tuple[Path, int]]:
+        """The run folder of each training that the row needs, and its work in pre-training steps."""
+        for config in (self.pretrain, self.midtrain):
+            if config:
+                yield config.run_dir, config.steps
+        if self.rl:
+            yield self.rl.run_dir, self.rl.steps * RL_STEP_WORK
+        if self.reference:
+            yield from replace(self.reference, rl=None).trainings()
+
+    @property
+    def unfinished_runs(self) -> set[Path]:
+        """Where it still has to write, so that no other row may at the same time."""
+        return {path for path, _ in self.trainings() if not Run(path).finished}
+
+    def execute(self) -> None:
+        """Runs what is missing and leaves the result.
+
+        Raises:
+            what `pretrain`, `train_grpo` and `evaluate` raise.
+        """
+        prior = self.train_prior()
+        temperature = self._matched_temperature(prior)
+        evaluation = self.evaluation if temperature is None else replace(self.evaluation, temperature=temperature)
+        row = {**self.identity, "temperature": evaluation.temperature}
+        curves = [*_curves(self.pretrain.run_dir, "pretrain")]
+        if self.midtrain:
+            curves += _curves(prior, "midtrain")
+        stages = {"before": prior}
+        if self.rl:
+            policy = self.rl.run_dir
+            rl = self.rl if temperature is None else replace(self.rl, temperature=temperature)
+            train_grpo(replace(rl, prior=prior), progress=False)
+            curves += _curves(policy, "rl")
+            stages["after"] = policy
+        for stage, path in stages.items():
+            measured, by_position = measure(path, evaluation)
+            row |= {f"{name}_{stage}": value for name, value in measured.items()}
+            if by_position:
+                steps = list(range(1, len(by_position) + 1))
+                curves.append({"stage": stage, "metric": "entropy", "steps": steps, "values": by_position})
+        write_json(self.result_path, {"row": row, "curves": curves})
+        for path, _ in self.trainings():
+            shutil.rmtree(path / "state", ignore_errors=True)  # only a finished training needs none
+
+    def train_prior(self) -> Path:
+        """The run folder of the finished prior, after mid-training if there is one."""
+        pretrain(self.pretrain, progress=False)
+        if self.midtrain is None:
+            return self.pretrain.run_dir
+        pretrain(replace(self.midtrain, init_from=self.pretrain.run_dir), progress=False)
+        return self.midtrain.run_dir
+
+    def result(self) -> tuple[Columns, list[Curve]]:
+        """What `execute` left."""
+        content = read_json(self.result_path)
+        return content["row"], content["curves"]
+
+    def _matched_temperature(self, prior: Path) -> float | None:
+        """At which `prior` has the entropy of the reference's prior; None when there is nothing to match."""
+        if self.reference is None:
+            return None
+        model, corpus = load_model(prior)
+        model_to_match, _ = load_model(self.reference.train_prior())
+        config = self.evaluation
+        documents = [corpus.document(config.seed, i, "heldout") for i in range(config.documents)]
+        entropy = evaluate_documents(model_to_match, documents, config.batch_size)["entropy"]
+        return matching_temperature(model, documents, entropy)
+
+
+def measure(path: Path, config: EvaluationConfig) -> tuple[dict[str, float | None], list[float]]:
+    """Every metric of a finished run, and the entropy of its samples by position (empty for plain text)."""
+    model, corpus = load_model(path)
+    evaluation = evaluate(model, corpus, config)
+    heldout, samples = evaluation["heldout"], evaluation["samples"]
+    numbers: dict[str, float | None] = {
+        "cross_entropy": heldout["cross_entropy"],
+        "entropy": heldout["entropy"],
+        "ece": heldout["ece"],
+    }
+    if samples is None:
+        assert isinstance(corpus, Text)
+        written = sample_text(model, corpus, config.documents, config.temperature, config.seed)
+        return {**numbers, **written}, []
+    numbers |= {
+        "avg_at_m": samples["avg_at_m"]["value"],
+        "cons_at_m": samples["cons_at_m"]["value"],
+        **{f"pass_at_{k}": estimate["value"] for k, estimate in samples["pass_at_k"].items() if k != "1"},
+        "completion_length": samples["completion_length"]["value"],
+        "truncated_share": samples["truncated_share"]["value"],
+        "reasoned_share": samples["reasoned_share"]["value"],
+        "accuracy_if_reasoned": samples["accuracy_if_reasoned"]["value"],
+        "accuracy_if_direct": samples["accuracy_if_direct"]["value"],
+        "sample_entropy": samples["entropy"]["value"],
+    }
+    return numbers, samples["entropy_by_position"]
+
+
+def _curves(path: Path, stage: str) -> Sequence[Curve]:
+    rows = Run(path).metrics()
+    if stage != "rl":
+        rows = [row for row in rows if "heldout_entropy" in row]
+    curves: list[Curve] = []
+    for metric in CURVES[stage]:
+        points = [(row["step"], row[metric]) for row in rows if row.get(metric) is not None]
+        if points:
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            curves.append({"stage": stage, "metric": metric, "steps": steps, "values": values})
+    return curves

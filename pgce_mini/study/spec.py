@@ -1,0 +1,323 @@
+"""A study's specification: a TOML file that says which rows to run.
+
+    question = "Does a precision prior help?"     for the reader
+    arms = ["ce", "precision", "temperature-0.75"]   names of `study.arms`; the first is compared with the others
+    seeds = 10                  that many, from 0 on; or a list
+    top_k = 6                   optional: tokens in the head, in place of the paper's 100
+
+    [task]                      name = "chain-sum", "countdown" or "text", and its settings
+    [model]                     of ModelShape
+    [pretrain]                  of PretrainConfig
+    [midtrain]                  optional: of PretrainConfig, for a second pre-training from the first's model;
+                                loss = "arm" (default) or "ce"; [midtrain.task] changes settings of the task
+    [rl]                        of GRPOConfig; needed when the task has a verifier, and only then
+    [evaluation]                of EvaluationConfig
+    [grid]                      optional: every combination of these becomes a variant of the study, as in
+                                "task.slip_rate" = [0.1, 0.2]
+                                "model.hidden_size, model.intermediate_size" = [[32, 64], [64, 128]]
+
+What is left out takes the library's default. A wrong name or value is answered with the line and the nearest name.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import itertools
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pgce_mini.evaluate import EvaluationConfig
+from pgce_mini.grpo import GRPOConfig
+from pgce_mini.pretrain import ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.reward import RewardShaping
+from pgce_mini.study.arms import Arm, arm_named
+from pgce_mini.study.rows import Row
+from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
+from pgce_mini.tasks.base import check_whole
+
+SET_BY_THE_STUDY = {
+    "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
+    "prior", "temperature",
+}  # fmt: skip
+TOP_LEVEL = (
+    "question",
+    "arms",
+    "seeds",
+    "top_k",
+    "task",
+    "model",
+    "pretrain",
+    "midtrain",
+    "rl",
+    "evaluation",
+    "grid",
+)
+MIDTRAIN_LOSSES = ("arm", "ce")
+
+
+class SpecError(ValueError):
+    """A specification that cannot be run: one sentence with the file, the line and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A study that is ready to run. Rows are ordered by variant, seed and arm."""
+
+    name: str
+    question: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+
+def load_spec(path: Path, study_dir: Path) -> Spec:
+    """The study of a TOML file, whose name it takes; its runs go to `study_dir`. Nothing is written.
+
+    Raises:
+        SpecError: naming file and line, when anything in it is unknown or makes no sense.
+    """
+    return _Reader(path).spec(study_dir)
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.text = path.read_text(encoding="utf-8")
+            self.content: dict[str, Any] = tomllib.loads(self.text)
+        except OSError as error:
+            raise SpecError(f"{path} cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f"{path} is no TOML file: {error}") from None
+
+    def spec(self, study_dir: Path) -> Spec:
+        content = self.content
+        self._check_names(content)
+        for name in ("arms", "seeds", "task", "evaluation"):
+            if name not in content:
+                raise SpecError(f"{self.path} lacks {name!r}")
+        arms, seeds = content["arms"], content["seeds"]
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            seeds = list(range(seeds))
+        for name, values in (("arms", arms), ("seeds", seeds)):
+            if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
+                raise self._error(f"{name} must name at least one, none twice, got {values!r}", name)
+        for seed in seeds:
+            with _Located(self, "seeds"):
+                check_whole("seeds", seed, 0)
+        rows: list[Row] = []
+        for varied, settings in self._variants():
+            variant = _Variant(self, study_dir, varied, settings)
+            rows += [variant.row(arm, seed) for seed in seeds for arm in arms]
+        question = content.get("question", "")
+        return Spec(self.path.stem, question, tuple(arms), tuple(seeds), tuple(rows))
+
+    def _check_names(self, content: Mapping[str, Any]) -> None:
+        """Every key is known; values are checked when the settings are made."""
+        self._known(content, TOP_LEVEL, "a study")
+        for section in ("task", "model", "pretrain", "midtrain", "rl", "evaluation", "grid"):
+            if not isinstance(content.get(section, {}), Mapping):
+                raise self._error(f"{section} must be a table, [{section}]", section)
+        task = content.get("task", {})
+        if task.get("name") not in TASKS:
+            raise self._error(f"task.name must be one of {', '.join(TASKS)}, got {task.get('name')!r}", "task")
+        self._known(task, _settings_of_task(task.get("name")), f"[task] {task.get('name', '')}".strip())
+        for section, known in SECTIONS.items():
+            self._known(content.get(section, {}), known, f"[{section}]")
+        changes = content.get("midtrain", {}).get("task", {})
+        self._known(changes, _settings_of_task(task.get("name"))[1:], "[midtrain.task]")
+
+    def _known(self, given: Iterable[str], known: Sequence[str], where: str) -> None:
+        for key in given:
+            if key not in known:
+                problem = f"{key!r} is no setting of {where}{_nearest(key, known)}"
+                raise self._error(problem, key, where.strip("[]").partition("]")[0])
+
+    def _variants(self) -> Iterator[tuple[tuple[tuple[str, Any], ...], dict[str, Any]]]:
+        """Each combination of the grid: what it sets, and the content with that set."""
+        axes = []
+        for names, values in self.content.get("grid", {}).items():
+            paths = [name.strip() for name in names.split(",")]
+            for name in paths:
+                self._check_path(name, names)
+            if not isinstance(values, list) or not values:
+                raise self._error(f"grid.{names} must be a list of values, got {values!r}", names)
+            points = values if len(paths) > 1 else [[value] for value in values]
+            if any(not isinstance(point, list) or len(point) != len(paths) for point in points):
+                raise self._error(f"each value of grid.{names} must be a list of {len(paths)}", names)
+            if not all(isinstance(value, (str, int, float)) for point in points for value in point):
+                raise self._error(f"grid.{names} must hold words and numbers only", names)
+            axes.append([tuple(zip(paths, point, strict=True)) for point in points])
+        for combination in itertools.product(*axes):
+            varied = tuple(itertools.chain(*combination))
+            content = copy.deepcopy(self.content)
+            for path, value in varied:
+                *sections, key = path.split(".")
+                table = content
+                for section in sections:
+                    table = table.setdefault(section, {})
+                table[key] = value
+            yield varied, content
+
+    def _check_path(self, path: str, names: str) -> None:
+        task = self.content.get("task", {}).get("name")
+        known = ["top_k", *(f"task.{key}" for key in _settings_of_task(task)[1:])]
+        known += [f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys if key != "task"]
+        known += [f"midtrain.task.{key}" for key in _settings_of_task(task)[1:]]
+        if path not in known:
+            raise self._error(f"{path!r} is nothing that a grid can set{_nearest(path, known)}", names)
+
+    def _error(self, problem: str, key: str | None = None, section: str = "") -> SpecError:
+        line = self._line_of(key, section) if key else None
+        return SpecError(f"{self.path}{f', line {line}' if line else ''}: {problem}")
+
+    def _line_of(self, key: str, section: str = "") -> int | None:
+        """The first line that sets `key` (by itself or at the end of a dotted name) or opens its table; that in
+        `section`, if there are several."""
+        name = rf"""["']?(?:[\w ,.-]*[\w-]\.)?{re.escape(key)}["']?"""
+        setting = re.compile(rf"\s*(?:{name}\s*=|\[+\s*{name}\s*\])")
+        found = []
+        current = ""
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if header := re.match(r"\s*\[+\s*([\w.-]+)", line):
+                current = header[1]
+            if setting.match(line):
+                found.append((current != section, number))
+        return min(found)[1] if found else None
+
+
+class _Located:
+    """Turns a ValueError of a setting into a SpecError with the line that sets it."""
+
+    def __init__(self, reader: _Reader, section: str) -> None:
+        self.reader, self.section = reader, section
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, (ValueError, TypeError)) and not isinstance(error, SpecError):
+            field = re.match(r"\w*", str(error))
+            key = field[0] if field and self.reader._line_of(field[0]) else self.section
+            raise self.reader._error(f"{self.section}: {error}", key, self.section) from None
+
+
+class _Variant:
+    """Makes the rows of one combination of the grid."""
+
+    def __init__(
+        self, reader: _Reader, study_dir: Path, varied: tuple[tuple[str, Any], ...], content: Mapping[str, Any]
+    ) -> None:
+        self.reader, self.study_dir, self.varied, self.content = reader, study_dir, varied, content
+        with _Located(reader, "task"):
+            self.corpus = _corpus(content["task"])
+            vocab = self.corpus.vocab  # reads the text
+        with _Located(reader, "model"):
+            model = ModelShape(**content.get("model", {}))
+            check_length(self.corpus, model.config(self.corpus))
+        with _Located(reader, "pretrain"):
+            self.pretrain = PretrainConfig(corpus=self.corpus, model=model, **content.get("pretrain", {}))
+        self.midtrain: PretrainConfig | None = None
+        if "midtrain" in content:
+            settings = dict(content["midtrain"])
+            self.midtrain_loss = settings.pop("loss", "arm")
+            if self.midtrain_loss not in MIDTRAIN_LOSSES:
+                raise reader._error(f"midtrain.loss must be arm or ce, got {self.midtrain_loss!r}", "loss")
+            with _Located(reader, "midtrain"):
+                corpus = _corpus({**content["task"], **settings.pop("task", {})})
+                if corpus.vocab != vocab:
+                    raise ValueError("task must keep the vocabulary of the first pre-training")
+                self.midtrain = PretrainConfig(corpus=corpus, model=model, **settings)
+        self.rl: GRPOConfig | None = None
+        if isinstance(self.corpus, Task) != ("rl" in content):
+            needs = "has a verifier: say how to train on it in [rl]" if isinstance(self.corpus, Task) else (
+                "has no verifier: leave out [rl]"
+            )  # fmt: skip
+            raise reader._error(f"the task {self.corpus.name} {needs}", "rl")
+        if "rl" in content:
+            with _Located(reader, "rl"):
+                self.rl = GRPOConfig(**content["rl"])
+        with _Located(reader, "evaluation"):
+            settings = dict(content["evaluation"])
+            if isinstance(settings.get("ks"), list):
+                settings["ks"] = tuple(settings["ks"])
+            self.evaluation = EvaluationConfig(**settings)
+
+    def row(self, name: str, seed: int) -> Row:
+        with _Located(self.reader, "arms"):
+            if self.content.get("top_k") is not None:
+                check_whole("top_k", self.content["top_k"], 1)
+            arm = arm_named(str(name), self.content.get("top_k"))
+            check_head(arm.shaping, self.corpus)
+        reference = self.row(arm.matched_to, seed) if arm.matched_to else None
+        row = Row(
+            study=self.reader.path.stem,
+            folder=self.study_dir,
+            varied=self.varied,
+            arm=arm,
+            seed=seed,
+            pretrain=self._trained(self.pretrain, arm, seed, "prior"),
+            midtrain=None,
+            rl=None,
+            evaluation=replace(self.evaluation, temperature=arm.evaluation_temperature),
+            reference=reference,
+        )
+        if self.midtrain:
+            plain = Arm(arm.prior) if self.midtrain_loss == "ce" else replace(arm, steps_factor=1.0)
+            row = replace(row, midtrain=self._trained(self.midtrain, plain, seed, "midtrained"))
+        if self.rl:
+            folder = self._folder("policy", arm.policy, seed)
+            row = replace(row, rl=replace(self.rl, run_dir=folder, seed=seed, temperature=arm.rl_temperature))
+        return row
+
+    def _trained(self, template: PretrainConfig, arm: Arm, seed: int, stage: str) -> PretrainConfig:
+        return replace(
+            template,
+            run_dir=self._folder(stage, arm.prior, seed),
+            seed=seed,
+            shaping=RewardShaping() if arm.prior == "ce" else arm.shaping,
+            label_smoothing=arm.label_smoothing,
+            focal_gamma=arm.focal_gamma,
+            steps=round(template.steps * arm.steps_factor),
+        )
+
+    def _folder(self, stage: str, arm: str, seed: int) -> Path:
+        variant = ",".join(f"{path.rpartition('.')[2]}={value}" for path, value in self.varied) or "runs"
+        return self.study_dir / variant / f"{arm}-seed{seed}" / stage
+
+
+def _own(config: type, *more: str) -> tuple[str, ...]:
+    """The fields of `config` that a specification may set."""
+    return (*(field.name for field in fields(config) if field.name not in SET_BY_THE_STUDY), *more)
+
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "model": _own(ModelShape),
+    "pretrain": _own(PretrainConfig),
+    "midtrain": _own(PretrainConfig, "loss", "task"),
+    "rl": _own(GRPOConfig),
+    "evaluation": (*_own(EvaluationConfig), "seed"),
+}
+
+
+def _settings_of_task(name: object) -> tuple[str, ...]:
+    task = TASKS.get(name) if isinstance(name, str) else None
+    return ("name", *(field.name for field in fields(task))) if task else ("name",)
+
+
+def _corpus(settings: Mapping[str, Any]) -> ChainSum | Countdown | Text:
+    if settings.get("name") not in TASKS:
+        raise ValueError(f"name must be one of {', '.join(TASKS)}, got {settings.get('name')!r}")
+    corpus = task_from_dict(settings)
+    assert isinstance(corpus, (ChainSum, Countdown, Text))
+    return corpus
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f", which has {', '.join(known)}"

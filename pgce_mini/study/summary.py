@@ -1,0 +1,48 @@
+"""A study's table in words for the terminal: each arm, and its difference from the first, paired over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from pgce_mini.statistics import PairedDifference, paired_over_seeds
+from pgce_mini.study.engine import StudyTable
+from pgce_mini.study.rows import Columns
+
+AFTER_RL = "avg_at_m_after"
+OF_TEXT = "cross_entropy_before"  # of a task without RL
+
+
+def by_seed(rows: Sequence[Columns], arm: str, metric: str, variant: str = "") -> dict[int, float]:
+    """seed -> number, of the finished rows of an arm in a variant of one study."""
+    return {
+        row["seed"]: row[metric]
+        for row in rows
+        if (row["arm"], row["variant"]) == (arm, variant) and row.get(metric) is not None
+    }
+
+
+def compare(
+    rows: Sequence[Columns], arm: str, baseline: str, metric: str, variant: str = ""
+) -> PairedDifference | None:
+    """`arm` minus `baseline`, paired over seeds; None when they share fewer than two."""
+    left, right = (by_seed(rows, name, metric, variant) for name in (arm, baseline))
+    return paired_over_seeds(left, right) if len(left.keys() & right.keys()) > 1 else None
+
+
+def as_lines(table: StudyTable) -> list[str]:
+    """A block a variant, a line an arm."""
+    baseline = table.spec.arms[0]
+    metric = AFTER_RL if any(AFTER_RL in row for row in table.rows) else OF_TEXT
+    lines = []
+    for variant in dict.fromkeys(row["variant"] for row in table.rows):
+        lines += ["", variant] if variant else [""]
+        lines.append(f"{'arm':28} seeds  {metric:20}  minus {baseline} [95 % interval over seeds]")
+        for arm in table.spec.arms:
+            values = by_seed(table.rows, arm, metric, variant)
+            if not values:
+                continue
+            difference = compare(table.rows, arm, baseline, metric, variant) if arm != baseline else None
+            gap = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]" if difference else ""
+            lines.append(f"{arm:28} {len(values):5}  {fmean(values.values()):<20.3f}  {gap}".rstrip())
+    return lines

@@ -1,0 +1,126 @@
+"""The two tables of a study as Parquet: a line a row with everything measured, and the learning curves, long.
+
+    NAME.parquet           one line a row, in the order of the specification: study, task, variant, arm, seed,
+                           settings that differ, settings, temperature, METRIC_before, METRIC_after, error
+    NAME-curves.parquet    one line a point: variant, arm, seed, stage, metric, step, value
+
+No clock, path or machine is in them: the same rows give the same bytes with one version of pyarrow, which is an
+extra (`study`) and imported only here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pgce_mini.checkpoint import RunError, write_atomic
+from pgce_mini.study.rows import Columns, Curve
+
+SCHEMA_VERSION = b"1"
+VERSION_KEY = b"pgce_mini_schema_version"
+COLUMNS_FIRST = ("study", "task", "variant", "arm", "seed")
+KEY = ("variant", "arm", "seed")  # what tells rows of one study apart
+
+Key = tuple[str, str, int]
+
+
+def check_pyarrow() -> None:
+    """
+    Raises:
+        ValueError: the package that reads and writes the tables is missing.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ValueError('pyarrow is not installed: pip install -c constraints.txt -e ".[study]"')
+
+
+def key_of(row: Columns) -> Key:
+    return row["variant"], row["arm"], row["seed"]
+
+
+def write_rows(path: Path, rows: Sequence[Columns]) -> None:
+    """Writes one line a row, atomically; a column that a row lacks is empty there."""
+    import pyarrow as pa
+
+    names = list(dict.fromkeys([*COLUMNS_FIRST, *(name for row in rows for name in row)]))
+    arrays = []
+    for name in names:
+        values = [row.get(name) for row in rows]
+        number = any(isinstance(value, float) for value in values) or all(value is None for value in values)
+        arrays.append(pa.array(values, pa.float64() if number and name != "error" else None))
+    _write(path, pa.Table.from_arrays(arrays, names))
+
+
+def read_rows(path: Path) -> list[Columns]:
+    """The lines of a table, in its order; empty when there is no such file.
+
+    Raises:
+        RunError: naming the file, when it is damaged or no table of a study.
+    """
+    return _read(path)
+
+
+def write_curves(path: Path, curves: Iterable[tuple[Columns, Sequence[Curve]]]) -> None:
+    """Writes the curves of each row, atomically; values in single precision."""
+    import pyarrow as pa
+
+    points: dict[str, list[Any]] = {name: [] for name in (*KEY, "stage", "metric", "step", "value")}
+    for row, of_row in curves:
+        for curve in of_row:
+            count = len(curve["steps"])
+            for name in KEY:
+                points[name] += [row[name]] * count
+            points["stage"] += [curve["stage"]] * count
+            points["metric"] += [curve["metric"]] * count
+            points["step"] += curve["steps"]
+            points["value"] += curve["values"]
+    text = pa.dictionary(pa.int16(), pa.string())
+    types = {"seed": pa.int32(), "step": pa.int32(), "value": pa.float32()}
+    arrays = [pa.array(values, types.get(name, text)) for name, values in points.items()]
+    _write(path, pa.Table.from_arrays(arrays, list(points)))
+
+
+def read_curves(path: Path) -> dict[Key, list[Curve]]:
+    """The curves of each row, by (variant, arm, seed); empty when there is no such file.
+
+    Raises:
+        RunError: naming the file, when it is damaged or no table of a study.
+    """
+    curves: dict[Key, dict[tuple[str, str], Curve]] = {}
+    for point in _read(path):
+        name = point["stage"], point["metric"]
+        of_row = curves.setdefault(key_of(point), {})
+        curve = of_row.setdefault(name, {"stage": name[0], "metric": name[1], "steps": [], "values": []})
+        curve["steps"].append(point["step"])
+        curve["values"].append(point["value"])
+    return {key: list(of_row.values()) for key, of_row in curves.items()}
+
+
+def _write(path: Path, table: Any) -> None:
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    table = table.replace_schema_metadata({VERSION_KEY: SCHEMA_VERSION})
+    pq.write_table(table, buffer, compression="zstd")
+    write_atomic(path, buffer.getvalue())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    check_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return []
+    try:
+        table = pq.read_table(io.BytesIO(path.read_bytes()))
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(
+            f"{path} is damaged ({error}): restore a copy, or delete it to run its rows again"
+        ) from None
+    if (table.schema.metadata or {}).get(VERSION_KEY) != SCHEMA_VERSION:
+        raise RunError(f"{path} is no table of a study that this version of pgce_mini reads")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows

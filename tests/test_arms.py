@@ -1,0 +1,90 @@
+"""Every name of an arm means what it says, and a wrong name is answered with a right one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.study.arms import EXAMPLES, NAMED, Arm, arm_named
+
+
+@pytest.mark.parametrize("name", PAPER_ARMS)
+def test_arms_of_the_paper_are_its_shapings(name: str) -> None:
+    assert arm_named(name) == Arm(name, PAPER_ARMS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "shaping"),
+    [
+        ("precision-exponent", RewardShaping(beta=-0.25, form="exponent")),
+        ("diversity-exponent", RewardShaping(beta=0.5, form="exponent")),
+        ("beta-0.75", RewardShaping(beta=-0.75)),
+        ("beta+1", RewardShaping(beta=1)),
+        ("head-0.1", RewardShaping(lambda_head=-0.1)),
+        ("tail+1", RewardShaping(lambda_tail=1)),
+    ],
+)
+def test_shapings_are_read_with_their_sign(name: str, shaping: RewardShaping) -> None:
+    assert arm_named(name) == Arm(name, shaping)
+
+
+@pytest.mark.parametrize(
+    ("name", "arm"),
+    [
+        ("temperature-1.5", Arm("temperature-1.5", rl_temperature=1.5, evaluation_temperature=1.5)),
+        ("evaluation-temperature-0.75", Arm("evaluation-temperature-0.75", evaluation_temperature=0.75)),
+        ("label-smoothing-0.1", Arm("label-smoothing-0.1", label_smoothing=0.1)),
+        ("focal-2", Arm("focal-2", focal_gamma=2)),
+        ("steps-2", Arm("steps-2", steps_factor=2)),
+        ("matched-precision", Arm("matched-precision", matched_to="precision")),
+    ],
+)
+def test_controls_change_one_thing(name: str, arm: Arm) -> None:
+    assert arm_named(name) == arm
+
+
+@pytest.mark.parametrize(
+    ("name", "prior", "policy"),
+    [
+        ("ce", "ce", "ce"),
+        ("precision", "precision", "precision"),
+        ("steps-2", "steps-2", "steps-2"),
+        ("temperature-0.75", "ce", "temperature-0.75"),
+        ("matched-precision", "ce", "matched-precision"),
+        ("evaluation-temperature-0.75", "ce", "ce"),
+    ],
+)
+def test_arms_that_only_sample_otherwise_share_what_cross_entropy_trained(
+    name: str, prior: str, policy: str
+) -> None:
+    assert (arm_named(name).prior, arm_named(name).policy) == (prior, policy)
+
+
+@pytest.mark.parametrize("name", [*NAMED, *EXAMPLES])
+def test_every_example_is_an_arm_and_the_head_can_be_set(name: str) -> None:
+    assert arm_named(name, top_k=6).shaping.top_k == 6
+    assert arm_named(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("presicion", "precision"),
+        ("diversity_exponent", "diversity-exponent"),
+        ("temprature-0.75", "temperature-0.75"),
+        ("beta--0.75", "beta-0.75"),
+        ("beta=-0.75", "beta-0.75"),
+        ("temperature+0.75", "temperature-0.75"),
+    ],
+)
+def test_unknown_arm_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"there is no arm {name!r}; did you mean {nearest}?")):
+        arm_named(name)
+
+
+@pytest.mark.parametrize("name", ["", "xyzzy", "beta+0", "temperature-0"])
+def test_name_that_resembles_nothing_or_is_cross_entropy_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="there is no arm"):
+        arm_named(name)

@@ -1,0 +1,188 @@
+"""The study's document: the one in the repository is what its tables give, and what tables give is right."""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from pgce_mini.mechanism import predict_chain
+from pgce_mini.statistics import holm, paired_over_seeds
+from pgce_mini.study.claims import FAMILIES, Comparison, Evidence, decide, decide_claims
+from pgce_mini.study.document import PREDICTED, build
+from pgce_mini.study.rows import Columns, Curve, Row
+from pgce_mini.study.spec import load_spec
+from pgce_mini.study.tables import write_curves, write_rows
+from pgce_mini.tasks import ChainSum
+
+ROOT = Path(__file__).resolve().parents[1]
+SPECS = ROOT / "studies"
+
+
+predicted = functools.cache(predict_chain)
+
+
+def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
+    """Numbers for a row as its study would leave them: precision 0.1 better than the rest, noise small."""
+    lift = 0.1 if row.arm.name == "precision" else 0.0
+    noise = rng.gauss(0, 0.01)
+    columns = {**row.identity, "temperature": 1.0, "cross_entropy_before": 0.7 + noise / 10, "ece_before": 0.01}
+    columns["entropy_before"] = 0.7 - 2 * lift + noise
+    curves: list[Curve] = []
+    if row.rl is None:
+        names = ("repetition", "distinct_1", "distinct_2", "distinct_3")
+        return columns | {f"{name}_before": 0.5 + noise for name in names}, curves
+    corpus = row.pretrain.corpus
+    for stage in ("before", "after"):
+        columns |= {
+            f"{name}_{stage}": 0.5 + lift + noise
+            for name in ("avg_at_m", "pass_at_8", "pass_at_64", "completion_length", "reasoned_share")
+        }
+    if isinstance(corpus, ChainSum) and row.arm.name in PREDICTED:
+        prediction = predicted(corpus, row.pretrain.shaping)
+        columns["reasoned_share_before"] = prediction.reasoned_share + 0.01
+        columns["accuracy_if_reasoned_before"] = prediction.accuracy_if_reasoned
+        values = [*prediction.entropy_by_position]
+        steps = list(range(1, len(values) + 1))
+        curves.append({"stage": "before", "metric": "entropy", "steps": steps, "values": values})
+    steps = list(range(1, 21))
+    for metric in ("reward", "entropy", "completions/mean_length"):
+        fall = 0.02 if row.arm.name == "diversity" else 0.01
+        values = [1 - fall * step + noise * (step > 10) for step in steps]
+        curves.append({"stage": "rl", "metric": metric, "steps": steps, "values": values})
+    return columns, curves
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    for path in sorted(SPECS.glob("*.toml")):
+        rng = random.Random(path.stem)
+        found = [invented(row, rng) for row in load_spec(path, folder / "runs").rows]
+        write_rows(folder / f"{path.stem}.parquet", [{**columns, "error": None} for columns, _ in found])
+        write_curves(folder / f"{path.stem}-curves.parquet", found)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(results: Path) -> dict[str, str]:
+    return build(results, SPECS)
+
+
+def test_document_in_the_repository_is_what_its_tables_give() -> None:
+    for name, content in build(ROOT / "pgce_mini" / "results", SPECS).items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == content, f"{name}: make study-report"
+
+
+def test_without_tables_the_document_says_that_nothing_has_been_run(tmp_path: Path) -> None:
+    files = build(tmp_path, SPECS)
+    assert list(files) == ["study.md"]
+    assert files["study.md"].count("**not run yet**") == len(list(SPECS.glob("*.toml")))
+    assert "The paper's claims" not in files["study.md"]
+
+
+def test_with_a_part_of_the_tables_nothing_is_decided_that_needs_the_rest(results: Path, tmp_path: Path) -> None:
+    for name in ("chain.parquet", "chain-curves.parquet"):
+        (tmp_path / name).write_bytes((results / name).read_bytes())
+    decisions = decide_claims(Evidence(tmp_path))
+    assert all("not decided" in decisions[claim] for claim in list(decisions)[:3])
+    assert decisions[list(decisions)[3]].startswith("holds: precision in chain")  # one arm and task suffice
+    text = build(tmp_path, SPECS)["study.md"]
+    assert text.count("**not run yet**") == len(list(SPECS.glob("*.toml"))) - 1
+    assert "not run yet |" in text
+
+
+def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, files: dict[str, str]) -> None:
+    evidence = Evidence(results)
+    family = next(family for family in FAMILIES if family.name == "2")
+    rows = {
+        (study, row["arm"], row["seed"]): row["avg_at_m_after"]
+        for study in ("chain", "trap", "countdown")
+        for row in evidence.rows(study)
+    }
+    differences = {
+        f"{study} {arm}": paired_over_seeds(
+            {seed: rows[study, arm, seed] for seed in range(10)},
+            {seed: rows[study, "ce", seed] for seed in range(10)},
+        )
+        for arm in ("precision", "tail-penalty")
+        for study in ("chain", "trap", "countdown")
+    }
+    adjusted = holm({name: difference.p for name, difference in differences.items()})
+    for comparison in family.comparisons:
+        name = f"{comparison.study} {comparison.arm}"
+        finding = evidence.findings["2", comparison]
+        assert finding.difference == differences[name]
+        assert finding.adjusted_p == pytest.approx(adjusted[name])
+        expected = differences[name]
+        interval = f"{expected.mean:+.3f} [{expected.low:+.3f}, {expected.high:+.3f}]"
+        line = (
+            f"| `{comparison.study}` | avg at m after: {comparison.arm} - ce | 10 | {interval} | "
+            f"{adjusted[name]:.3f} | {expected.detectable:.3f} | higher "
+        )
+        assert line in files["study.md"]
+
+
+def test_decisions_follow_the_rule(results: Path) -> None:
+    evidence = Evidence(results)
+    by_name = {family.name: family for family in FAMILIES}
+
+    def decision(name: str, place: int) -> str:
+        family = by_name[name]
+        return decide(evidence, family, family.hypotheses[place])
+
+    assert decision("1a", 0) == "holds (12 of 12 as expected)"
+    assert decision("1b", 0) == "does not hold (3 of 12 as expected, 0 the other way round)"
+    assert decision("2", 0) == "holds (3 of 3 as expected)"
+    assert decision("2", 1) == "does not hold (0 of 3 as expected, 0 the other way round)"
+    assert decision("3", 0) == "holds (3 of 3 as expected)"
+    assert decision("5", 1) == "holds (3 of 3 as expected)"
+    claims = list(decide_claims(evidence).values())
+    assert claims[0].startswith("does not hold")
+    assert claims[3].startswith("holds: precision in chain")
+    assert claims[4] == "cannot be tested at this scale"
+
+
+def test_failed_rows_are_listed_and_counted_in_nothing(results: Path, tmp_path: Path) -> None:
+    evidence = Evidence(results)
+    rows = evidence.all_rows("trap")
+    rows[1] = {**{name: rows[1][name] for name in ("study", "task", "variant", "arm", "seed", "settings")},
+               "error": "the training diverged at step 7"}  # fmt: skip
+    write_rows(tmp_path / "trap.parquet", rows)
+    (tmp_path / "trap-curves.parquet").write_bytes((results / "trap-curves.parquet").read_bytes())
+    text = build(tmp_path, SPECS)["study.md"]
+    assert "precision, seed 0: the training diverged at step 7" in text
+    difference = Evidence(tmp_path).compare(Comparison("trap", "precision", "avg_at_m_after", "higher"))
+    assert difference is not None
+    assert difference.n == 9
+
+
+def test_mechanism_is_right_when_the_priors_do_as_predicted(files: dict[str, str]) -> None:
+    text = files["study.md"]
+    assert "share of reasoned answers: **right**, the largest error is 0.010, 0.05 was allowed" in text
+    assert "entropy by position: **right**, the largest error is 0.000" in text
+
+
+def test_pictures_are_well_formed_and_every_one_is_shown_with_its_words(files: dict[str, str]) -> None:
+    shown = dict(re.findall(r"!\[([^\]]*)\]\((study/[\w-]+\.svg)\)", files["study.md"]))
+    assert set(shown.values()) == files.keys() - {"study.md"}
+    assert len(shown) == 13
+    for words, name in shown.items():
+        root = ET.fromstring(files[name])
+        title = root.find("{http://www.w3.org/2000/svg}title")
+        assert title is not None
+        assert title.text == words
+        assert not re.search("nan|inf", files[name].split("</style>")[1])
+
+
+def test_every_comparison_that_is_planned_has_its_rows_in_a_specification() -> None:
+    specs = {path.stem: load_spec(path, Path("runs")) for path in SPECS.glob("*.toml")}
+    for family in FAMILIES:
+        for comparison in family.comparisons:
+            names = {(row.variant, row.arm.name) for row in specs[comparison.study].rows}
+            assert {(comparison.variant, comparison.arm), (comparison.variant, comparison.baseline)} <= names
+            assert len(specs[comparison.study].seeds) == 10  # five could never pass 5 %

@@ -1,0 +1,329 @@
+"""A tiny study from specification to tables: complete, repeatable, and unmoved by killed processes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pgce_mini import cli
+from pgce_mini.checkpoint import RunError
+from pgce_mini.study import workers
+from pgce_mini.study.engine import StudyTable, check_row, run_spec
+from pgce_mini.study.spec import load_spec
+from pgce_mini.study.tables import read_curves, read_rows, write_rows
+
+TINY = """
+question = "Does it run?"
+arms = ["ce", "precision", "temperature-0.75", "matched-precision", "evaluation-temperature-1.5"]
+seeds = [3, 4]
+
+[task]
+name = "chain-sum"
+num_operands = 5
+max_operand = 3
+
+[model]
+hidden_size = 16
+intermediate_size = 16
+
+[pretrain]
+steps = 20
+batch_size = 8
+eval_every = 10
+eval_documents = 8
+save_every = 5
+
+[rl]
+steps = 3
+prompts_per_step = 2
+num_generations = 4
+save_every = 1
+
+[evaluation]
+problems = 4
+samples = 4
+ks = [1, 2, 4]
+documents = 8
+"""
+SMALLER = TINY.replace('"temperature-0.75", "matched-precision", "evaluation-temperature-1.5"', "").replace(
+    "seeds = [3, 4]", "seeds = [3]"
+)
+
+
+def run(folder: Path, text: str = TINY) -> StudyTable:
+    (folder / "tiny.toml").write_text(text)
+    return run_spec(load_spec(folder / "tiny.toml", folder / "runs"), folder / "results", progress=False)
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "results").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    assert run(folder).failed == {}
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """The specification and the tables of the finished study, as after a fresh clone."""
+    shutil.copytree(finished / "results", tmp_path / "results")
+    shutil.copy(finished / "tiny.toml", tmp_path)
+    return tmp_path
+
+
+def test_table_has_a_line_a_row_with_every_metric_before_and_after_rl(finished: Path) -> None:
+    rows = read_rows(finished / "results" / "tiny.parquet")
+    assert [(row["arm"], row["seed"]) for row in rows][4:7] == [
+        ("evaluation-temperature-1.5", 3),
+        ("ce", 4),
+        ("precision", 4),
+    ]
+    assert len(rows) == 10
+    for row in rows:
+        assert row["error"] is None
+        assert (row["study"], row["task"]) == ("tiny", "chain-sum")
+        for stage in ("before", "after"):
+            assert 0 < row[f"entropy_{stage}"] < 4
+            assert 0 <= row[f"avg_at_m_{stage}"] <= row[f"pass_at_2_{stage}"] <= row[f"pass_at_4_{stage}"] <= 1
+            assert 1 <= row[f"completion_length_{stage}"] <= 8
+
+
+def test_table_knows_no_clock_and_no_place(finished: Path) -> None:
+    rows = read_rows(finished / "results" / "tiny.parquet")
+    assert not [name for name in rows[0] if "second" in name or "time" in name]
+    assert str(finished) not in str(rows)
+
+
+def test_arms_with_one_prior_agree_before_rl_and_only_there(finished: Path) -> None:
+    rows = {(row["arm"], row["seed"]): row for row in read_rows(finished / "results" / "tiny.parquet")}
+    curves = read_curves(finished / "results" / "tiny-curves.parquet")
+    for seed in (3, 4):
+        ce, tempered = rows["ce", seed], rows["temperature-0.75", seed]
+        assert ce["cross_entropy_before"] == tempered["cross_entropy_before"]
+        assert ce["sample_entropy_before"] > tempered["sample_entropy_before"]
+        assert rows["evaluation-temperature-1.5", seed]["cross_entropy_after"] == ce["cross_entropy_after"]
+        assert rows["matched-precision", seed]["temperature"] != 1
+        assert [rows[arm, seed]["temperature"] for arm in ("ce", "temperature-0.75")] == [1, 0.75]
+        lengths = {
+            arm: next(c["values"] for c in curves["", arm, seed] if c["metric"] == "completions/mean_length")
+            for arm in ("ce", "temperature-0.75")
+        }
+        assert lengths["ce"] != lengths["temperature-0.75"]  # RL samples otherwise too
+
+
+def test_curves_hold_the_trainings_and_the_positions(finished: Path) -> None:
+    curves = read_curves(finished / "results" / "tiny-curves.parquet")
+    of_row = {(curve["stage"], curve["metric"]): curve for curve in curves["", "precision", 3]}
+    assert of_row["pretrain", "heldout_entropy"]["steps"] == [10, 20]
+    assert of_row["rl", "reward"]["steps"] == [1, 2, 3]
+    assert of_row["before", "entropy"]["steps"][:2] == [1, 2]
+    assert len(curves) == 10
+
+
+def test_finished_rows_are_taken_from_the_tables_alone(finished: Path, copy: Path) -> None:
+    run(copy)
+    assert not (copy / "runs").exists()
+    assert tables(copy) == tables(finished)
+
+
+def test_tables_with_a_part_of_the_rows_are_completed_to_the_same_bytes(finished: Path, copy: Path) -> None:
+    path = copy / "results" / "tiny.parquet"
+    rows = read_rows(path)
+    write_rows(path, [*rows[:1], *rows[4:]])
+    run(copy)
+    assert (copy / "runs" / "runs" / "precision-seed3").exists()
+    assert not (copy / "runs" / "runs" / "precision-seed4").exists()
+    assert tables(copy) == tables(finished)
+
+
+def test_row_that_is_run_again_gives_the_numbers_of_the_table(finished: Path) -> None:
+    assert check_row(finished / "tiny.toml", "matched-precision/seed4", finished / "results") == []
+
+
+def test_number_that_was_changed_is_found(copy: Path) -> None:
+    path = copy / "results" / "tiny.parquet"
+    rows = read_rows(path)
+    rows[0]["entropy_after"] += 1e-12
+    write_rows(path, rows)
+    (difference,) = check_row(copy / "tiny.toml", "ce/seed3", copy / "results")
+    assert difference.startswith("entropy_after is ")
+
+
+def test_row_that_is_not_there_is_answered_with_the_nearest(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="did you mean precision/seed3"):
+        check_row(finished / "tiny.toml", "precison/seed3", finished / "results")
+    with pytest.raises(RunError, match="has no finished row ce/seed3: run the study first"):
+        check_row(finished / "tiny.toml", "ce/seed3", tmp_path)
+
+
+def test_results_of_other_settings_are_refused_and_kept(finished: Path, copy: Path) -> None:
+    with pytest.raises(RunError, match=r"ce/seed3 of other settings \(rl\.steps is 3 there and 4 now\)"):
+        run(copy, TINY.replace("[rl]\nsteps = 3", "[rl]\nsteps = 4"))
+    with pytest.raises(RunError, match="holds ce/seed4, which is no row of tiny"):
+        run(copy, TINY.replace("[3, 4]", "[3]"))
+    assert tables(copy) == tables(finished)
+
+
+def test_damaged_table_is_named_and_kept(copy: Path) -> None:
+    path = copy / "results" / "tiny.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(RunError, match=r"tiny\.parquet is damaged"):
+        run(copy)
+    pq.write_table(pq.read_table(copy / "results" / "tiny-curves.parquet").replace_schema_metadata({}), path)
+    with pytest.raises(RunError, match="is no table of a study"):
+        run(copy)
+
+
+def test_run_that_diverges_is_a_line_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    text = SMALLER + '[grid]\n"pretrain.lr" = [8e-3, 1e30]\n'
+    for _ in range(2):  # it is tried again, with the same end
+        table = run(tmp_path, text)
+        assert list(table.failed) == ["lr=1e+30/ce/seed3", "lr=1e+30/precision/seed3"]
+        assert all("diverged at step" in reason for reason in table.failed.values())
+        rows = read_rows(table.path)
+        assert [row["error"] is None for row in rows] == [True, True, False, False]
+        assert [row["pretrain.lr"] for row in rows] == [8e-3, 8e-3, 1e30, 1e30]
+        assert rows[2]["avg_at_m_after"] is None
+
+
+def test_text_is_measured_without_rl(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("It was the best of times, it was the worst of times.\n" * 400)
+    start, end = TINY.index("[task]"), TINY.index("[model]")
+    task = f'[task]\nname = "text"\npath = "{tmp_path}/book.txt"\nvocab_size = 300\ncontext_length = 64\n'
+    text = (
+        SMALLER[: SMALLER.index("[task]")] + task + TINY[end : TINY.index("[rl]")] + TINY[TINY.index("[evalu") :]
+    )
+    assert start < end
+    table = run(tmp_path, text)
+    assert table.failed == {}
+    for row in table.rows:
+        assert row["cross_entropy_before"] > 0
+        assert 0 < row["distinct_1_before"] <= row["distinct_3_before"] <= 1
+        assert 0 <= row["repetition_before"] <= 1
+        assert not [name for name in row if name.endswith("_after")]
+
+
+def test_second_process_at_the_same_study_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with open(tmp_path / "runs" / ".owner.lock", "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="is being run by another process"):
+            run(tmp_path)
+    assert not (tmp_path / "results").exists()
+
+
+def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(SMALLER)
+    command = [sys.executable, "-m", "pgce_mini.cli", "study", str(tmp_path / "tiny.toml"), "--quiet"]
+    limited = subprocess.run(
+        [*command, "--runs", str(tmp_path), "--results", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert limited.returncode == 2
+    assert limited.stderr.splitlines()[-1].startswith("pgce: the disk is full: free some space")
+    assert "Traceback" not in limited.stderr
+
+
+def test_study_too_large_for_the_disk_is_refused_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**5))
+    with pytest.raises(RunError, match="MB are free: free some space"):
+        run(tmp_path)
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "results").exists()
+
+
+def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["study", str(copy / "tiny.toml"), "--runs", str(copy), "--results", str(copy / "results")]
+    cli.main(options)
+    printed = capsys.readouterr()
+    assert "Does it run?" in printed.err
+    assert [line.split()[0] for line in printed.out.splitlines() if line][1:4] == [
+        "ce",
+        "precision",
+        "temperature-0.75",
+    ]
+    cli.main([*options, "--check", "ce/seed3"])
+    assert capsys.readouterr().out == "ce/seed3: the same numbers\n"
+    for wrong in (["study"], ["study", "--quick", str(copy / "tiny.toml")], [*options, "--workers", "0"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(wrong)
+        assert capsys.readouterr().err.startswith("pgce: ")
+
+
+# --- killed processes ---
+
+
+def drive(folder: Path, pids: Path) -> None:
+    """The body of a process that runs the study and writes down the processes it starts."""
+    start = workers._Worker.__init__
+
+    def noted(worker: workers._Worker, job: workers.Job, lock: Path) -> None:
+        start(worker, job, lock)
+        with open(pids, "a") as file:
+            file.write(f"{worker.process.pid}\n")
+
+    workers._Worker.__init__ = noted  # type: ignore[method-assign] # in this process only
+    run(folder, SMALLER)
+
+
+def kill(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+@pytest.mark.timeout(900)  # about a minute where nothing else runs
+def test_processes_killed_at_twenty_random_moments_change_nothing(tmp_path: Path) -> None:
+    undisturbed, folder, pids = tmp_path / "undisturbed", tmp_path / "killed", tmp_path / "pids"
+    undisturbed.mkdir()
+    began = time.monotonic()
+    run(undisturbed, SMALLER)
+    duration = time.monotonic() - began
+    rng = random.Random(0)
+    killed = 0
+    process = None
+    while killed < 20:
+        if process is None or not process.is_alive():
+            if process is not None and tables_agree(folder, undisturbed):
+                shutil.rmtree(folder)  # it came through: once more from nothing
+            folder.mkdir(exist_ok=True)
+            pids.write_text("")
+            process = workers.CONTEXT.Process(target=drive, args=(folder, pids))
+            process.start()
+        assert process.pid is not None
+        time.sleep(rng.uniform(0, duration / 2))
+        children = [int(pid) for pid in pids.read_text().split()]
+        victims = rng.choice([[process.pid], children[-1:], [process.pid, *children]])
+        if sum([kill(pid) for pid in victims]):
+            killed += 1
+        if process.pid in victims:
+            process.join()
+    if process is not None:
+        process.join()
+    assert run(folder, SMALLER).failed == {}
+    assert tables(folder) == tables(undisturbed)
+
+
+def tables_agree(one: Path, other: Path) -> bool:
+    return (one / "results").exists() and tables(one) == tables(other)

@@ -1,0 +1,39 @@
+"""The temperature that matches an entropy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pgce_mini.evaluate import evaluate_documents, token_entropy
+from pgce_mini.matching import matching_temperature
+from pgce_mini.model import GPT
+from pgce_mini.pretrain import ModelShape
+from pgce_mini.tasks import ChainSum
+
+TASK = ChainSum(num_operands=5, max_operand=3)
+DOCUMENTS = [TASK.document(0, index, "heldout") for index in range(20)]
+
+
+@pytest.fixture
+def model() -> GPT:
+    return GPT(ModelShape(hidden_size=16, intermediate_size=16).config(TASK))
+
+
+def test_own_entropy_is_matched_at_temperature_one(model: GPT) -> None:
+    own = evaluate_documents(model, DOCUMENTS, batch_size=7)["entropy"]
+    assert matching_temperature(model, DOCUMENTS, own) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.75, 1.5, 4.0])
+def test_temperature_that_made_an_entropy_is_found_again(model: GPT, temperature: float) -> None:
+    with torch.no_grad():
+        logits = torch.cat([model(torch.tensor(document[:-1])[None])[0] for document in DOCUMENTS]).double()
+    entropy = token_entropy(logits / temperature).mean().item()
+    assert matching_temperature(model, DOCUMENTS, entropy) == pytest.approx(temperature, rel=1e-6)
+
+
+@pytest.mark.parametrize("entropy", [-0.1, 10.0])
+def test_entropy_that_no_temperature_gives_is_refused(model: GPT, entropy: float) -> None:
+    with pytest.raises(ValueError, match="entropy must be one that a temperature between"):
+        matching_temperature(model, DOCUMENTS, entropy)

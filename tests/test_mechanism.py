@@ -1,0 +1,80 @@
+"""The prediction for chain sums against the documents themselves and against cases solved by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pgce_mini.dynamics import stationary_policy
+from pgce_mini.mechanism import predict_chain
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.tasks import ChainSum
+from pgce_mini.tasks.chain_sum import EQUALS_ID, ZERO_ID
+
+TASK = ChainSum(reasoned_share=0.3, slip_rate=0.1)
+
+
+def test_cross_entropy_is_predicted_to_do_what_the_documents_do() -> None:
+    prediction = predict_chain(TASK, RewardShaping())
+    reasoned, right = [], {True: [], False: []}  # type: ignore[var-annotated]
+    for index in range(30_000):
+        ids = TASK.document(0, index, "heldout")
+        end = 2 * TASK.num_operands
+        if ids[end - 1] != EQUALS_ID:
+            continue
+        is_reasoned = ids[end] >= ZERO_ID
+        total = sum(i - ZERO_ID for i in ids[: end - 1 : 2])
+        reasoned.append(is_reasoned)
+        right[is_reasoned].append(ids[-2] - ZERO_ID == total)
+    assert prediction.reasoned_share == pytest.approx(0.3, abs=1e-6)
+    assert np.mean(reasoned) == pytest.approx(0.3, abs=0.015)
+    assert prediction.accuracy_if_reasoned == pytest.approx(np.mean(right[True]), abs=0.03)
+    assert prediction.accuracy_if_direct == pytest.approx(np.mean(right[False]), abs=0.02)
+
+
+def test_entropy_by_position_under_cross_entropy_is_that_of_the_documents() -> None:
+    prediction = predict_chain(TASK, RewardShaping())
+    step = np.full(33, 0.1 / 33)
+    step[0] += 0.9
+    entropy = -(step * np.log(step)).sum()
+    assert prediction.entropy_by_position[3:8] == pytest.approx([entropy] * 5, abs=1e-6)
+    decision = -0.3 * np.log(0.3) - 0.7 * np.log(0.7)
+    assert prediction.entropy_by_position[0] == pytest.approx(decision + 0.3 * entropy, abs=1e-6)
+    assert prediction.entropy_by_position[8:] == (0, 0, 0)
+    assert len(prediction.entropy_by_position) == TASK.max_completion_length
+
+
+def test_second_position_mixes_totals_and_guesses() -> None:
+    sums = Counter(sum(TASK.problem(0, i, "heldout").operands) for i in range(96))
+    rng = np.random.default_rng(0)
+    entropies = []
+    for total, count in sums.items():
+        guesses = np.clip(total + np.round(rng.normal(0, 1.5, 400_000)), 0, 32)
+        shares = np.unique(guesses, return_counts=True)[1] / 400_000
+        entropies += [-(shares * np.log(shares)).sum()] * count
+    prediction = predict_chain(TASK, RewardShaping())
+    step = prediction.entropy_by_position[4]
+    assert prediction.entropy_by_position[1] == pytest.approx(0.3 * step + 0.7 * np.mean(entropies), abs=2e-3)
+
+
+def test_third_position_is_reached_by_both_and_uncertain_for_those_who_reason() -> None:
+    prediction = predict_chain(TASK, RewardShaping())
+    assert prediction.entropy_by_position[2] == pytest.approx(0.3 * prediction.entropy_by_position[4], abs=1e-6)
+
+
+def test_precision_and_diversity_move_what_the_stationary_policy_moves() -> None:
+    precision, ce, diversity = (predict_chain(TASK, PAPER_ARMS[arm]) for arm in ("precision", "ce", "diversity"))
+    assert precision.reasoned_share < ce.reasoned_share < diversity.reasoned_share
+    assert precision.accuracy_if_reasoned > ce.accuracy_if_reasoned > diversity.accuracy_if_reasoned
+    step = np.full(33, 0.1 / 33)
+    step[0] += 0.9
+    assert stationary_policy(step, PAPER_ARMS["precision"])[0] > 0.9 + 0.1 / 33
+
+
+def test_corpus_without_slips_or_guesses_is_predicted_without_error() -> None:
+    certain = predict_chain(ChainSum(reasoned_share=1, slip_rate=0, direct_noise=0), RewardShaping())
+    assert certain.reasoned_share == pytest.approx(1)
+    assert certain.accuracy == pytest.approx(1)
+    assert sum(certain.entropy_by_position) == pytest.approx(0, abs=1e-9)

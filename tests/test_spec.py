@@ -1,0 +1,174 @@
+"""Specifications: what they mean, and what is said when they are wrong, before anything is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pgce_mini.reward import RewardShaping
+from pgce_mini.study.spec import Spec, SpecError, load_spec
+from pgce_mini.tasks import ChainSum
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = sorted([*(ROOT / "studies").glob("*.toml"), ROOT / "pgce_mini" / "study" / "quick.toml"])
+
+GOOD = """\
+question = "?"
+arms = ["ce", "precision", "temperature-0.75", "matched-precision", "steps-2"]
+seeds = 2
+top_k = 6
+
+[task]
+name = "chain-sum"
+slip_rate = 0.2
+
+[model]
+hidden_size = 32
+
+[pretrain]
+steps = 100
+
+[rl]
+steps = 7
+
+[evaluation]
+samples = 8
+ks = [1, 8]
+"""
+
+
+def load(tmp_path: Path, text: str) -> Spec:
+    (tmp_path / "mine.toml").write_text(text)
+    return load_spec(tmp_path / "mine.toml", tmp_path / "runs")
+
+
+def test_rows_are_every_arm_with_every_seed(tmp_path: Path) -> None:
+    spec = load(tmp_path, GOOD)
+    assert (spec.name, spec.question, spec.seeds) == ("mine", "?", (0, 1))
+    assert [row.name for row in spec.rows][4:6] == ["steps-2/seed0", "ce/seed1"]
+    assert len(spec.rows) == 10
+    assert not (tmp_path / "runs").exists()
+
+
+def test_settings_reach_the_trainings(tmp_path: Path) -> None:
+    ce, precision, tempered, matched, longer = load(tmp_path, GOOD).rows[:5]
+    assert ce.pretrain.corpus == ChainSum(slip_rate=0.2)
+    assert ce.pretrain.model.hidden_size == 32
+    assert ce.pretrain.shaping == RewardShaping()
+    assert precision.pretrain.shaping == RewardShaping(beta=-0.25, top_k=6)
+    assert (ce.pretrain.steps, longer.pretrain.steps) == (100, 200)
+    assert tempered.rl is not None
+    assert ce.rl is not None
+    assert (ce.rl.steps, ce.rl.temperature, tempered.rl.temperature) == (7, 1.0, 0.75)
+    assert (ce.evaluation.ks, tempered.evaluation.temperature) == ((1, 8), 0.75)
+    assert matched.reference is not None
+    assert matched.reference.pretrain == precision.pretrain
+
+
+def test_arms_share_what_is_the_same_and_nothing_else(tmp_path: Path) -> None:
+    ce, precision, tempered, matched, longer = load(tmp_path, GOOD).rows[:5]
+    assert ce.pretrain == tempered.pretrain == matched.pretrain
+    assert len({row.pretrain.run_dir for row in (ce, precision, longer)}) == 3
+    assert len({row.rl.run_dir for row in (ce, precision, tempered, matched, longer) if row.rl}) == 5
+    assert {path for path, _ in matched.trainings()} >= {ce.pretrain.run_dir, precision.pretrain.run_dir}
+
+
+def test_grid_is_every_combination_and_its_settings_are_columns(tmp_path: Path) -> None:
+    sizes = '"model.hidden_size, model.intermediate_size" = [[16, 32], [32, 64]]'
+    grid = f'[grid]\n"task.slip_rate" = [0.1, 0.3]\n{sizes}\n'
+    rows = load(tmp_path, GOOD + grid).rows
+    assert len(rows) == 40
+    assert rows[10].variant == "slip_rate=0.1,hidden_size=32,intermediate_size=64"
+    assert rows[10].identity["model.intermediate_size"] == rows[10].pretrain.model.intermediate_size == 64
+    assert rows[-1].pretrain.corpus == ChainSum(slip_rate=0.3)
+    assert len({row.pretrain.run_dir for row in rows}) == 4 * 2 * 3
+
+
+def test_midtraining_goes_on_with_the_arm_or_with_cross_entropy(tmp_path: Path) -> None:
+    midtrain = (
+        '[midtrain]\nsteps = 50\n[midtrain.task]\nreasoned_share = 0.5\n[grid]\n"midtrain.loss" = ["arm", "ce"]\n'
+    )
+    rows = load(tmp_path, GOOD + midtrain).rows
+    with_arm, with_ce = rows[1].midtrain, rows[11].midtrain
+    assert with_arm is not None
+    assert with_ce is not None
+    assert with_arm.shaping == rows[1].pretrain.shaping
+    assert with_ce.shaping == RewardShaping()
+    assert with_ce.corpus == ChainSum(slip_rate=0.2, reasoned_share=0.5)
+    assert rows[4].midtrain is not None
+    assert rows[4].midtrain.steps == 50  # twice the steps are pre-training's
+    assert rows[12].midtrain == rows[10].midtrain  # temperature-0.75 samples from ce's
+
+
+def test_text_has_no_rl(tmp_path: Path) -> None:
+    spec = load(tmp_path, 'arms = ["ce"]\nseeds = [4]\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\n')
+    assert [row.name for row in spec.rows] == ["ce/seed4"]
+    assert spec.rows[0].rl is None
+
+
+WRONG = [
+    ("arms = [", "amrs = [", 2, "'amrs' is no setting of a study; did you mean arms?"),
+    ('"precision", ', '"presicion", ', 2, "there is no arm 'presicion'; did you mean precision?"),
+    ("seeds = 2", "seeds = 0", 3, "seeds must name at least one"),
+    ("seeds = 2", "seeds = [1, 1]", 3, "none twice"),
+    ("seeds = 2", "seeds = [-1]", 3, "seeds must be a whole number"),
+    ("seeds = 2", 'seeds = "two"', 3, "seeds must name at least one"),
+    ("top_k = 6", "top_k = 0", 4, "top_k must be a whole number"),
+    ('"chain-sum"', '"chainsum"', 6, "task.name must be one of chain-sum, countdown, text, got 'chainsum'"),
+    ("slip_rate", "sliprate", 8, "'sliprate' is no setting of [task] chain-sum; did you mean slip_rate?"),
+    ("slip_rate = 0.2", "slip_rate = 2", 8, "task: slip_rate must be a number between 0 and 1, got 2"),
+    ("hidden_size = 32", "hidden_size = 33", 11, "hidden_size must"),
+    ("[model]", "[modell]", 10, "'modell' is no setting of a study; did you mean model?"),
+    ("steps = 100", "stepps = 100", 14, "'stepps' is no setting of [pretrain]; did you mean steps?"),
+    ("steps = 100", "seed = 1", 14, "'seed' is no setting of [pretrain]"),
+    ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
+    ("steps = 7", "stepps = 100", 17, "'stepps' is no setting of [rl]; did you mean steps?"),
+    ("steps = 7", "lr = -1", 17, "rl: lr must be a number of at least 0"),
+    ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
+    ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),
+    ("ks = [1, 8]", '[grid]\n"task.slip_rate" = []', 22, "must be a list of values"),
+    ("ks = [1, 8]", '[grid]\n"top_k, task.slip_rate" = [1, 2]', 22, "must be a list of 2"),
+    ("ks = [1, 8]", '[grid]\n"task.slip_rate" = [[1]]', 22, "must hold words and numbers only"),
+    ("ks = [1, 8]", '[midtrain]\nloss = "mse"', 22, "midtrain.loss must be arm or ce, got 'mse'"),
+    ("ks = [1, 8]", "[midtrain.task]\nnum_operands = 9", None, "task must keep the vocabulary"),
+    ("ks = [1, 8]", "[midtrain.task]\nnum_operand = 9", 22, "did you mean num_operands?"),
+    ("[rl]", "[rl", 16, "is no TOML file"),
+    ("[rl]\nsteps = 7\n", "", None, "has a verifier: say how to train on it in [rl]"),
+    ("[evaluation]\nsamples = 8\nks = [1, 8]\n", "", None, "lacks 'evaluation'"),
+    ("[task]", "[[task]]", 6, "task must be a table"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line", "message"), WRONG, ids=[new[:30] for _, new, _, _ in WRONG])
+def test_wrong_specification_is_answered_with_file_line_and_remedy(
+    old: str, new: str, line: int | None, message: str, tmp_path: Path
+) -> None:
+    assert old in GOOD
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, GOOD.replace(old, new, 1))
+    sentence = str(caught.value)
+    assert message in sentence
+    assert str(tmp_path / "mine.toml") in sentence
+    assert "\n" not in sentence
+    if line is not None:
+        assert re.search(rf"line {line}\b", sentence), sentence
+
+
+def test_text_with_rl_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"line 5: the task text has no verifier: leave out \[rl\]"):
+        load(tmp_path, 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\n[rl]\n[evaluation]\n')
+
+
+def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"nowhere\.toml cannot be read: No such file"):
+        load_spec(tmp_path / "nowhere.toml", tmp_path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_shipped_specifications_can_be_run(path: Path, tmp_path: Path) -> None:
+    spec = load_spec(path, tmp_path)
+    assert spec.question
+    assert spec.arms[0] == "ce"
+    assert len({row.name for row in spec.rows}) == len(spec.rows)
