@@ -23,6 +23,7 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from pgce_mini import priors
 from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
@@ -124,6 +125,30 @@ class Pretrain(Computing):
             f"next: pgce evaluate {run.path}, pgce sample {run.path}, or pgce rl --prior {run.path}"
         )
         self.say(text, {"run": str(run.path), **last})
+
+
+@dataclass(frozen=True)
+class BuildPriors(Computing):
+    """Make the priors anew that come with the package: every task, every arm; interrupted, the command goes on."""
+
+    folder: Path = priors.FOLDER
+    """where the files go, by default in the place of those that came with the package"""
+    runs_dir: Path = priors.RUNS
+    """where the trainings run; what is finished there is not run again"""
+    tasks: tuple[Literal["chain-sum", "countdown", "text"], ...] = ("chain-sum", "countdown", "text")
+    """tasks to build"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
+    """arms to build"""
+
+    def run(self) -> None:
+        self.prepare()
+        manifest = priors.build(self.folder, self.runs_dir, self.tasks, self.arms, progress=not self.quiet)
+        lines = [
+            f"{name:24} held-out cross-entropy {prior['heldout']['cross_entropy']:.4f}, "
+            f"entropy {prior['heldout']['entropy']:.4f} nats/token"
+            for name, prior in manifest["priors"].items()
+        ]
+        self.say("\n".join([*lines, f"in {self.folder}"]), manifest)
 
 
 @dataclass(frozen=True)
@@ -371,6 +396,7 @@ class Doctor(Options):
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "pretrain": Pretrain,
+    "build-priors": BuildPriors,
     "rl": RL,
     "evaluate": Evaluate,
     "sample": Sample,
