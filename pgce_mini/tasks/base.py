@@ -86,8 +86,8 @@ class Corpus(ABC):
         """Tokens in the longest document."""
 
     def learnt(self) -> dict[str, Any]:
-        """What is learnt from data instead of set, such as the tokens of a text, ready for JSON. It is saved with a
-        model, whose tokens can then be read where the data are others."""
+        """What is learnt from data instead of set, such as the tokens of a text, ready for JSON. Saved with a
+        model, it lets its tokens be read where the data are others."""
         return {}
 
     def with_learnt(self, learnt: Mapping[str, Any]) -> Self:

@@ -87,7 +87,7 @@ class Text(Corpus):
         return self.context_length + 1
 
     def learnt(self) -> dict[str, Any]:
-        """text: a SHA-256 of it; tokens: its characters in one string, or the byte pairs in the order of merging."""
+        """text: a SHA-256 of it; tokens: its characters in one string, or the byte pairs as they are merged."""
         return dict(self._learnt)
 
     def with_learnt(self, learnt: Mapping[str, Any]) -> Self:
