@@ -15,6 +15,12 @@ PAGES = {
     "Classroom": [
         st.Page("views/teach.py", title="Teach", url_path="teach"),
     ],
+    "Trained models": [
+        st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
+        st.Page("views/train_live.py", title="Train live", url_path="train-live"),
+        st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
+    ],
 }
 
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)

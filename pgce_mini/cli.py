@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +63,16 @@ class Computing(Options):
     """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
     quiet: bool = False
     """no progress bar"""
+    stop_with_stdin: bool = False
+    """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
 
     def prepare(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
         torch.set_num_threads(self.threads)
+        if self.stop_with_stdin:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a child in the background inherits none
+            threading.Thread(target=_stop_with_stdin, daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -297,6 +304,8 @@ class Explore(Options):
     """address to listen on"""
     port: int = 8501
     """port to listen on"""
+    runs_dir: Path = Path("runs")
+    """folder of the runs that it shows and makes; it reads no others"""
 
     def run(self) -> None:
         _need("streamlit", "app")
@@ -310,6 +319,7 @@ class Explore(Options):
             "--server.port",
             str(self.port),
         ]
+        os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
         _hand_over([sys.executable, "-m", *command], cwd=page.parent)
 
 
@@ -429,6 +439,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _leave("the disk is full: free some space, then the same command goes on from the last saved step", 2)
         _leave(f"{error.filename or 'a file'}: {error.strerror}", 2)
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 4096):  # to its end, which comes when the other side closes it, or dies
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave(sentence: str, code: int) -> None:

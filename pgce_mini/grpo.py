@@ -190,9 +190,7 @@ def grpo_loss(
     return loss, clip_ratios
 
 
-def held_back(
-    ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float
-) -> tuple[Tensor, Tensor]:
+def held_back(ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float) -> tuple[Tensor, Tensor]:
     """Where the clip takes the gradient away: from a token that has already become unlikely enough (low) or likely
     enough (high). A ratio that left the range against its advantage still has its gradient.
 
@@ -465,8 +463,8 @@ def _as_rollout(groups: Sequence[_Group], config: GRPOConfig) -> Rollout:
 
 
 class Update(NamedTuple):
-    """One update: its part of the rollout, per_token_logps (B, L) of the policy before it, the gradient of the loss
-    with respect to them, and its metrics; B completions, group after group."""
+    """One update: its part of the rollout, per_token_logps (B, L) of the policy before it, the gradient of the
+    loss with respect to them, and its metrics; B completions, group after group."""
 
     rollout: Rollout
     per_token_logps: Tensor
@@ -484,7 +482,7 @@ def update_policy(
     step: int,
     watch: Callable[[Update], None] | None = None,
 ) -> dict[str, float]:
-    """num_iterations passes of num_minibatches updates; returns the means of their metrics. `watch` is told each."""
+    """num_iterations passes of num_minibatches updates, telling `watch` of each; returns their mean metrics."""
     parts = min(config.num_minibatches, len(rollout.prompts))
     rows = []
     for _ in range(config.num_iterations):

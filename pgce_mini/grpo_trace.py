@@ -32,8 +32,8 @@ class TracedUpdate(NamedTuple):
     """An update as it was about to be taken; a number a token, (G, n, L), 0 or False where there is none.
 
     ratio: how much likelier the policy makes the token than when it was sampled; push: the weight on the token's
-    grad log pi, in units of one token's share of the mean: with loss_type "dapo" ratio times advantage, and 0 where
-    held_back, the clip, stands in the way; loss and grad_norm: of the whole update.
+    grad log pi, in units of one token's share of the mean (with loss_type "dapo" ratio times advantage), 0 where
+    it is held_back by the clip; loss and grad_norm: of the whole update.
     """
 
     ratio: Tensor
@@ -44,8 +44,8 @@ class TracedUpdate(NamedTuple):
 
 
 class TracedStep(NamedTuple):
-    """G problems, their n completions (ids, EOS included) with rewards and advantages (G, n), the log-probability of
-    each token when it was sampled (G, n, L), the updates, and the ratio after the last (G, n, L)."""
+    """G problems, their n completions (ids, EOS included) with rewards and advantages (G, n), the log-probability
+    of each token when it was sampled (G, n, L), the updates, and the ratio after the last (G, n, L)."""
 
     problems: list[Problem]
     completions: list[list[list[int]]]

@@ -23,8 +23,8 @@ def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list
     """The tokens of a prompt that somebody typed.
 
     Raises:
-        ValueError: in one sentence for the one who typed it, when the prompt is empty or too long for what `corpus`
-            teaches, or has what is no token of it.
+        ValueError: in one sentence for the one who typed it, when the prompt is empty, longer than the documents
+            of `corpus` leave room for, or has what is no token of it.
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(
@@ -36,8 +36,8 @@ def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list
     room = corpus.max_document_length - max_completion_length
     if len(ids) > room:
         raise ValueError(
-            f"the prompt has {len(ids)} tokens, and with the {max_completion_length} to be written after it at most "
-            f"{room} fit the {corpus.max_document_length} that the model was trained on: shorten it"
+            f"the prompt has {len(ids)} tokens, and with the {max_completion_length} to be written after it at "
+            f"most {room} fit the {corpus.max_document_length} that the model was trained on: shorten it"
         )
     return ids
 
@@ -59,8 +59,8 @@ def next_token(model: GPT, ids: Sequence[int], top_k: int) -> NextToken:
 
 
 class Reading(NamedTuple):
-    """Prompt and completion, T tokens, as the model reads them: a number for each token but the first, which nothing
-    predicts. written: how many of them are the completion's."""
+    """Prompt and completion, T tokens, as the model reads them: a number for each token but the first, which
+    nothing predicts. written: how many of them are the completion's."""
 
     ids: list[int]
     written: int
@@ -85,8 +85,8 @@ def read_on(
     top_k: int,
     seed: int,
 ) -> Reading:
-    """Samples a completion of `prompt` and reads both. Only a task's completion has an end: EOS, never written in a
-    text, is a token like others there.
+    """Samples a completion of `prompt` and reads both. Only a task's completion has an end: in a text, EOS is a
+    token like others.
 
     Raises:
         ValueError: naming the argument, as `GPT.generate` does.

@@ -3,7 +3,7 @@
     model, corpus = priors.load("text", "precision")
 
     TASK-ARM.safetensors       weights in half precision, with shape, corpus and tokens in the header
-    text-heldout.safetensors   held-out windows as token ids: the wording of Python's manual changes between versions
+    text-heldout.safetensors   held-out windows as token ids: Python's manual is worded anew with each version
     manifest.json              of each prior its settings, SHA-256, held-out cross-entropy and entropy
 
 `pgce build-priors` makes all of it again from nothing but the seeds.
@@ -136,7 +136,8 @@ def build(
         save_model(folder / f"{run.path.name}.safetensors", model.half(), corpus)
         if isinstance(corpus, Text):
             documents = [corpus.document(HELDOUT_SEED, i, "heldout") for i in range(HELDOUT_DOCUMENTS)]
-            save_tensors(_heldout_path(folder), {"documents": torch.tensor(documents, dtype=torch.int16)}, {})
+            tensor = torch.tensor(documents, dtype=torch.int16)
+            save_tensors(_heldout_path(folder), {"documents": tensor}, {"characters": corpus.characters})
     found = {
         file.stem: _describe(task, arm, folder)
         for task in TASKS
@@ -144,7 +145,13 @@ def build(
         if (file := path(task, arm, folder)).exists()
     }
     versions = {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
-    content = {"command": "pgce build-priors", "built_with": versions, "priors": found}
+    text = _heldout_path(folder)
+    content = {
+        "command": "pgce build-priors",
+        "built_with": versions,
+        "characters": load_tensors(text)[1]["characters"] if text.exists() else "",
+        "priors": found,
+    }
     write_json(folder / "manifest.json", content)
     manifest.cache_clear()
     return content

@@ -143,9 +143,14 @@ class Text(Corpus):
     def _learnt(self) -> dict[str, Any]:
         return {"text": _digest(self._text), "tokens": self._learn_tokens()}
 
+    @property
+    def characters(self) -> str:
+        """Every character of the text, each once."""
+        return "".join(sorted(set(self._text)))
+
     def _learn_tokens(self) -> str | list[str]:
         if self.tokenizer == "char":
-            return "".join(sorted(set(self._text)))
+            return self.characters
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # here: other tasks don't need it
 
         bpe = Tokenizer(models.BPE())
