@@ -31,7 +31,7 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
         )[: len(panels)],
         start=1,
     ):
-        shown = rows[:: max(1, -(-len(rows) // POINTS))]
+        shown = [*rows[:: -(-len(rows) // POINTS) or 1], *rows[-1:]]
         for place, (key, name) in enumerate(lines):
             figure.add_scatter(
                 x=[row["step"] for row in shown], y=[row.get(key) for row in shown], mode="lines", name=name,
