@@ -164,10 +164,10 @@ def test_training_without_rl_has_one_panel_and_one_that_has_not_begun_is_empty()
     assert len(training_curves([], [], 600, 80, "New").data) == 4
 
 
-def test_long_training_is_thinned_to_its_ends() -> None:
+def test_long_training_is_thinned_and_keeps_its_end() -> None:
     figure = training_curves(pretraining(5000), [], 5000, 80, "Long")
     places = list(named(figure, "entropy").x)
-    assert places[0] == 1
+    assert places[0] <= 25
     assert 150 < len(places) <= 201
     assert places[-1] == 5000
     assert len(json.dumps(figure.to_plotly_json(), default=list)) < 100_000

@@ -31,7 +31,8 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
         )[: len(panels)],
         start=1,
     ):
-        shown = [*rows[:: -(-len(rows) // POINTS) or 1], *rows[-1:]]
+        stride = -(-len(rows) // POINTS) or 1
+        shown = rows[(len(rows) - 1) % stride :: stride]  # the newest among them
         for place, (key, name) in enumerate(lines):
             figure.add_scatter(
                 x=[row["step"] for row in shown], y=[row.get(key) for row in shown], mode="lines", name=name,
