@@ -12,6 +12,12 @@ PAGES = {
         st.Page("views/simplex.py", title="Three tokens", url_path="simplex"),
         st.Page("views/where_training_ends.py", title="Where training ends", url_path="where-training-ends"),
     ],
+    "Trained models": [
+        st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
+        st.Page("views/train_live.py", title="Train live", url_path="train-live"),
+        st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
+    ],
     "Classroom": [
         st.Page("views/teach.py", title="Teach", url_path="teach"),
     ],

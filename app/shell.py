@@ -27,6 +27,7 @@ STYLE = """<style>
 .js-plotly-plot .main-svg text:not(.bartext-inside) {fill: currentColor !important}
 .katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
+.refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
@@ -84,6 +85,11 @@ def present(
         st.html(as_html(table))
     with st.expander("Copy as Python"):
         st.code(code, language="python")
+
+
+def refuse(place: DeltaGenerator, sentence: str) -> None:
+    """Says in `place` why there is nothing to show, where the sentence may quote what somebody typed."""
+    place.html(f'<p class="refusal" role="alert">{escape(sentence)}</p>')
 
 
 def as_csv(table: Mapping[str, Sequence[Any]]) -> str:

@@ -147,6 +147,7 @@ def save_model(path: Path, model: GPT, corpus: Corpus) -> None:
     header = {
         "model": dataclasses.asdict(model.config),
         "corpus": task_to_dict(corpus),
+        "learnt": corpus.learnt(),
         "vocabulary": _vocabulary(corpus),
     }
     save_tensors(path, model.state_dict(), header)
@@ -168,13 +169,12 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
     try:
         model = GPT(GPTConfig(**header["model"]))
         model.load_state_dict(tensors)
-        corpus = task_from_dict(header["corpus"])
+        corpus = task_from_dict(header["corpus"]).with_learnt(header.get("learnt", {}))
     except (TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{file} does not fit this version of pgce_mini: {error}") from None
     if _vocabulary(corpus) != header.get("vocabulary"):
         raise RunError(
-            f"{file} knows other tokens than {corpus.name} has now: the text it was trained on has changed, or "
-            "the version of Python or pgce_mini"
+            f"{file} knows other tokens than {corpus.name} has now: it comes from another version of pgce_mini"
         )
     return model, corpus
 

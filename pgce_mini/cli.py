@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from pgce_mini import priors
 from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
@@ -65,11 +68,16 @@ class Computing(Options):
     """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
     quiet: bool = False
     """no progress bar"""
+    stop_with_stdin: bool = False
+    """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
 
     def prepare(self) -> None:
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
         torch.set_num_threads(self.threads)
+        if self.stop_with_stdin:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a child in the background inherits none
+            threading.Thread(target=_stop_with_stdin, daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,30 @@ class Pretrain(Computing):
             f"next: pgce evaluate {run.path}, pgce sample {run.path}, or pgce rl --prior {run.path}"
         )
         self.say(text, {"run": str(run.path), **last})
+
+
+@dataclass(frozen=True)
+class BuildPriors(Computing):
+    """Make the priors anew that come with the package: every task, every arm; interrupted, the command goes on."""
+
+    folder: Path = priors.FOLDER
+    """where the files go, by default in the place of those that came with the package"""
+    runs_dir: Path = priors.RUNS
+    """where the trainings run; what is finished there is not run again"""
+    tasks: tuple[Literal["chain-sum", "countdown", "text"], ...] = ("chain-sum", "countdown", "text")
+    """tasks to build"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
+    """arms to build"""
+
+    def run(self) -> None:
+        self.prepare()
+        manifest = priors.build(self.folder, self.runs_dir, self.tasks, self.arms, progress=not self.quiet)
+        lines = [
+            f"{name:24} held-out cross-entropy {prior['heldout']['cross_entropy']:.4f}, "
+            f"entropy {prior['heldout']['entropy']:.4f} nats/token"
+            for name, prior in manifest["priors"].items()
+        ]
+        self.say("\n".join([*lines, f"in {self.folder}"]), manifest)
 
 
 @dataclass(frozen=True)
@@ -327,6 +359,8 @@ class Explore(Options):
     """address to listen on"""
     port: int = 8501
     """port to listen on"""
+    runs_dir: Path = Path("runs")
+    """folder of the runs that it shows and makes; it reads no others"""
 
     def run(self) -> None:
         _need("streamlit", "app")
@@ -340,6 +374,7 @@ class Explore(Options):
             "--server.port",
             str(self.port),
         ]
+        os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
         _hand_over([sys.executable, "-m", *command], cwd=page.parent)
 
 
@@ -428,6 +463,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "study": Study,
     "pretrain": Pretrain,
+    "build-priors": BuildPriors,
     "rl": RL,
     "evaluate": Evaluate,
     "sample": Sample,
@@ -460,6 +496,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _leave("the disk is full: free some space, then the same command goes on from the last saved step", 2)
         _leave(f"{error.filename or 'a file'}: {error.strerror}", 2)
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 4096):  # to its end, which comes when the other side closes it, or dies
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _leave(sentence: str, code: int) -> None:

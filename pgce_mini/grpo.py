@@ -18,7 +18,7 @@ or `num_iterations` above 1).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -182,13 +182,22 @@ def grpo_loss(
     loss = masked_mean(per_token_loss, mask, loss_type, max_completion_length)
     with torch.no_grad():
         tokens = mask.sum().clamp_min(1)
-        low = (ratio < 1 - epsilon) & (advantage < 0) & mask
-        high = (ratio > 1 + epsilon_high) & (advantage > 0) & mask
+        low, high = (held & mask for held in held_back(ratio, advantage, epsilon, epsilon_high))
         clip_ratios = {
             "clip_ratio/low": (low.sum() / tokens).item(),
             "clip_ratio/high": (high.sum() / tokens).item(),
         }
     return loss, clip_ratios
+
+
+def held_back(ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float) -> tuple[Tensor, Tensor]:
+    """Where the clip takes the gradient away: from a token that has already become unlikely enough (low) or likely
+    enough (high). A ratio that left the range against its advantage still has its gradient.
+
+    Shapes:
+        ratio, advantages: (...) that broadcast together -> (...) bool, (...) bool
+    """
+    return (ratio < 1 - epsilon) & (advantages < 0), (ratio > 1 + epsilon_high) & (advantages > 0)
 
 
 def masked_mean(values: Tensor, mask: Tensor, loss_type: LossType, max_completion_length: int) -> Tensor:
@@ -453,6 +462,16 @@ def _as_rollout(groups: Sequence[_Group], config: GRPOConfig) -> Rollout:
     )
 
 
+class Update(NamedTuple):
+    """One update: its part of the rollout, per_token_logps (B, L) of the policy before it, the gradient of the
+    loss with respect to them, and its metrics; B completions, group after group."""
+
+    rollout: Rollout
+    per_token_logps: Tensor
+    gradient: Tensor
+    metrics: dict[str, float]
+
+
 def update_policy(
     model: GPT,
     reference: GPT | None,
@@ -461,8 +480,9 @@ def update_policy(
     config: GRPOConfig,
     limit: int,
     step: int,
+    watch: Callable[[Update], None] | None = None,
 ) -> dict[str, float]:
-    """num_iterations passes of num_minibatches updates; returns the means of their metrics."""
+    """num_iterations passes of num_minibatches updates, telling `watch` of each; returns their mean metrics."""
     parts = min(config.num_minibatches, len(rollout.prompts))
     rows = []
     for _ in range(config.num_iterations):
@@ -470,6 +490,8 @@ def update_policy(
             batch = Rollout(*tensors)
             mask = batch.completion_mask.flatten(0, 1)
             logps, entropies = (x.flatten(0, 1) for x in per_token_logps(model, batch, config.temperature))
+            if watch is not None:
+                logps.retain_grad()
             loss, row = grpo_loss(
                 logps,
                 batch.old_per_token_logps.flatten(0, 1),
@@ -493,6 +515,9 @@ def update_policy(
             row["loss"] = loss.item()
             row["entropy"] = (entropies.sum() / mask.sum().clamp_min(1)).item()
             rows.append(row)
+            if watch is not None:
+                assert logps.grad is not None
+                watch(Update(batch, logps.detach(), logps.grad, row))
     with torch.no_grad():
         if not model(rollout.prompts[:1]).isfinite().all():  # before it is saved or sampled from
             raise divergence(step, "its logits are not numbers")

@@ -730,12 +730,23 @@ def test_run_whose_prior_was_changed_is_refused(training: Training, prior: Path,
         training.run(config, progress=False)
 
 
-def test_model_of_a_text_that_has_changed_is_refused(tmp_path: Path) -> None:
+def test_model_of_a_text_that_has_changed_keeps_its_tokens_but_has_no_windows(tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_text("the cat sat on the mat. " * 500)
     corpus = Text(path=str(book), tokenizer="char", context_length=16)
     save_model(tmp_path / "model.safetensors", GPT(SHAPE.config(corpus)), corpus)
-    assert load_model(tmp_path / "model.safetensors")[1].vocab == corpus.vocab
+    assert load_model(tmp_path / "model.safetensors")[1].document(0, 0) == corpus.document(0, 0)
     book.write_text("quick zebras jump. " * 500)
-    with pytest.raises(RunError, match=r"model\.safetensors knows other tokens than text has now"):
+    _, kept = load_model(tmp_path / "model.safetensors")
+    assert kept.vocab == corpus.vocab
+    with pytest.raises(ValueError, match=r"the text of .*book\.txt has changed since the model was trained"):
+        kept.document(0, 0, "heldout")
+    book.unlink()
+    assert load_model(tmp_path / "model.safetensors")[1].encode("the cat") == corpus.encode("the cat")
+
+
+def test_model_whose_vocabulary_is_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(tmp_path / "model.safetensors", GPT(SHAPE.config(TASK)), TASK)
+    monkeypatch.setattr(type(TASK), "vocab", ("<pad>", "<eos>", "?"))
+    with pytest.raises(RunError, match=r"model\.safetensors knows other tokens than .* has now"):
         load_model(tmp_path / "model.safetensors")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from pgce_mini.tasks import PAD_ID, Text
 from pgce_mini.tasks.base import Split
@@ -44,6 +46,37 @@ def test_byte_pairs_are_learnt_from_the_train_split_alone(tmp_path: Path) -> Non
     assert " abc" in task.vocab
     assert not [piece for piece in task.vocab if "qz" in piece or "zx" in piece]
     assert task.decode(task.document(0, 0, "heldout")).strip("qzx ") == ""
+
+
+@pytest.mark.parametrize("text", ["abab abcabc bcabca cab " * 400, None])
+def test_byte_pairs_are_those_of_the_trainer(text: str | None, tmp_path: Path) -> None:
+    task = Text(path=None if text is None else write(tmp_path, text), vocab_size=600)
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=598, initial_alphabet=alphabet, show_progress=False)
+    trained.train_from_iterator(task._split()["train"], trainer)
+    assert len(task.vocab) == 2 + trained.get_vocab_size()
+    for sample in (task._text[:20_000], "ünïcode 😀 abcabcab\r\n"):
+        assert task.encode(sample) == [2 + i for i in trained.encode(sample).ids]
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+def test_what_was_learnt_survives_json_and_reads_the_same_where_the_text_is_another(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    book = write(tmp_path, "the cat sat on the mat. " * 500)
+    here = Text(path=book, tokenizer=tokenizer, vocab_size=300, context_length=16)
+    learnt = json.loads(json.dumps(here.learnt()))
+    write(tmp_path, "quick zebras jump over lazy dogs. " * 500)
+    there = Text(path=book, tokenizer=tokenizer, vocab_size=300, context_length=16).with_learnt(learnt)
+    assert there.vocab == here.vocab
+    assert there.learnt() == here.learnt()
+    assert there.encode("that mat") == here.encode("that mat")
+    assert there.decode(here.encode("that mat")) == "that mat"
+    with pytest.raises(ValueError, match="has changed since the model was trained"):
+        there.document(0, 0)
+    assert there.with_learnt({}).vocab != here.vocab  # learns from its own text
 
 
 @settings(deadline=None)

@@ -1,7 +1,9 @@
 """Every Plotly figure, used by report, notebooks and explorer alike: functions that take numbers."""
 
+from pgce_mini.figures.comparison import arm_differences, paper_dots
 from pgce_mini.figures.endings import endings_over
 from pgce_mini.figures.gradients import gradient_estimates
+from pgce_mini.figures.grpo import completion_group
 from pgce_mini.figures.one_state import stationary_bars
 from pgce_mini.figures.rewards import Earnings, hidden_rewards
 from pgce_mini.figures.runs import (
@@ -14,23 +16,32 @@ from pgce_mini.figures.runs import (
 from pgce_mini.figures.simplex import SimplexFrame, simplex_flow
 from pgce_mini.figures.studies import paired_forest, phase_map
 from pgce_mini.figures.style import arm_style, base_figure, stacked_figure
+from pgce_mini.figures.text import entropy_along, next_tokens, visible
+from pgce_mini.figures.training import training_curves
 
 __all__ = [
     "Earnings",
     "SimplexFrame",
+    "arm_differences",
     "arm_style",
     "base_figure",
     "before_after",
+    "completion_group",
     "endings_over",
+    "entropy_along",
     "entropy_by_position",
     "gradient_estimates",
     "hidden_rewards",
     "learning_curves",
+    "next_tokens",
     "paired_forest",
+    "paper_dots",
     "pass_at_k_curves",
     "phase_map",
     "reliability_diagram",
     "simplex_flow",
     "stacked_figure",
     "stationary_bars",
+    "training_curves",
+    "visible",
 ]

@@ -74,7 +74,7 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
                     "color": colour,
                     "line": {"width": 2, "color": colour},
                 },
-                error_x=_error_bars([point], colour),
+                error_x=error_bars([point], colour),
             )
     for stage, label in STAGE_LABELS.items():
         marker_style = {
@@ -107,7 +107,7 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
                 showlegend=False,
                 line={"color": colour, "dash": dash, "width": widths[stage]},
                 marker={"symbol": _stage_symbol(marker, stage), "size": 8},
-                error_y=_error_bars(points, colour),
+                error_y=error_bars(points, colour),
             )
         figure.add_scatter(
             x=[None], y=[None], mode="lines+markers", name=arm, legendgroup=arm,
@@ -177,7 +177,7 @@ def _stage_symbol(symbol: str, stage: Stage) -> str:
     return symbol if stage == "policy" else f"{symbol}-open"
 
 
-def _error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
+def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
     """Asymmetric bars from each value to its interval; none where there is no value."""
     known = [(p["value"], p["low"], p["high"]) for p in points]
     return {

@@ -6,10 +6,10 @@ import math
 import random
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 Split = Literal["train", "heldout"]
 
@@ -84,6 +84,15 @@ class Corpus(ABC):
     @abstractmethod
     def max_document_length(self) -> int:
         """Tokens in the longest document."""
+
+    def learnt(self) -> dict[str, Any]:
+        """What is learnt from data instead of set, such as the tokens of a text, ready for JSON. Saved with a
+        model, it lets its tokens be read where the data are others."""
+        return {}
+
+    def with_learnt(self, learnt: Mapping[str, Any]) -> Self:
+        """The same corpus with what another one has learnt; with nothing of it, it learns from its own data."""
+        return self
 
     @abstractmethod
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +42,8 @@ class Text(Corpus):
     The text is a UTF-8 file, read at first use, or, without `path`, Python's own reference manual
     (`pydoc_data.topics`, whose wording changes a little between Python versions). It is cut into 50 blocks
     and every tenth is held out: no window crosses from one split to the other. Byte pairs are learnt from
-    the train split.
+    the train split. A model is saved with its tokens, so it reads and writes where the text is another or gone;
+    windows are then refused, as those held out may be ones it has seen.
 
     tokenizer "bpe": at most `vocab_size` byte pairs (fewer when the text has no more), which encode any text;
     "char": the characters of the whole file, whatever `vocab_size`.
@@ -74,13 +78,23 @@ class Text(Corpus):
     @cached_property
     def vocab(self) -> tuple[str, ...]:
         if self.tokenizer == "char":
-            return (*SPECIAL_TOKENS, *sorted(set(self._text)))
+            return (*SPECIAL_TOKENS, *self._learnt["tokens"])
         pieces = sorted(self._bpe.get_vocab().items(), key=itemgetter(1))
         return (*SPECIAL_TOKENS, *(_readable(piece) for piece, _ in pieces))
 
     @property
     def max_document_length(self) -> int:
         return self.context_length + 1
+
+    def learnt(self) -> dict[str, Any]:
+        """text: a SHA-256 of it; tokens: its characters in one string, or the byte pairs as they are merged."""
+        return dict(self._learnt)
+
+    def with_learnt(self, learnt: Mapping[str, Any]) -> Self:
+        text = replace(self)  # without what this one has cached
+        if learnt:
+            text.__dict__["_learnt"] = dict(learnt)
+        return text
 
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
         check_split(split)
@@ -126,7 +140,39 @@ class Text(Corpus):
         return text
 
     @cached_property
+    def _learnt(self) -> dict[str, Any]:
+        return {"text": _digest(self._text), "tokens": self._learn_tokens()}
+
+    @property
+    def characters(self) -> str:
+        """Every character of the text, each once."""
+        return "".join(sorted(set(self._text)))
+
+    def _learn_tokens(self) -> str | list[str]:
+        if self.tokenizer == "char":
+            return self.characters
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # here: other tasks don't need it
+
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocab_size - NUM_SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        bpe.train_from_iterator(self._split()["train"], trainer)
+        return [f"{left} {right}" for left, right in json.loads(bpe.to_str())["model"]["merges"]]
+
+    @property
     def _stretches(self) -> dict[Split, list[str]]:
+        if _digest(self._text) != self._learnt["text"]:
+            raise ValueError(
+                f"the text of {self._source} has changed since the model was trained, so nobody knows what it has "
+                "not seen: use the text, or for the manual the version of Python, that it was trained with"
+            )
+        return self._split()
+
+    def _split(self) -> dict[Split, list[str]]:
         edges = [len(self._text) * block // NUM_BLOCKS for block in range(NUM_BLOCKS + 1)]
         train, heldout = [], []
         for first in range(0, NUM_BLOCKS, HELDOUT_EVERY):
@@ -161,19 +207,22 @@ class Text(Corpus):
 
     @cached_property
     def _bpe(self) -> Tokenizer:
-        # Here, so that the other tasks don't load it.
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-        bpe = Tokenizer(models.BPE())
+        merges: list[tuple[str, str]] = []
+        ids = {letter: i for i, letter in enumerate(sorted(BYTE_OF))}
+        for merge in self._learnt["tokens"]:
+            left, right = merge.split(" ")
+            merges.append((left, right))
+            ids.setdefault(left + right, len(ids))  # two merges may end in one piece
+        bpe = Tokenizer(models.BPE(vocab=ids, merges=merges))
         bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         bpe.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.vocab_size - NUM_SPECIAL,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        bpe.train_from_iterator(self._stretches["train"], trainer)
         return bpe
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 # Byte-level BPE writes every byte as a printable character: itself, or one from 256 on (GPT-2's alphabet).

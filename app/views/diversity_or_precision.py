@@ -1,0 +1,222 @@
+"""Diversity or precision? What a study of ours found, beside what the paper reports."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+import plotly.graph_objects as go
+import streamlit as st
+
+import shell
+from pgce_mini.checkpoint import Run, RunError
+from pgce_mini.compare import STAGE_LABELS
+from pgce_mini.figures import arm_differences, paper_dots
+from pgce_mini.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
+from pgce_mini.report import Report
+
+RUNS = Path(os.environ.get("PGCE_RUNS_DIR", Path(__file__).parents[2] / "runs"))
+BEFORE_AFTER = "before and after RL"
+DIFFERENCES = "minus the baseline"
+PICTURES = {  # what it is called here -> in the report
+    BEFORE_AFTER: "before-after",
+    DIFFERENCES: "",
+    "Pass@k": "pass-at-k",
+    "reward through RL": "reward",
+    "entropy through RL": "entropy",
+    "length through RL": "length",
+    "entropy of the priors": "pretraining-entropy",
+}
+CODE = """\
+from pathlib import Path
+
+from pgce_mini.figures import arm_differences
+from pgce_mini.report import Report
+
+report = Report(Path({folder!r}))  # made by: {command}
+figure = {figure}
+figure
+"""
+PAPER_CODE = """\
+from pgce_mini.figures import paper_dots
+from pgce_mini.paper import paper_differences
+
+figure = paper_dots(paper_differences({metric!r}), {title!r})
+figure
+"""
+
+
+def studies() -> list[str]:
+    """The folders in runs/ that hold a study."""
+    found = []
+    for path in sorted(RUNS.glob("*/config.json")):
+        try:
+            kind = Run(path.parent).config().get("kind")
+        except RunError:
+            continue
+        if kind == "study":
+            found.append(path.parent.name)
+    return found
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the study …")
+def report_of(name: str, stamp: float) -> tuple[Report, dict[str, tuple[str, go.Figure]]]:
+    """The report of a study as it stood at `stamp`; a study that goes on has a new one."""
+    report = Report(RUNS / name)
+    return report, report.figures()
+
+
+def stamp_of(name: str) -> float:
+    files = [*(RUNS / name).glob("*/*/evaluation.json"), *(RUNS / name).glob("*/error.txt")]
+    return max((file.stat().st_mtime for file in files), default=0.0)
+
+
+def lines(figure: go.Figure) -> dict[str, list[Any]]:
+    """The points of a chart's named lines."""
+    named = [trace for trace in figure.data if trace.name and trace.x is not None and trace.x[0] is not None]
+    points = [(trace.name, x, y) for trace in named for x, y in zip(trace.x, trace.y, strict=True)]
+    columns = ("line", figure.layout.xaxis.title.text or "x", figure.layout.yaxis.title.text or "y")
+    return {column: [point[i] for point in points] for i, column in enumerate(columns)}
+
+
+def gaps(report: Report) -> dict[str, list[Any]]:
+    rows = [
+        (arm, "mean", found["avg_at_m"]["value"], found["avg_at_m"]["low"], found["avg_at_m"]["high"])
+        for arm, found in report.differences.items()
+    ]
+    for arm, found in report.seed_gaps.items():
+        rows += [(arm, "one seed", gap, "", "") for gap in found]
+    columns = ("arm", "of", f"minus {report.baseline}", "low", "high")
+    return {column: [row[i] for row in rows] for i, column in enumerate(columns)}
+
+
+def before_after(report: Report) -> dict[str, list[Any]]:
+    rows = [
+        (arm, label, *report.summary[arm][stage]["avg_at_m"].values())
+        for arm in report.summary
+        for stage, label in STAGE_LABELS.items()
+    ]
+    return {
+        column: [row[i] for row in rows]
+        for i, column in enumerate(("arm", "stage", report.labels["avg_at_m"], "low", "high"))
+    }
+
+
+def takeaway_of(report: Report, kind: str) -> str:
+    """One sentence for the pictures that have intervals; of the others `at_the_end` tells."""
+    label = report.labels["avg_at_m"]
+    if kind == BEFORE_AFTER:
+        gains = (
+            f"{arm} from {stages['prior']['avg_at_m']['value']:.2f} to {stages['policy']['avg_at_m']['value']:.2f}"
+            for arm, stages in report.summary.items()
+        )
+        return f"RL took {label} of {', of '.join(gains)}."
+    verdicts = []
+    for arm, found in report.differences.items():
+        gap, seeds = found["avg_at_m"], report.seed_gaps[arm]
+        low, high = gap["low"] or 0.0, gap["high"] or 0.0
+        clear = (low > 0 and min(seeds) > 0) or (high < 0 and max(seeds) < 0)
+        verdict = "clear, and in every seed" if clear else "no difference seen"
+        verdicts.append(f"{arm} {gap['value']:+.3f} ({verdict})")
+    return f"{label} after RL, compared with {report.baseline}: {', '.join(verdicts)}."
+
+
+def at_the_end(table: dict[str, list[Any]]) -> str:
+    """Where the lines of a chart end, from the table of its points."""
+    names, places, values = table.values()
+    last = dict(zip(names, zip(places, values, strict=True), strict=True))
+    x_title, y_title = list(table)[1:]
+    told = ", ".join(f"{name} {value:.2f}" for name, (_, value) in last.items())
+    return f"At {x_title.partition(',')[0]} {max(place for place, _ in last.values()):g}, {y_title}: {told}."
+
+
+def paper_sentence(metric: PaperMetric) -> str:
+    found = paper_differences(metric)
+    best = {model: max(row, key=row.__getitem__) for model, row in found.items()}
+    told = ", ".join(
+        f"{best[model]} {row[best[model]]:+.2f} at {model}" if row[best[model]] > 0 else f"ce at {model}"
+        for model, row in found.items()
+    )
+    return f"The paper's best arm, {metric}: {told} (points above its cross-entropy; single runs, no error bars)."
+
+
+st.title("Diversity or precision?")
+st.markdown(
+    "Does a prior that was trained for precision, or for diversity, make the better start for RL? Here are small "
+    f"models trained on this machine and, beside them, what the paper ({SOURCE}) reports for models of 4 to 20 "
+    "billion parameters, five orders of magnitude larger: other tasks, other scales, no common axis."
+)
+
+
+@st.fragment
+def view() -> None:
+    picture, controls = shell.columns()
+    names = studies()
+    with controls:
+        if names:
+            first = names.index("demo") if "demo" in names else 0
+            study = st.selectbox("Study", names, first, key="study", bind="query-params")
+            kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
+        metric: PaperMetric = st.radio(
+            "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
+        )
+        title = f"The paper's {metric}, above its ce"
+        sentence = paper_sentence(metric)
+        figure = paper_dots(paper_differences(metric), title)
+    chosen = [row for row in PAPER_RESULTS if row.metric == metric]
+    paper_table = {
+        "model": [row.model for row in chosen],
+        "arm": [row.arm for row in chosen],
+        f"the paper's {metric}": [row.value for row in chosen],
+    }
+    paper_code = PAPER_CODE.format(metric=metric, title=title)
+    if not names:
+        st.html("<p>No study is here yet: <code>make demo</code> makes one in four minutes.</p>")
+        shell.present(picture, figure, sentence, paper_table, paper_code, "paper")
+        return
+    with controls:
+        figure.update_layout(font_color=shell.INK[st.context.theme.type or "light"])
+        st.plotly_chart(figure, key="chart_paper", theme=None, config=shell.CONFIG, alt=sentence)
+        st.markdown(sentence)
+    try:
+        report, pictures = report_of(study, stamp_of(study))
+    except (RunError, ValueError, OSError) as error:
+        shell.refuse(picture, f"Nothing to show: {str(error).replace(f'{RUNS}{os.sep}', '')}.")
+        return
+    takeaway = takeaway_of(report, kind)
+    if kind == DIFFERENCES:
+        if not report.differences:
+            shell.refuse(picture, "Only one arm is finished: there is nothing to compare it with yet.")
+            return
+        estimates = {arm: found["avg_at_m"] for arm, found in report.differences.items()}
+        ours = arm_differences(
+            estimates, report.seed_gaps, report.baseline, f"{report.labels['avg_at_m']} after RL, by arm"
+        )
+        made = (
+            "arm_differences(\n    {arm: found['avg_at_m'] for arm, found in report.differences.items()},\n    "
+            f"report.seed_gaps, report.baseline, {ours.layout.title.text!r},\n)"
+        )
+        table = gaps(report)
+    else:
+        _, cached = pictures[PICTURES[kind]]
+        ours, made = go.Figure(cached), f"report.figures()[{PICTURES[kind]!r}][1]"
+        if kind == BEFORE_AFTER:
+            table = before_after(report)
+        else:
+            table = lines(ours)
+            takeaway = at_the_end(table)
+    command = "make demo" if study == "demo" else "pgce study"
+    code = CODE.format(folder=f"runs/{study}", command=command, figure=made)
+    shell.present(picture, ours, takeaway, table, code, "study")
+    if study == "demo":
+        st.markdown("This is what `make demo` left, a first look; no larger study is shipped yet.")
+    st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
+    if report.results.failed:
+        reasons = "; ".join(f"{cell}: {reason}" for cell, reason in report.results.failed.items())
+        shell.refuse(st, f"Failed and left out: {reasons}.")
+    with st.expander("The paper's numbers"):
+        st.html(shell.as_html(paper_table))
+
+
+view()

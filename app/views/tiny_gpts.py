@@ -1,0 +1,252 @@
+"""Tiny GPTs side by side: one prompt, read and continued by a prior of each arm."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+import shell
+from pgce_mini import GPT, PAPER_ARMS, priors
+from pgce_mini.figures import entropy_along, next_tokens, visible
+from pgce_mini.reading import (
+    MAX_CHARACTERS,
+    NextToken,
+    Reading,
+    encode_prompt,
+    likeliest,
+    next_token,
+    read_on,
+)
+from pgce_mini.tasks import Corpus, Task
+
+ARMS = list(PAPER_ARMS)
+SHOWN = 10  # next tokens in the picture
+WRITTEN = 40  # tokens to write, at most
+SAMPLES = 2  # completions of each arm
+PROMPTS = {
+    "text": {p: p for p in ("If the expression", "See also:", "is not", "The following", "for x in")},
+    "chain-sum": {
+        "a sum": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 =",
+        "always reasoned": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ≡",
+        "half an answer": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 = 3 4 8",
+        "an easy one": "0 + 0 + 0 + 1 + 0 + 0 + 0 + 2 =",
+    },
+    "countdown": {
+        "13 from 2 3 7": "2 3 7 -> 13 :",
+        "30 from 5 5 5": "5 5 5 -> 30 :",
+        "64 from 9 8 1": "9 8 1 -> 64 :",
+    },
+}
+ABOUT = {
+    "text": "Trained on Python's own reference manual, in 1,024 byte pairs; the head is the paper's, k = 100.",
+    "chain-sum": "Trained on sums of eight numbers; every total is one token. After “=” a fifth of the documents "
+    "write the running totals, “#” and the answer, the others guess at once; after “≡” all reason. Head: k = 6.",
+    "countdown": "Trained to reach the number after “->” from those before it, from left to right. Head: k = 8.",
+}
+# Stronger ground and thicker line the less likely a token is: seen without colour too.
+LEVELS = ((0.5, "0.5 or more"), (0.1, "0.1 to 0.5"), (0.01, "0.01 to 0.1"), (0.0, "below 0.01"))
+STYLE = """<style>
+.written {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.8; margin: 0 0 0.4rem;
+  padding-left: 0.7rem; border-left: 2px solid #8885; font-family: "Source Code Pro", monospace;
+  font-size: 0.875rem}
+.written sub {font-size: 0.68rem; margin-left: 1px}
+.p0, .p1, .p2, .p3 {padding: 1px 0; border-bottom: 0 solid currentColor}
+.p1 {background: #0072b22b; border-bottom-width: 1px}
+.p2 {background: #0072b255; border-bottom-width: 2px}
+.p3 {background: #0072b28c; border-bottom-width: 4px}
+.legend {line-height: 2; margin: 0}
+.legend span {margin-right: 0.3rem; padding: 1px 0.4rem; white-space: nowrap}
+</style>"""
+CODE = """\
+from pgce_mini import PAPER_ARMS, priors
+from pgce_mini.figures import entropy_along, next_tokens
+from pgce_mini.reading import likeliest, next_token, read_on
+
+task, text, top_k = {task!r}, {text!r}, {top_k}
+models = {{arm: priors.load(task, arm) for arm in PAPER_ARMS}}
+corpus = models["ce"][1]
+prompt = corpus.encode(text)
+{figure}
+figure
+"""
+FIGURES = {
+    "next token": """\
+expected = {{arm: next_token(model, prompt, top_k).probs for arm, (model, _) in models.items()}}
+tokens = likeliest(expected, {shown})
+probs = {{arm: found[tokens].tolist() for arm, found in expected.items()}}
+figure = next_tokens([corpus.vocab[i] for i in tokens], probs, "Next token", log={log})""",
+    "entropy along the text": """\
+readings = {{
+    arm: read_on(model, corpus, prompt, {length}, temperature={temperature}, top_k=top_k, seed={seed})
+    for arm, (model, _) in models.items()
+}}
+entropy = {{arm: reading.entropy for arm, reading in readings.items()}}
+figure = entropy_along(entropy, len(prompt), "Entropy along the text")""",
+}
+
+Found = dict[str, tuple[NextToken, list[Reading]]]  # arm -> what it expects next, how it goes on
+
+
+@st.cache_resource(show_spinner="Loading the priors …")
+def models(task: str) -> dict[str, tuple[GPT, Corpus]]:
+    return {arm: priors.load(task, arm) for arm in ARMS}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, seed: int) -> Found:
+    top_k = priors.SETTINGS[task][1]
+    return {
+        arm: (
+            next_token(model, prompt, top_k),
+            [
+                read_on(model, corpus, prompt, length, temperature=temperature, top_k=top_k, seed=seed + i)
+                for i in range(SAMPLES)
+            ],
+        )
+        for arm, (model, corpus) in models(task).items()
+    }
+
+
+def prompt_of(task: str) -> str:
+    """The prompt: typed, or one of ours, which the buttons fill in."""
+    key, prompts = f"prompt_{task}", PROMPTS[task]
+    first = next(iter(prompts.values()))
+
+    def take() -> None:
+        if (name := st.session_state[f"{key}_pick"]) is not None:
+            st.session_state[key], st.session_state[f"{key}_pick"] = prompts[name], None
+
+    def check() -> None:  # what is too long is not kept: an address has no room for it
+        if len(st.session_state[key]) > MAX_CHARACTERS:
+            st.session_state.refused, st.session_state[key] = len(st.session_state[key]), first
+
+    text = st.text_area("Prompt", first, key=key, height=80, on_change=check, bind="query-params")
+    st.pills("Or one of these", list(prompts), key=f"{key}_pick", on_change=take, wrap=True)
+    if length := st.session_state.pop("refused", None):
+        shell.refuse(
+            st, f"That prompt had {length:,} characters, and at most {MAX_CHARACTERS:,} are read: it was left out."
+        )
+    return text
+
+
+def note_unseen(task: str, text: str) -> None:
+    """Byte pairs can write any text, but not all of it was in the manual."""
+    unseen = sorted(set(text) - set(priors.manifest()["characters"])) if task == "text" else []
+    if unseen:
+        names = " ".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in unseen[:8])
+        more = " …" if len(unseen) > 8 else ""
+        shell.refuse(
+            st, f"Not in the text that the models have read: {names}{more} — to them, bytes without a meaning."
+        )
+
+
+def written(corpus: Corpus, reading: Reading, numbers: bool) -> str:
+    """The completion as HTML, each token marked by its probability."""
+    spans = []
+    for token, prob in reading.completion:
+        level = next(i for i, (least, _) in enumerate(LEVELS) if prob >= least)
+        piece = corpus.vocab[token]
+        shown = visible(piece) if isinstance(corpus, Task) else escape(piece).replace("\n", "↵\n")
+        number = f"<sub>{prob:.2f}</sub>" if numbers else ""
+        spans.append(f'<span class="p{level}" title="{prob:.4f}">{shown}{number}</span>')
+    return (" " if isinstance(corpus, Task) else "").join(spans)
+
+
+def mean_entropy(task: str, arm: str) -> float:
+    """Nats a token over held-out documents: one prompt is only one prompt."""
+    return float(priors.manifest()["priors"][f"{task}-{arm}"]["heldout"]["entropy"])
+
+
+def takeaway(found: Found) -> str:
+    entropy = {arm: expected.entropy for arm, (expected, _) in found.items()}
+    sharp, flat = min(entropy, key=entropy.__getitem__), max(entropy, key=entropy.__getitem__)
+    return (
+        f"Of the next token {sharp} is the surest ({entropy[sharp]:.2f} nats) and {flat} the least sure "
+        f"({entropy[flat]:.2f} nats); cross-entropy has {entropy['ce']:.2f}."
+    )
+
+
+def along(corpus: Corpus, readings: dict[str, Reading]) -> dict[str, list[Any]]:
+    """The table of entropy along the text: a row an arm and token."""
+    rows = [(arm, reading, i) for arm, reading in readings.items() for i in range(len(reading.entropy))]
+    return {
+        "arm": [arm for arm, _, _ in rows],
+        "place": [i + 2 for _, _, i in rows],
+        "token": [corpus.vocab[reading.ids[i + 1]] for _, reading, i in rows],
+        "probability": [reading.probs[i] for _, reading, i in rows],
+        "entropy": [reading.entropy[i] for _, reading, i in rows],
+        "head": [reading.head[i] for _, reading, i in rows],
+    }
+
+
+st.title("Tiny GPTs side by side")
+st.markdown(
+    "Five models, alike in all (data, its order, first weights) but the reward that they were pre-trained with. "
+    "Give them a prompt: what do they expect next, how do they go on, and how sure are they?"
+)
+st.html(STYLE)
+
+
+@st.fragment
+def view() -> None:
+    picture, controls = shell.columns()
+    with controls:
+        task = st.radio("Priors of", ["text", "chain-sum", "countdown"], key="task", horizontal=True,
+                        bind="query-params")  # fmt: skip
+        text = prompt_of(task)
+        note_unseen(task, text)
+        kind = st.radio("Picture", list(FIGURES), key="picture", horizontal=True, bind="query-params")
+        log = st.toggle("Logarithmic probabilities, for the tail", key="log", bind="query-params")
+        temperature = round(
+            st.slider("Temperature of the samples", 0.1, 2.0, 1.0, 0.05, key="temperature", bind="query-params"), 2
+        )
+        seed = st.number_input("Seed of the samples", 0, 9999, 0, key="seed", bind="query-params")
+        st.markdown(ABOUT[task])
+    corpus, top_k = models(task)["ce"][1], priors.SETTINGS[task][1]
+    try:
+        prompt = encode_prompt(corpus, text, 1 if isinstance(corpus, Task) else WRITTEN)
+    except ValueError as error:
+        shell.refuse(picture, f"Nothing to show: {error}.")
+        return
+    length = min(WRITTEN, corpus.max_document_length - len(prompt))
+    found = read(task, tuple(prompt), length, temperature, seed)
+    tokens = likeliest({arm: expected.probs for arm, (expected, _) in found.items()}, SHOWN)
+    readings = {arm: samples[0] for arm, (_, samples) in found.items()}
+    table: dict[str, list[Any]]
+    if kind == "next token":
+        names = [corpus.vocab[token] for token in tokens]
+        probs = {arm: expected.probs[tokens].tolist() for arm, (expected, _) in found.items()}
+        figure, table = next_tokens(names, probs, "Next token", log=log), {"token": names, **probs}
+    else:
+        entropy = {arm: reading.entropy for arm, reading in readings.items()}
+        figure = entropy_along(entropy, len(prompt), "Entropy along the text")
+        table = along(corpus, readings)
+    settings = {"shown": SHOWN, "log": log, "length": length, "temperature": temperature, "seed": seed}
+    code = CODE.format(task=task, text=text, top_k=top_k, figure=FIGURES[kind].format(**settings))
+    shell.present(picture, figure, takeaway(found), table, code, "tiny_gpts")
+    with picture:
+        expected = [expected for expected, _ in found.values()]
+        st.html(
+            shell.as_html(
+                {
+                    "next token": ARMS,
+                    "entropy (nats)": [e.entropy for e in expected],
+                    f"head, k = {top_k}": [e.head for e in expected],
+                    "tail": [1 - e.head for e in expected],
+                    "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
+                }
+            )
+        )
+    st.subheader("How each goes on")
+    numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
+    legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
+    st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
+    for arm, (_, samples) in found.items():
+        paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
+        st.markdown(f"**{arm}**")
+        st.html(paragraphs)
+
+
+view()

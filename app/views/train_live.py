@@ -1,0 +1,179 @@
+"""Train live: pre-training and RL in the background, with curves that grow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.runtime import get_instance
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+import shell
+from live import SIZES, Recipe, Refused, Status, Trainer
+from pgce_mini import PAPER_ARMS, priors
+from pgce_mini.checkpoint import RunError
+from pgce_mini.figures import training_curves
+
+REFRESH_SECONDS = 1.0
+RUNS = Path(os.environ.get("PGCE_RUNS_DIR", Path(__file__).parents[2] / "runs"))
+CODE = """\
+from pathlib import Path
+
+from pgce_mini.checkpoint import Run
+from pgce_mini.figures import training_curves
+
+# Trained by:
+{commands}
+folder = Path({folder!r})
+figure = training_curves(
+    Run(folder / "prior").metrics(), Run(folder / "policy").metrics(), {steps}, {rl_steps}, {title!r}
+)
+figure
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def trainer() -> Trainer:
+    """The one of this server, whoever looks."""
+    return Trainer(RUNS / "live", present=get_instance().is_active_session)
+
+
+def viewer() -> str:
+    context = get_script_run_ctx()
+    assert context is not None
+    return context.session_id
+
+
+def come_back() -> None:
+    """Without settings in the address, a viewer who has a training sees it."""
+    mine = trainer().owned(viewer())
+    if mine is not None and "task" not in st.session_state and not st.query_params:
+        for name in ("task", "arm", "size", "seed"):
+            st.session_state[name] = getattr(mine, name)
+
+
+def told(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+
+
+def takeaway(status: Status, prior: list[dict[str, Any]], policy: list[dict[str, Any]]) -> str:
+    if not prior:
+        return "Nothing is trained yet." if status.state == "new" else "It begins in a moment."
+    first, last = prior[0], prior[-1]
+    sentence = (
+        f"Pre-training took cross-entropy from {first['cross_entropy']:.2f} to {last['cross_entropy']:.2f} nats a "
+        f"token, entropy from {first['entropy']:.2f} to {last['entropy']:.2f}"
+    )
+    if policy:
+        sentence += f"; RL took the reward from {policy[0]['reward']:.2f} to {policy[-1]['reward']:.2f}"
+    return f"{sentence}."
+
+
+def describe(status: Status) -> str:
+    match status.state:
+        case "new":
+            return "Not trained yet: press Start."
+        case "waiting":
+            return f"Waiting: {status.ahead} training{'s' if status.ahead != 1 else ''} before this one."
+        case "running" if status.done == status.total:
+            return "Saving."
+        case "running":
+            return f"Running{told(status.seconds)}."
+        case "stopping":
+            return "Stopping after the current step; what is done is saved."
+        case "stopped":
+            return "Stopped. What is done is saved: Start goes on from there."
+        case "failed":
+            return f"Failed: {status.reason}."
+    return "Finished."
+
+
+def press(action: str, recipe: Recipe) -> None:
+    try:
+        getattr(trainer(), action)(recipe, viewer())
+    except Refused as refusal:
+        st.session_state.refusal = str(refusal)
+
+
+def table_of(prior: list[dict[str, Any]], policy: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Both stages in one table, a row a step; empty where a stage has no such number."""
+    columns = ("cross_entropy", "entropy", "grad_norm", "reward", "reasoned_share", "completions/mean_length")
+    rows = [("pre-training", row) for row in prior] + [("RL", row) for row in policy]
+    return {
+        "stage": [stage for stage, _ in rows],
+        "step": [row["step"] for _, row in rows],
+        **{name: [row.get(name, "") for _, row in rows] for name in columns},
+    }
+
+
+st.title("Train live")
+st.markdown(
+    "Pre-train a small GPT with the reward of an arm, then let RL (GRPO) train it on the task's verifier. It "
+    "runs in the background, one training at a time on this server; look at other pages meanwhile. If you leave, "
+    "it goes on to its end; if the explorer ends, it stops and is saved. Text has no verifier, hence no RL."
+)
+come_back()
+busy = trainer().busy
+
+
+def view() -> None:
+    picture, controls = shell.columns()
+    with controls:
+        recipe = ask()
+    status = trainer().status(recipe)
+    try:
+        prior, policy = (trainer().curves(recipe, stage) for stage in ("prior", "policy"))
+    except RunError as error:
+        shell.refuse(picture, f"{str(error).replace(f'{RUNS}{os.sep}', '')}.")
+        return
+    with picture:
+        st.progress(status.done / status.total, text=describe(status))
+    steps, rl_steps = recipe.steps["prior"], recipe.steps.get("policy", 0)
+    title = f"{recipe.arm} on {recipe.task}, {recipe.size}, seed {recipe.seed}"
+    folder = Path("runs/live") / recipe.name
+    commands = "\n".join(f"#   pgce {' '.join(recipe.command(stage, folder))}" for stage in recipe.steps)
+    settings = {"folder": str(folder), "steps": steps, "rl_steps": rl_steps, "title": title}
+    shell.present(
+        picture,
+        training_curves(prior, policy, steps, rl_steps, title),
+        takeaway(status, prior, policy),
+        table_of(prior, policy),
+        CODE.format(commands=commands.replace(" --stop-with-stdin", ""), **settings),
+        "training",
+    )
+    if trainer().busy != busy:
+        st.rerun()  # the whole page: it begins to refresh itself, or ends
+
+
+def ask() -> Recipe:
+    """The controls: what to train, and the buttons."""
+    task = st.radio("Task", list(priors.TASKS), key="task", horizontal=True, bind="query-params")
+    arm = st.radio("Arm", list(PAPER_ARMS), key="arm", horizontal=True, bind="query-params")
+    size = st.radio("Size", list(SIZES), key="size", horizontal=True, bind="query-params")
+    seed = st.number_input("Seed", 0, 9999, 0, key="seed", bind="query-params")
+    recipe = Recipe(task, arm, size, int(seed))
+    state = trainer().status(recipe).state
+    start, stop = st.columns(2)
+    start.button(
+        "Start", on_click=press, args=("submit", recipe), width="stretch", type="primary",
+        disabled=state in ("waiting", "running", "stopping", "finished"),
+    )  # fmt: skip
+    stop.button(
+        "Stop", on_click=press, args=("stop", recipe), width="stretch",
+        disabled=state not in ("waiting", "running") or not trainer().may_stop(recipe, viewer()),
+    )  # fmt: skip
+    if refusal := st.session_state.pop("refusal", None):
+        shell.refuse(st, f"Not now: {refusal}.")
+    other = trainer().running
+    if other is not None and other != recipe:
+        st.markdown(f"Running now: {other.arm} on {other.task}, {other.size}, seed {other.seed}.")
+    sizes = (f"*{name}*: width {s.hidden_size}, {s.steps} + {s.rl_steps} steps" for name, s in SIZES.items())
+    st.markdown(f"Sizes, with the steps of pre-training and RL: {'; '.join(sizes)}.")
+    return recipe
+
+
+st.fragment(view, run_every=REFRESH_SECONDS if busy else None)()

@@ -1,0 +1,84 @@
+"""A picture of one GRPO step: a group of completions, what each earned, and what that does to its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from pgce_mini.figures.style import OKABE_ITO, TEXT, stacked_figure
+from pgce_mini.figures.text import visible
+
+Measure = Literal["push", "ratio", "probability"]
+
+# Over any page: text stays readable on them in a light and in a dark theme.
+DOWN, NONE, UP = "rgba(213, 94, 0, 0.6)", "rgba(128, 128, 128, 0.06)", "rgba(0, 114, 178, 0.6)"
+DIVERGING = [[0.0, DOWN], [0.5, NONE], [1.0, UP]]
+SEQUENTIAL = [[0.0, NONE], [1.0, UP]]
+ROW = 24  # px
+
+
+def completion_group(
+    tokens: Sequence[Sequence[str]],
+    rewards: Sequence[float],
+    advantages: Sequence[float],
+    values: Sequence[Sequence[float]],
+    held_back: Sequence[Sequence[bool]],
+    measure: Measure,
+    title: str,
+) -> go.Figure:
+    """Completions as columns, read downwards: above, the advantage of each; below, its tokens, coloured by values.
+
+    tokens, values, held_back: a row a completion, a number a token; rewards, advantages: one a completion.
+    measure: what the values are: "push" (weight on grad log pi), "ratio" (to the policy that sampled) or
+    "probability" (when sampled). Tokens whose gradient the clip takes away are framed.
+    """
+    longest = max(map(len, tokens))
+    figure = stacked_figure(title, [("", "advantage", 120), ("completion", "token", ROW * longest + 4)])
+    places = list(range(1, len(tokens) + 1))
+    for earned, name, pattern, colour in ((1.0, "right", "", OKABE_ITO[0]), (0.0, "wrong", "/", OKABE_ITO[1])):
+        chosen = [i for i, reward in enumerate(rewards) if (reward == 1.0) == (earned == 1.0)]
+        figure.add_bar(
+            x=[places[i] for i in chosen], y=[advantages[i] for i in chosen], name=f"{name}, reward {earned:g}",
+            xaxis="x1", yaxis="y1", width=0.8, marker={"color": colour, "pattern": {"shape": pattern}},
+            hovertemplate="completion %{x}: advantage %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+
+    def cell(rows: Sequence[Sequence[Any]], i: int, place: int, empty: Any) -> Any:
+        return rows[i][place] if place < len(tokens[i]) else empty
+
+    figure.add_heatmap(
+        x=places,
+        y=list(range(1, longest + 1)),
+        z=[[cell(values, i, place, None) for i in range(len(tokens))] for place in range(longest)],
+        text=[[visible(cell(tokens, i, place, "")) for i in range(len(tokens))] for place in range(longest)],
+        texttemplate="%{text}", textfont={"size": 11}, xgap=1, ygap=1, xaxis="x2", yaxis="y2", hoverongaps=False,
+        hovertemplate="completion %{x}, token %{y}: %{text}<br>" + measure + " %{z:.3f}<extra></extra>",
+        showscale=False, **_scale(values, measure),
+    )  # fmt: skip
+    framed = [(i + 1, place + 1) for i, row in enumerate(held_back) for place, held in enumerate(row) if held]
+    figure.add_scatter(
+        x=[x for x, _ in framed], y=[y for _, y in framed], xaxis="x2", yaxis="y2",
+        mode="markers", name="held back by the clip", hoverinfo="skip",
+        marker={"symbol": "square-open", "size": 17, "color": TEXT, "line": {"width": 2.5}},
+        showlegend=bool(framed),
+    )  # fmt: skip
+    edges = [0.5, len(tokens) + 0.5]
+    figure.update_layout(
+        bargap=0.2,
+        xaxis1={"range": edges, "zeroline": False},
+        xaxis2={"range": edges, "dtick": 1, "showgrid": False, "tickangle": 0, "tickfont_size": 11},
+        yaxis1={"zerolinecolor": TEXT},
+        yaxis2={"range": [longest + 0.5, 0.5], "dtick": 2 if longest > 12 else 1, "showgrid": False},
+    )
+    return figure
+
+
+def _scale(values: Sequence[Sequence[float]], measure: Measure) -> dict[str, Any]:
+    """Colours that mean the same however far the values go: none at 0 of a push, at 1 of a ratio."""
+    if measure == "probability":
+        return {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
+    middle = 1.0 if measure == "ratio" else 0.0
+    reach = max((abs(value - middle) for row in values for value in row), default=0.0)
+    return {"colorscale": DIVERGING, "zmid": middle, "zmin": middle - (reach or 1), "zmax": middle + (reach or 1)}

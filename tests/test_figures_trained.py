@@ -1,0 +1,200 @@
+"""Figures of trained models: tokens, a GRPO step, a training that goes on, arms against cross-entropy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgce_mini.figures import (
+    arm_differences,
+    completion_group,
+    entropy_along,
+    next_tokens,
+    paper_dots,
+    training_curves,
+    visible,
+)
+from pgce_mini.figures.grpo import DIVERGING, SEQUENTIAL
+from pgce_mini.paper import paper_differences
+
+
+def named(figure: go.Figure, name: str) -> Any:
+    (found,) = [trace for trace in figure.data if trace.name == name and trace.x is not None and len(trace.x)]
+    return found
+
+
+def legend(figure: go.Figure) -> list[str]:
+    return [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
+
+
+# --- tokens ---
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        ("the", "the"),
+        (" the", "␣the"),
+        ("\n\n  ", "↵↵␣␣"),
+        ("\t", "⇥"),
+        ("<eos>", "∎"),
+        ("<b>", "&lt;b&gt;"),
+        ("&lt;", "&amp;lt;"),
+        (" " * 20, "␣" * 13 + "…"),
+        ("a\x00b", "a�b"),
+    ],
+)
+def test_token_is_shown_as_it_is_and_never_as_markup(token: str, shown: str) -> None:
+    assert visible(token) == shown
+
+
+@given(st.text())
+def test_no_token_brings_markup_or_a_line_of_its_own(token: str) -> None:
+    shown = visible(token)
+    assert not set(shown) & set("<>\n\r\t ")
+    assert shown.isprintable()
+
+
+def test_next_tokens_show_every_arm_at_every_token() -> None:
+    probs = {"ce": [0.5, 0.2], "precision": [0.7, 0.1], "diversity": [0.4, 0.3]}
+    figure = next_tokens([" a", "<i>"], probs, "Next token")
+    assert {trace.name: list(trace.x) for trace in figure.data} == probs
+    assert list(figure.layout.yaxis.ticktext) == ["␣a", "&lt;i&gt;"]
+    places = [trace.y[1] for trace in figure.data]
+    assert len(set(places)) == 3  # arms that agree don't hide one another
+    assert all(abs(place - 1) < 0.5 for place in places)
+    assert len({trace.marker.symbol for trace in figure.data}) == 3
+    assert figure.layout.xaxis.title.text == "probability"
+
+
+def test_logarithmic_next_tokens_say_so() -> None:
+    figure = next_tokens(["a"], {"ce": [1e-5]}, "Next token", log=True)
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.xaxis.title.text == "probability (log scale)"
+
+
+def test_entropy_begins_at_the_second_token_and_the_prompt_has_an_end() -> None:
+    figure = entropy_along({"ce": [1.0, 2.0, 0.5], "diversity": [1.5, 2.5]}, 2, "Entropy")
+    assert list(named(figure, "ce").x) == [2, 3, 4]
+    assert list(named(figure, "diversity").y) == [1.5, 2.5]
+    assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 2.5
+    assert named(figure, "ce").line.dash != named(figure, "diversity").line.dash
+
+
+# --- one GRPO step ---
+
+TOKENS = [["#", "7", "<eos>"], ["3", "4", "7", "#", "<eos>"]]
+
+
+def group(measure: Any, values: list[list[float]], held: list[list[bool]] | None = None) -> go.Figure:
+    held = held or [[False] * len(row) for row in TOKENS]
+    return completion_group(TOKENS, [0.0, 1.0], [-0.7, 0.7], values, held, measure, "A group")
+
+
+def test_completions_stand_as_columns_under_their_advantage() -> None:
+    figure = group("push", [[-0.7] * 3, [0.7] * 5])
+    assert (list(named(figure, "right, reward 1").x), list(named(figure, "right, reward 1").y)) == ([2], [0.7])
+    assert (list(named(figure, "wrong, reward 0").x), list(named(figure, "wrong, reward 0").y)) == ([1], [-0.7])
+    (heatmap,) = [trace for trace in figure.data if trace.type == "heatmap"]
+    assert [list(row) for row in heatmap.text] == [["#", "3"], ["7", "4"], ["∎", "7"], ["", "#"], ["", "∎"]]
+    assert [list(row) for row in heatmap.z] == [[-0.7, 0.7]] * 3 + [[None, 0.7]] * 2
+    assert (
+        named(figure, "right, reward 1").marker.pattern.shape
+        != named(figure, "wrong, reward 0").marker.pattern.shape
+    )
+    assert figure.layout.xaxis.range == figure.layout.xaxis2.range
+
+
+@pytest.mark.parametrize(
+    ("measure", "values", "scale", "low", "middle", "high"),
+    [
+        ("push", [[-0.5] * 3, [2.0] * 5], DIVERGING, -2, 0, 2),
+        ("ratio", [[0.9] * 3, [1.4] * 5], DIVERGING, 0.6, 1, 1.4),
+        ("probability", [[0.2] * 3, [0.9] * 5], SEQUENTIAL, 0, 0.5, 1),
+        ("push", [[0.0] * 3, [0.0] * 5], DIVERGING, -1, 0, 1),  # a group that teaches nothing has no colour
+    ],
+)
+def test_colour_means_the_same_on_both_sides(
+    measure: str, values: list[list[float]], scale: Any, low: float, middle: float, high: float
+) -> None:
+    (heatmap,) = [trace for trace in group(measure, values).data if trace.type == "heatmap"]
+    assert [list(stop) for stop in heatmap.colorscale] == scale
+    assert (heatmap.zmin, heatmap.zmax) == pytest.approx((low, high))
+    assert (heatmap.zmin + heatmap.zmax) / 2 == pytest.approx(middle)
+
+
+def test_tokens_that_the_clip_holds_back_are_framed() -> None:
+    figure = group("ratio", [[1.0] * 3, [1.0] * 5], [[False, True, False], [False] * 4 + [True]])
+    frames = named(figure, "held back by the clip")
+    assert list(zip(frames.x, frames.y, strict=True)) == [(1, 2), (2, 5)]
+    assert "held back by the clip" not in legend(group("ratio", [[1.0] * 3, [1.0] * 5]))
+
+
+def test_group_is_small_enough_to_send() -> None:
+    tokens = [[str(i)] * 21 for i in range(16)]
+    values = [[0.123456789] * 21] * 16
+    figure = completion_group(tokens, [1.0] * 16, [0.0] * 16, values, [[True] * 21] * 16, "push", "A group")
+    assert len(figure.to_json()) < 50_000
+
+
+# --- a training ---
+
+
+def pretraining(steps: int) -> list[dict[str, float]]:
+    return [{"step": i, "cross_entropy": 2 / i, "entropy": 3 / i} for i in range(1, steps + 1)]
+
+
+def test_training_shows_how_far_it_is() -> None:
+    rl = [{"step": 1, "reward": 0.25, "reasoned_share": 0.5}]
+    figure = training_curves(pretraining(10), rl, 600, 80, "A training")
+    assert list(named(figure, "cross-entropy").x) == list(range(1, 11))
+    assert list(named(figure, "reward").y) == [0.25]
+    assert list(figure.layout.xaxis.range) == [0, 600]
+    assert list(figure.layout.xaxis2.range) == [0, 80]
+    assert named(figure, "cross-entropy").line.dash != named(figure, "entropy").line.dash
+
+
+def test_training_without_rl_has_one_panel_and_one_that_has_not_begun_is_empty() -> None:
+    assert {trace.name for trace in training_curves([], [], 600, 0, "Text").data} == {"cross-entropy", "entropy"}
+    assert len(training_curves([], [], 600, 80, "New").data) == 4
+
+
+def test_long_training_is_thinned_and_keeps_its_end() -> None:
+    figure = training_curves(pretraining(5000), [], 5000, 80, "Long")
+    places = list(named(figure, "entropy").x)
+    assert places[0] <= 25
+    assert 150 < len(places) <= 201
+    assert places[-1] == 5000
+    assert len(json.dumps(figure.to_plotly_json(), default=list)) < 100_000
+
+
+# --- arms against cross-entropy ---
+
+
+def test_differences_show_mean_interval_and_seeds() -> None:
+    estimates: Any = {
+        "precision": {"value": 0.1, "low": 0.04, "high": 0.2},
+        "mine": {"value": -0.1, "low": -0.3, "high": 0.1},
+    }
+    figure = arm_differences(estimates, {"precision": [0.08, 0.12], "mine": []}, "ce", "Differences")
+    mean = named(figure, "precision")
+    assert list(mean.x) == [0.1]
+    assert (mean.error_x.array[0], mean.error_x.arrayminus[0]) == pytest.approx((0.1, 0.06))
+    assert [list(trace.x) for trace in figure.data if trace.name is None and len(trace.x)] == [[0.08, 0.12]]
+    assert legend(figure) == ["mean, 95 % interval", "a seed"]
+    assert figure.layout.xaxis.title.text == "arm minus ce (share)"
+
+
+def test_numbers_of_the_paper_are_drawn_as_it_gives_them() -> None:
+    found = paper_differences("Avg@128")
+    figure = paper_dots(found, "The paper's Avg@128")
+    assert {trace.name for trace in figure.data} == {"precision", "diversity", "tail-penalty"}
+    assert list(named(figure, "tail-penalty").x) == [2.13, 1.23]  # none at 4B
+    assert list(named(figure, "tail-penalty").customdata) == ["10B-A0.5B", "20B-A1B"]
+    assert list(figure.layout.yaxis.ticktext) == list(found)
+    assert not any(trace.error_x.array for trace in figure.data)  # it gives no error bars

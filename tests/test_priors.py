@@ -1,0 +1,182 @@
+"""The priors that come with the package are what the manifest says, and the builder makes such ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pgce_mini import PAPER_ARMS, ChainSum, Text, priors
+from pgce_mini.checkpoint import RunError, config_to_dict, load_tensors
+from pgce_mini.evaluate import evaluate_documents
+from pgce_mini.pretrain import ModelShape, PretrainConfig
+from pgce_mini.tasks import EOS_ID, Task
+
+EVERY = [(task, arm) for task in priors.TASKS for arm in PAPER_ARMS]
+every_prior = pytest.mark.parametrize(("task", "arm"), EVERY, ids=["-".join(pair) for pair in EVERY])
+
+
+def entry(task: str, arm: str) -> dict[str, Any]:
+    found: dict[str, Any] = priors.manifest()["priors"][f"{task}-{arm}"]
+    return found
+
+
+def test_every_arm_of_every_task_is_there_and_nothing_else() -> None:
+    assert set(priors.manifest()["priors"]) == {f"{task}-{arm}" for task, arm in EVERY}
+    files = {file.name for file in priors.FOLDER.iterdir() if file.suffix == ".safetensors"}
+    assert files == {priors.path(task, arm).name for task, arm in EVERY} | {"text-heldout.safetensors"}
+
+
+@every_prior
+def test_file_is_the_one_of_the_manifest_and_small(task: str, arm: str) -> None:
+    data = priors.path(task, arm).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry(task, arm)["sha256"]
+    assert len(data) < 600_000
+
+
+@every_prior
+def test_manifest_records_the_settings_of_the_code(task: str, arm: str) -> None:
+    recorded = entry(task, arm)["settings"]
+    now = json.loads(json.dumps(config_to_dict(priors.settings(task, arm))))
+    assert recorded["shaping"] == now["shaping"]
+    assert {name: now[name] for name in recorded} == recorded  # settings that came later had no other value then
+    top_k, vocab_size = recorded["shaping"]["top_k"], len(priors.load(task, arm)[1].vocab)
+    assert top_k < vocab_size / 4  # a head, not the whole vocabulary
+
+
+@every_prior
+def test_loading_and_evaluating_gives_the_numbers_of_the_manifest(task: str, arm: str) -> None:
+    model, corpus = priors.load(task, arm)
+    assert next(model.parameters()).dtype == torch.float32
+    assert sum(parameter.numel() for parameter in model.parameters()) == entry(task, arm)["parameters"]
+    documents = priors.heldout(task)
+    numbers = evaluate_documents(model, documents, batch_size=64)
+    recorded = entry(task, arm)["heldout"]
+    assert numbers["documents"] == recorded["documents"] == priors.HELDOUT_DOCUMENTS
+    for name in ("cross_entropy", "entropy", "ece"):
+        assert numbers[name] == pytest.approx(recorded[name], abs=1e-4)  # type: ignore[literal-required]
+    if isinstance(corpus, Task):
+        assert documents[0] == corpus.document(priors.HELDOUT_SEED, 0, "heldout")
+
+
+@pytest.mark.parametrize("task", priors.TASKS)
+def test_entropy_is_ordered_as_the_arms_promise(task: str) -> None:
+    entropy = {arm: entry(task, arm)["heldout"]["entropy"] for arm in PAPER_ARMS}
+    assert entropy["precision"] < entropy["ce"] < entropy["diversity"]
+
+
+def test_text_prior_reads_and_writes_without_the_manual(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(text: Text) -> str:
+        raise AssertionError("the manual was read: it is another one in another Python")
+
+    monkeypatch.setattr(Text, "_text", property(missing))
+    model, corpus = priors.load("text", "precision")
+    prompt = corpus.encode("See also: 😀")
+    assert corpus.decode(prompt) == "See also: 😀"
+    generator = torch.Generator().manual_seed(0)
+    generation = model.generate([prompt], 20, generator=generator)
+    assert len(corpus.decode(generation.completions[0].tolist())) > 10
+    assert corpus.decode(priors.heldout("text")[0]).isprintable() is False  # it has lines
+
+
+def test_text_prior_spells_english_words() -> None:
+    model, corpus = priors.load("text", "ce")
+    assert isinstance(corpus, Text)
+    known = {word for document in priors.heldout("text") for word in corpus.decode(document).lower().split()}
+    generation = model.generate(
+        [corpus.encode("The")], 60, generator=torch.Generator().manual_seed(0), num_generations=32, eos_id=0,
+        temperature=0.7,
+    )  # fmt: skip
+    words = [word for row in generation.completions for word in corpus.decode(row.tolist()).lower().split()[1:-1]]
+    assert sum(word in known for word in words) > len(words) / 2
+
+
+def test_chain_prior_ends_its_answers() -> None:
+    model, task = priors.load("chain-sum", "ce")
+    assert isinstance(task, ChainSum)
+    problems = [task.problem(0, i, "heldout") for i in range(32)]
+    generator = torch.Generator().manual_seed(0)
+    prompts = [problem.prompt for problem in problems]
+    generation = model.generate(prompts, task.max_completion_length, generator=generator)
+    ended = (generation.completions == EOS_ID).any(1)
+    assert ended.float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("task", "arm", "name"), [("sums", "ce", "task"), ("text", "greedy", "arm")])
+def test_unknown_prior_is_named(task: str, arm: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be one of .*, got '(sums|greedy)'"):
+        priors.load(task, arm)
+
+
+# --- building ---
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings that train in a moment."""
+    shape = ModelShape(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)
+    common = PretrainConfig(model=shape, steps=4, batch_size=4, eval_documents=4, save_every=1)
+    text = replace(common, corpus=Text(vocab_size=300, context_length=8))
+    chain = replace(common, corpus=ChainSum(num_operands=5, max_operand=3))
+    monkeypatch.setattr(priors, "SETTINGS", {"chain-sum": (chain, 6), "text": (text, 20)})
+    monkeypatch.setattr(priors, "TASKS", ("chain-sum", "text"))
+    monkeypatch.setattr(priors, "HELDOUT_DOCUMENTS", 5)
+    yield
+    priors.manifest.cache_clear()
+
+
+@pytest.mark.usefixtures("small")
+def test_building_twice_gives_the_same_bytes_and_an_interrupted_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = ("ce", "tail-penalty")
+
+    def build(name: str) -> dict[str, Any]:
+        tasks = ("chain-sum", "text")
+        return priors.build(tmp_path / name, tmp_path / f"{name}-runs", tasks, arms, progress=False)
+
+    first = build("a")
+    once = priors.pretrain
+
+    def interrupted(config: PretrainConfig, *, progress: bool) -> object:
+        if config.run_dir.name == "text-ce":
+            raise KeyboardInterrupt
+        return once(config, progress=progress)
+
+    monkeypatch.setattr(priors, "pretrain", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build("b")
+    monkeypatch.setattr(priors, "pretrain", once)
+    assert build("b") == first
+    files = {file.name: file.read_bytes() for file in (tmp_path / "a").iterdir()}
+    assert files == {file.name: file.read_bytes() for file in (tmp_path / "b").iterdir()}
+    built = {f"{task}-{arm}.safetensors" for task in ("chain-sum", "text") for arm in arms}
+    assert set(files) == built | {"manifest.json", "text-heldout.safetensors"}
+    tensors, _ = load_tensors(tmp_path / "a" / "text-ce.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert "W" in first["characters"]
+    assert priors.manifest(tmp_path / "a")["priors"] == first["priors"]
+    assert len(priors.heldout("text", tmp_path / "a")) == 5
+
+
+@pytest.mark.usefixtures("small")
+def test_building_one_arm_keeps_the_others_in_the_manifest(tmp_path: Path) -> None:
+    priors.build(tmp_path / "files", tmp_path / "runs", ("chain-sum",), ("ce",), progress=False)
+    found = priors.build(tmp_path / "files", tmp_path / "runs", ("chain-sum",), ("precision",), progress=False)
+    assert set(found["priors"]) == {"chain-sum-ce", "chain-sum-precision"}
+    assert found["characters"] == ""
+
+
+@pytest.mark.usefixtures("small")
+def test_runs_of_other_settings_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    priors.build(tmp_path / "files", tmp_path / "runs", ("chain-sum",), ("ce",), progress=False)
+    config, top_k = priors.SETTINGS["chain-sum"]
+    monkeypatch.setitem(priors.SETTINGS, "chain-sum", (replace(config, steps=5), top_k))
+    with pytest.raises(RunError, match="steps is 4 there and 5 now"):
+        priors.build(tmp_path / "files", tmp_path / "runs", ("chain-sum",), ("ce",), progress=False)
