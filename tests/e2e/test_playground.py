@@ -631,6 +631,16 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
 
 
+def test_link_of_another_page_brings_its_own_state(explorer: str, visit: Visit) -> None:
+    page = visit(f"{explorer}?beta=0.5&steps=7")
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
+    page.get_by_role("link", name="Teach").click()
+    page.get_by_role("link", name="Sharper than the data").click()
+    expect(takeaway(page)).to_contain_text("sharper", timeout=SERVED)
+    assert_shows(page, replace(DEFAULT, beta=-0.25))
+    expect(page).to_have_url(f"{explorer}?beta=-0.25")
+
+
 @pytest.mark.parametrize("query", ["beta=99&k=0", "beta=&beta=&labels=%00&q=1"])
 def test_explorer_ignores_a_malformed_address(explorer: str, visit: Visit, query: str) -> None:
     page = visit(f"{explorer}?{query}")
