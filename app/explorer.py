@@ -25,4 +25,10 @@ PAGES = {
 
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
 st.html(STYLE)
-st.navigation(PAGES, expanded=True).run()
+page = st.navigation(PAGES, position="hidden")  # its own menu is no list that a screen reader can follow
+with st.sidebar:
+    for section, pages in PAGES.items():
+        st.markdown(f"**{section}**")
+        for entry in pages:
+            st.page_link(entry)
+page.run()

@@ -1,0 +1,297 @@
+"""The pages about a single state: what each shows, saves and hands on, as its reader meets it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import struct
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from pgce_mini import RewardShaping
+from pgce_mini.dynamics import simplex_xy
+from pgce_mini.estimators import cross_entropy_rewards, optimal_baseline, reinforce_variance
+from pgce_mini.temperature import ending
+
+Visit = Callable[..., Page]
+
+PLOT = "document.querySelector('.js-plotly-plot')"
+TRACES = f"""() => {PLOT}._fullData.map(({{ name, x, y }}) =>
+    ({{ name, x: Array.from(x), y: Array.from(y) }}))"""
+
+
+class View(NamedTuple):
+    """A page, the controls to use on it (label, key presses) and what its address then holds."""
+
+    path: str
+    presses: dict[str, list[str]]
+    state: str
+    sentence: str
+    """of that state"""
+    usual: str
+    """of the page as it opens"""
+
+
+VIEWS = [
+    View(
+        "policy-gradient",
+        {"N: samples": ["ArrowRight"], "Seed": ["ArrowUp", "ArrowUp", "Tab"]},
+        "n=256&seed=2",
+        "of 256 samples drew the true token",
+        "of 64 samples drew the true token (π(x) = 0.6)",
+    ),
+    View(
+        "hidden-rewards",
+        {"π:": ["ArrowRight"] * 2, "γ": ["ArrowLeft"] * 4},
+        "pi=0.12&gamma=1.8",
+        "At π = 0.12, focal pushes the true token 1.2",
+        "At π = 0.10, focal pushes the true token 1.22 times",
+    ),
+    View(
+        "simplex",
+        {"β": ["ArrowRight"] * 5, "Start: tea": ["ArrowRight"] * 3},
+        "beta=0.0&start=0.13",
+        "At β = 0.00 training ends at tea 60.0%",
+        "At β = -0.25 training ends at tea 64.6%",
+    ),
+    View(
+        "where-training-ends",
+        {"β": ["ArrowLeft"] * 3, "k:": ["ArrowRight"]},
+        "beta=-0.4&k=3",
+        f"→ {ending([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], RewardShaping(-0.4)).entropy:.3f} nats)",
+        "(1.179 → 1.078 nats)",
+    ),
+]
+MALFORMED = (
+    "beta=nan&n=1e999&seed=%00&x=%3Cscript%3Ealert(1)%3C/script%3E&pi=&gamma=inf&losses=no+such+loss&start=2&k=2.5"
+    "&labels=%22%3E%3Cb%3Ebold%3C/b%3E&over=%F0%9F%8E%89&form=&baseline=&lambda_head=-7&lambda_tail=1,5&unknown=1"
+)
+views = pytest.mark.parametrize("view", VIEWS, ids=[view.path for view in VIEWS])
+
+
+def drawn(page: Page) -> list[dict[str, Any]]:
+    """The traces of the chart: name, x and y."""
+    traces: list[dict[str, Any]] = page.evaluate(TRACES)
+    return traces
+
+
+def same_numbers(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
+    """Whether two figures show the same, missing values alike."""
+
+    def close(first: Any, second: Any) -> bool:
+        if any(isinstance(value, str) for value in first):
+            return list(first) == list(second)
+        one, two = (np.array([math.nan if v is None else v for v in values], float) for values in (first, second))
+        return one.shape == two.shape and np.allclose(one, two, rtol=1e-6, atol=1e-9, equal_nan=True)
+
+    return [trace["name"] for trace in ours] == [trace["name"] for trace in theirs] and all(
+        close(one[axis], two[axis]) for one, two in zip(ours, theirs, strict=True) for axis in "xy"
+    )
+
+
+def eventually(condition: Callable[[], bool], page: Page) -> None:
+    """Waits until the condition holds: a chart is redrawn some time after the words beside it."""
+    for _ in range(200):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the chart did not come to show this within 20 s")
+
+
+def open_view(visit: Visit, address: str, **options: Any) -> Page:
+    page = visit(address, **options)
+    page.wait_for_function(f"() => {PLOT}?._fullData?.length > 0")
+    return page
+
+
+def control(page: Page, label: str) -> Locator:
+    return page.get_by_role("slider", name=label).or_(page.get_by_role("spinbutton", name=label)).first
+
+
+def press(page: Page, label: str, keys: list[str]) -> None:
+    control(page, label).focus()
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def code_of(page: Page) -> str:
+    page.get_by_text("Copy as Python").click()
+    code = page.get_by_test_id("stCode")
+    expect(code).to_be_visible()
+    return code.inner_text()
+
+
+@views
+def test_controls_change_picture_sentence_and_address_which_restores_them(
+    explorer: str, visit: Visit, view: View
+) -> None:
+    page = open_view(visit, explorer + view.path)
+    before = drawn(page)
+    for label, keys in view.presses.items():
+        press(page, label, keys)
+    expect(page).to_have_url(f"{explorer}{view.path}?{view.state}")
+    expect(page.locator(".takeaway")).to_contain_text(view.sentence)
+    eventually(lambda: not same_numbers(drawn(page), before), page)
+
+    again = open_view(visit, f"{explorer}{view.path}?{view.state}")  # another browser context
+    expect(again.locator(".takeaway")).to_have_text(page.locator(".takeaway").inner_text())
+    eventually(lambda: same_numbers(drawn(again), drawn(page)), page)
+
+
+@views
+def test_copied_python_makes_the_same_figure(explorer: str, visit: Visit, view: View) -> None:
+    page = open_view(visit, f"{explorer}{view.path}?{view.state}")
+    expect(page.locator(".takeaway")).to_contain_text(view.sentence)
+    names: dict[str, Any] = {}
+    exec(compile(code_of(page), "cell", "exec"), names)
+    figure = names["figure"]
+    assert isinstance(figure, go.Figure)
+    made = [{"name": t.name or f"trace {i}", "x": t.x, "y": t.y} for i, t in enumerate(figure.data)]
+    eventually(lambda: same_numbers(drawn(page), made), page)
+
+
+@views
+def test_page_opens_with_a_described_picture_and_its_files(
+    explorer: str, visit: Visit, view: View, tmp_path: Path
+) -> None:
+    page = open_view(visit, explorer + view.path)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_role("figure")).to_have_attribute("aria-label", page.locator(".takeaway").inner_text())
+    assert page.locator(".gtitle").text_content()
+    files = {}
+    for kind in ("CSV", "PNG", "SVG"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind, exact=True).click()
+        assert download.value.suggested_filename.endswith(f".{kind.lower()}")
+        download.value.save_as(tmp_path / kind)
+        files[kind] = (tmp_path / kind).read_bytes()
+
+    page.get_by_text("Data", exact=True).click()
+    header, *rows = csv.reader(io.StringIO(files["CSV"].decode()))
+    table = page.get_by_role("table").last
+    expect(table.get_by_role("columnheader")).to_have_text(header)
+    expect(table.get_by_role("row")).to_have_count(1 + len(rows))
+    shown = table.get_by_role("row").nth(1).get_by_role("cell").all_inner_texts()
+    for text, value in zip(shown, rows[0], strict=True):
+        assert text == value or float(text) == pytest.approx(float(value), rel=1e-3)
+
+    assert files["PNG"].startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", files["PNG"][16:24])
+    box = page.locator(".js-plotly-plot").bounding_box()
+    assert box is not None
+    assert (width, height) == pytest.approx((2 * box["width"], 2 * box["height"]), abs=2)
+    picture = ElementTree.fromstring(files["SVG"])
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    texts = "".join(picture.itertext())
+    assert page.locator(".gtitle").text_content() in texts
+    assert "drag β" not in texts  # a slider is of no use in a file
+
+
+@views
+def test_malformed_address_is_quietly_ignored(explorer: str, visit: Visit, view: View) -> None:
+    page = open_view(visit, f"{explorer}{view.path}?{MALFORMED}")
+    expect(page.locator(".takeaway")).to_contain_text(view.usual)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert page.locator("b:text('bold'), script:text('alert')").count() == 0
+
+
+@views
+@pytest.mark.parametrize("width", [1280, 360])
+def test_page_is_readable_and_accessible_in_light_and_dark(
+    explorer: str,
+    visit: Visit,
+    assert_readable: Callable[[Page], None],
+    assert_accessible: Callable[[Page], None],
+    view: View,
+    width: int,
+) -> None:
+    page = open_view(visit, f"{explorer}{view.path}?{view.state}", width=width, color_scheme="light")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert_readable(page)
+        assert_accessible(page)
+
+
+# --- What one page alone has -----------------------------------------------------------------------------
+
+
+def test_reinforce_learns_nothing_when_no_sample_sees_the_true_token(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, f"{explorer}policy-gradient?x=the&n=4")
+    expect(page.locator(".takeaway")).to_contain_text("0 of 4 samples drew the true token")
+    assert {trace["name"]: trace["x"] for trace in drawn(page)}["REINFORCE"] == [0] * 6
+
+
+def test_baseline_is_said_to_help_or_to_hurt(explorer: str, visit: Visit) -> None:
+    policy = [0.6, 0.2, 0.1, 0.06, 0.03, 0.01]
+    rewards = cross_entropy_rewards(policy, 0)
+    plain, mean, best = (reinforce_variance(policy, rewards, b) for b in (0, 1, optimal_baseline(policy, rewards)))
+    page = open_view(visit, explorer + "policy-gradient?baseline=mean+reward")
+    expect(page.get_by_text(f"adds {mean / plain - 1:.1%} of the variance")).to_be_visible()
+    page.get_by_text("least variance", exact=True).click()
+    expect(page.get_by_text(f"takes away {1 - best / plain:.1%} of the variance")).to_be_visible()
+
+
+def test_no_loss_picked_is_said_and_mended(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, explorer + "hidden-rewards?losses=focal")
+    focal = page.get_by_role("checkbox", name="focal").or_(page.get_by_role("button", name="focal"))
+    focal.click()
+    expect(page.get_by_text("Pick a loss to see what it pays.")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    focal.click()
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+
+
+def test_click_on_the_triangle_moves_the_start(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, explorer + "simplex")
+    page.locator(".scatterlayer .trace:nth-child(2) .point").nth(30).click(force=True)
+    expect(control(page, "Start: tea")).to_have_value("0.33")
+    expect(page).to_have_url(f"{explorer}simplex?start=0.33&start_rest=0.5")
+    at = simplex_xy([0.33, 0.335, 0.335])
+    shown = [{"name": "start", "x": at[:1], "y": at[1:]}]
+    eventually(lambda: same_numbers([t for t in drawn(page) if t["name"] == "start"], shown), page)
+
+
+def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, explorer + "simplex")
+    line = page.locator(".scatterlayer .trace:nth-child(4) .js-line")
+    before = line.get_attribute("d")
+    box = page.locator(".slider-grip-rect").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 8, steps=4)
+    expect(line).not_to_have_attribute("d", before or "")
+    expect(page).to_have_url(explorer + "simplex")  # the server knows nothing yet
+    page.mouse.up()
+    expect(page).not_to_have_url(explorer + "simplex")
+    beta = control(page, "β").input_value()
+    expect(page.locator(".takeaway")).to_contain_text(f"At β = {float(beta):.2f}")
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.3&start_rest=0.8", "from here coffee has 100.0%"),
+        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.5&start_rest=0.8", "from here tea has 100.0%"),
+        ("labels=0.45&labels_rest=0.8&lambda_head=-0.5", "nothing is at rest"),
+    ],
+)
+def test_triangle_without_an_end_says_so(explorer: str, visit: Visit, query: str, sentence: str) -> None:
+    page = open_view(visit, f"{explorer}simplex?{query}")
+    expect(page.locator(".takeaway")).to_contain_text(sentence)
+    assert next(trace for trace in drawn(page) if trace["name"] == "end")["x"] in ([None], [])
+
+
+def test_two_tokens_end_at_a_temperature_and_six_do_not(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, explorer + "where-training-ends?labels=two+tokens")
+    expect(page.locator(".takeaway")).to_contain_text("temperature 0.75 gives the same policy")
+    page.get_by_text("six tokens", exact=True).click()
+    expect(page.locator(".takeaway")).to_contain_text("gives the same entropy, but another policy")
