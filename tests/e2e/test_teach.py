@@ -13,7 +13,7 @@ Visit = Callable[..., Page]
 
 PROMISES = {  # of the tour
     "Sharper than the data": "",
-    "A rare token": "2 of 64 samples drew the true token",
+    "A rare token": "0 of 64 samples drew the true token",
     "A baseline that hurts": "of the variance. It adds here",
     "Focal loss is not diversity": "At π = 0.30, focal pushes the true token 1.05 times as hard as cross-entropy",
     "Winner takes all": "from here coffee has 100.0%",
