@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
+from tiny_study import write_study
 
 expect.set_options(timeout=20_000)  # ms: on a busy machine a first page takes its time
 
@@ -93,10 +94,12 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("explorer") / "log.txt"
+    folder = tmp_path_factory.mktemp("explorer")
+    log, runs = folder / "log.txt", folder / "runs"
+    write_study(runs / "demo")
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port)],
+            [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port), "--runs-dir", str(runs)],
             stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:

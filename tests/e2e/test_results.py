@@ -1,0 +1,93 @@
+"""Page 9: a study of ours beside the paper's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from downloads import assert_pictures_arrive, download, rows_of
+from playwright.sync_api import Page, expect
+from tiny_study import STEPS
+
+from pgce_mini.paper import paper_differences
+
+Visit = Callable[..., Page]
+
+TITLES = "() => [...document.querySelectorAll('.js-plotly-plot')].map(chart => chart.layout?.title?.text)"
+TITLED = f"title => ({TITLES})()[0] === title"
+PAPER = """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-plot')].at(-1).data
+    .map(line => [line.name, line.x]))"""
+
+
+def open_page(explorer: str, visit: Visit, query: str = "", **options: object) -> Page:
+    page = visit(f"{explorer}results?{query}", **options)
+    page.wait_for_function(f"() => ({TITLES})().length === 2")
+    return page
+
+
+def test_demo_stands_beside_the_paper_and_says_so(explorer: str, visit: Visit, tmp_path: Path) -> None:
+    page = open_page(explorer, visit)
+    expect(page.get_by_text("This is what make demo left, a first look")).to_be_visible()
+    expect(page.get_by_role("status").first).to_have_text(
+        "RL took Avg@4 of ce from 0.12 to 0.38, of precision from 0.25 to 0.50, of diversity from 0.12 to 0.38, "
+        "of tail-penalty from 0.12 to 0.38."
+    )
+    expect(page.get_by_role("alert")).to_contain_text("head-reward-seed0: loss is nan <b>at step 3</b>")
+    found = paper_differences("Avg@128")
+    assert page.evaluate(PAPER)["diversity"] == [row["diversity"] for row in found.values()]
+    rows = rows_of(download(page, "csv", tmp_path))
+    assert [(row["arm"], row["stage"], row["Avg@4"]) for row in rows][:2] == [
+        ("ce", "before RL", "0.125"),
+        ("ce", "after RL", "0.375"),
+    ]
+    assert_pictures_arrive(page, "study", tmp_path)
+
+
+PICTURES = {
+    "minus the baseline": ("Avg@4 after RL, by arm", "precision +0.125 (clear, and in every seed)"),
+    "Pass@k": ("Pass@k before and after RL", "At k 4"),
+    "reward through RL": ("Reward through RL", f"At RL step {STEPS}, mean reward (share right): ce 0.95"),
+    "entropy through RL": ("Entropy through RL", f"At RL step {STEPS}, entropy (nats/token): ce 0.01"),
+    "length through RL": ("Response length through RL", f"At RL step {STEPS}, length (tokens): ce 8.00"),
+    "entropy of the priors": ("Pre-training: held-out entropy", f"At pre-training step {STEPS}, entropy"),
+}
+
+
+def test_each_picture_has_its_sentence_and_table_and_address(explorer: str, visit: Visit, tmp_path: Path) -> None:
+    page = open_page(explorer, visit)
+    for picture, (title, sentence) in PICTURES.items():
+        page.get_by_text(picture, exact=True).click()
+        page.wait_for_function(TITLED, arg=title)
+        expect(page.get_by_role("status").first).to_contain_text(sentence)
+        assert len(rows_of(download(page, "csv", tmp_path))) >= 9
+    page.wait_for_function("() => location.search.includes('picture=')")
+    other = open_page(explorer, visit, page.url.partition("?")[2])
+    other.wait_for_function(TITLED, arg=title)
+
+
+def test_numbers_of_the_paper_can_be_chosen(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit, f"paper={quote('Pass@64')}")
+    expect(page.get_by_text("The paper's best arm, Pass@64: tail-penalty +0.19 at 4B")).to_be_visible()
+    page.get_by_text("The paper's numbers").last.click()
+    expect(page.get_by_role("cell", name="68.03")).to_be_visible()
+
+
+@pytest.mark.parametrize("query", ["study=../../etc&picture=x&paper=y", "study=%2Fetc%2Fpasswd", "study=live"])
+def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Visit, query: str) -> None:
+    page = open_page(explorer, visit, query)
+    expect(page.get_by_text("This is what make demo left")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_page_is_readable_and_accessible_in_light_and_dark(
+    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
+    width: int,
+) -> None:  # fmt: skip
+    page = open_page(explorer, visit, "picture=minus+the+baseline", width=width, color_scheme="dark")
+    page.wait_for_function(TITLED, arg="Avg@4 after RL, by arm")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert_readable(page)
+        assert_accessible(page)

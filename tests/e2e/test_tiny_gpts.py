@@ -1,0 +1,141 @@
+"""Page 6: a prompt, five priors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from downloads import assert_pictures_arrive, download, rows_of
+from playwright.sync_api import Page, expect
+
+from pgce_mini import PAPER_ARMS, priors
+from pgce_mini.reading import next_token
+
+Visit = Callable[..., Page]
+
+LINES = "() => document.querySelector('.js-plotly-plot')?.data?.map(line => [line.name, line.x])"
+TITLED = "title => document.querySelector('.js-plotly-plot')?.layout?.title?.text === title"
+SUM = "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ="
+
+
+def open_page(explorer: str, visit: Visit, query: str = "", **options: object) -> Page:
+    page = visit(f"{explorer}tiny-gpts?{query}", **options)
+    page.wait_for_function(TITLED, arg="Next token" if "along" not in query else "Entropy along the text")
+    return page
+
+
+def test_distributions_are_those_of_the_priors(explorer: str, visit: Visit, tmp_path: Path) -> None:
+    page = open_page(explorer, visit, "task=chain-sum")
+    lines = dict(page.evaluate(LINES))
+    rows = rows_of(download(page, "csv", tmp_path))
+    assert list(lines) == list(PAPER_ARMS)
+    for arm in PAPER_ARMS:
+        model, corpus = priors.load("chain-sum", arm)
+        probs = next_token(model, corpus.encode(SUM), 6).probs
+        expected = [probs[corpus.encode(row["token"])[0]].item() if row["token"] != "<eos>" else probs[1].item()
+                    for row in rows]  # fmt: skip
+        assert lines[arm] == pytest.approx(expected, abs=1e-5)
+        assert [float(row[arm]) for row in rows] == pytest.approx(expected, abs=1e-5)
+    sentence = page.get_by_text("precision is the surest")
+    expect(sentence).to_be_visible()
+    assert_pictures_arrive(page, "tiny_gpts", tmp_path)
+
+
+def test_typed_prompt_changes_picture_takeaway_and_address_and_the_address_brings_it_back(
+    explorer: str, visit: Visit
+) -> None:
+    page = open_page(explorer, visit, "task=chain-sum")
+    before = page.evaluate(LINES)
+    box = page.get_by_role("textbox", name="Prompt")
+    box.fill(f"{SUM} 3 4 8")
+    box.press("Control+Enter")
+    page.wait_for_function(f"before => JSON.stringify(({LINES})()) !== JSON.stringify(before)", arg=before)
+    page.get_by_text("entropy along the text").click()
+    page.wait_for_function(TITLED, arg="Entropy along the text")
+    sentence = page.get_by_role("status").first.inner_text()
+    lines = page.evaluate(LINES)
+    page.wait_for_function("() => location.search.includes('picture=') && location.search.includes('3+4+8')")
+    other = open_page(explorer, visit, page.url.partition("?")[2])
+    other.wait_for_function(f"lines => JSON.stringify(({LINES})()) === JSON.stringify(lines)", arg=lines)
+    expect(other.get_by_role("status").first).to_have_text(sentence)
+    expect(other.get_by_role("textbox", name="Prompt")).to_have_value(f"{SUM} 3 4 8")
+
+
+def test_button_fills_the_prompt_in(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit, "task=countdown")
+    page.get_by_role("radio", name="64 from 9 8 1").or_(page.get_by_role("button", name="64 from 9 8 1")).click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("9 8 1 -> 64 :")
+
+
+def test_completions_are_marked_and_their_probabilities_can_be_read(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit)
+    expect(page.locator(".written")).to_have_count(10)
+    levels = {page.locator(f".written .p{level}").count() > 0 for level in range(4)}
+    assert levels == {True}
+    expect(page.locator(".written sub")).to_have_count(0)
+    page.get_by_text("Write the probability after each token").click()
+    expect(page.locator(".written sub").first).to_be_visible()
+    page.wait_for_function("() => location.search.includes('numbers=true')")
+
+
+@pytest.mark.parametrize(
+    ("task", "prompt", "message"),
+    [
+        ("chain-sum", "3 + x =", "text holds 'x', which is not a token of chain-sum"),
+        ("chain-sum", "<img src=x onerror=alert(1)>", "which is not a token of chain-sum"),
+        ("countdown", "2 3 7 -> 😀", "text holds '😀'"),
+        ("text", "word " * 200, "tokens, and with the 40 to be written after it at most 57 fit the 97"),
+    ],
+)
+def test_prompt_that_cannot_be_read_gets_one_sentence(
+    explorer: str, visit: Visit, task: str, prompt: str, message: str
+) -> None:
+    page = visit(f"{explorer}tiny-gpts?task={task}&prompt_{task}={quote(prompt)}")
+    expect(page.get_by_role("alert")).to_contain_text(message)
+    expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_markup_and_emoji_in_a_text_prompt_stay_text_and_are_called_unseen(explorer: str, visit: Visit) -> None:
+    prompt = "<b>bold</b> 😀 **stars** $x$ <script>alert(1)</script>"
+    page = open_page(explorer, visit, f"prompt_text={quote(prompt)}")
+    expect(page.get_by_role("alert")).to_contain_text("Not in the text that the models have read: 😀")
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value(prompt)
+    page.get_by_text("Copy as Python").click()
+    expect(page.get_by_text("**stars**").last).to_be_visible()
+    assert page.locator(".stMain b").count() == 0
+    assert page.locator(".katex").count() == 0
+
+
+def test_100_kilobytes_are_refused_and_do_not_go_into_the_address(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit)
+    box = page.get_by_role("textbox", name="Prompt")
+    box.fill("x " * 50_000)
+    box.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("100,000 characters, and at most 2,000 are read")
+    page.wait_for_function("() => location.href.length < 3000")
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    "query", ["task=%00&picture=none&temperature=nan&seed=-1", "task=text&temperature=99&log=2"]
+)
+def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
+    page = open_page(explorer, visit, query)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "picture"), [(1280, "next token"), (360, "entropy along the text")])
+def test_page_is_readable_and_accessible_in_light_and_dark(
+    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
+    width: int, picture: str,
+) -> None:  # fmt: skip
+    query = f"picture={quote(picture)}&numbers=true"
+    page = open_page(explorer, visit, query, width=width, color_scheme="dark")
+    expect(page.locator(".written")).to_have_count(10)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert_readable(page)
+        assert_accessible(page)

@@ -1,0 +1,90 @@
+"""Page 8: a training in the background, its curves, its stop, its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from downloads import download, rows_of
+from playwright.sync_api import Page, expect
+
+Visit = Callable[..., Page]
+
+PATIENCE = 120_000  # ms, for what takes a few seconds
+STEPS = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
+
+
+def open_page(explorer: str, visit: Visit, query: str = "", **options: object) -> Page:
+    page = visit(f"{explorer}train-live?{query}", **options)
+    page.wait_for_selector(".js-plotly-plot")
+    return page
+
+
+def says(page: Page, text: str) -> None:
+    expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+
+
+def test_training_runs_shows_progress_survives_other_pages_and_stops(
+    explorer: str, visit: Visit, tmp_path: Path
+) -> None:
+    page = open_page(explorer, visit, "size=full&arm=precision")
+    says(page, "Not trained yet: press Start.")
+    expect(page.get_by_role("button", name="Stop")).to_be_disabled()
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_function(f"() => ({STEPS})() > 3", timeout=PATIENCE)
+    says(page, "left.")  # the remaining time
+    expect(page.get_by_role("button", name="Start")).to_be_disabled()
+    seen = page.evaluate(STEPS)
+
+    page.get_by_role("link", name="One GRPO step").click()
+    expect(page.get_by_role("heading", name="One GRPO step")).to_be_visible()
+    page.get_by_role("link", name="Train live").click()
+    page.wait_for_function(f"seen => ({STEPS})() > seen", arg=seen, timeout=PATIENCE)  # mine is there again
+    says(page, "precision on chain-sum, full, seed 0")
+
+    other = open_page(explorer, visit, "size=tiny")  # a second viewer
+    says(other, "Running now: precision on chain-sum, full, seed 0.")
+    other.get_by_role("button", name="Start").click()
+    says(other, "Waiting: 1 training before this one.")
+    watching = open_page(explorer, visit, "size=full&arm=precision")  # a third looks at the first's
+    expect(watching.get_by_role("button", name="Stop")).to_be_disabled()
+    watching.close()
+
+    page.get_by_role("button", name="Stop").click()
+    says(page, "Stopped. What is done is saved")
+    expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    rows = rows_of(download(page, "csv", tmp_path))
+    assert [int(row["step"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) > seen
+
+    says(other, "Finished.")  # its turn came when the first stopped
+    expect(other.get_by_role("status").first).to_contain_text("RL took the reward from")
+    expect(other.get_by_role("button", name="Start")).to_be_disabled()
+
+
+def test_training_goes_on_when_its_browser_is_closed(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit, "task=text&size=tiny")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_function(f"() => ({STEPS})() > 1", timeout=PATIENCE)
+    page.close()
+    says(open_page(explorer, visit, "task=text&size=tiny"), "Finished.")
+
+
+@pytest.mark.parametrize("query", ["task=..%2F..&arm=%00&size=huge&seed=-3", "seed=1e9&task=text%2Fx"])
+def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
+    page = open_page(explorer, visit, query)
+    says(page, "ce on chain-sum, tiny, seed 0")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_page_is_readable_and_accessible_in_light_and_dark(
+    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
+    width: int,
+) -> None:  # fmt: skip
+    page = open_page(explorer, visit, width=width, color_scheme="dark")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert_readable(page)
+        assert_accessible(page)
