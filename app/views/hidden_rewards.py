@@ -63,6 +63,7 @@ def view() -> None:
             selection_mode="multi",
             default=["cross-entropy", "shaped (product)", "focal", "label smoothing"],
             key="losses",
+            wrap=True,
             bind="query-params",
         )
         probe = shell.slider("π: probability to read off", "pi", 0.01, 0.99, 0.1, 0.01)

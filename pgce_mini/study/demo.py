@@ -21,11 +21,9 @@ from pgce_mini.evaluate import Evaluation, EvaluationConfig, evaluate_run, load_
 from pgce_mini.grpo import GRPOConfig, train_grpo
 from pgce_mini.pretrain import PretrainConfig, check_head, pretrain
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.study.workers import run_jobs, sole_owner
+from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_owner
 from pgce_mini.tasks import Task
 from pgce_mini.tasks.base import check_whole
-
-RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from pgce_mini.checkpoint import RunError, settings_difference
 from pgce_mini.model import GPT
 from pgce_mini.study.demo import lines_of
-from pgce_mini.study.rows import RL_STEP_WORK, Columns, Curve, Row
+from pgce_mini.study.rows import Columns, Curve, Row
 from pgce_mini.study.spec import Spec, load_spec
 from pgce_mini.study.tables import (
     KEY,
@@ -36,7 +36,7 @@ from pgce_mini.study.tables import (
     write_curves,
     write_rows,
 )
-from pgce_mini.study.workers import run_jobs, sole_owner
+from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_owner
 
 BYTES_PER_ROW = 2**18  # metrics.jsonl of its trainings and its result
 TRAININGS_PER_ROW = 3  # at most, each leaving a model

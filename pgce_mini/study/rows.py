@@ -20,10 +20,10 @@ from pgce_mini.grpo import GRPOConfig, train_grpo
 from pgce_mini.matching import matching_temperature
 from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.study.arms import Arm
+from pgce_mini.study.workers import RL_STEP_WORK
 from pgce_mini.tasks import Text
 from pgce_mini.text_metrics import sample_text
 
-RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 CURVES = {
     "pretrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
     "midtrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
