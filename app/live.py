@@ -27,10 +27,10 @@ from typing import Any, Literal, NamedTuple
 from pgce_mini.checkpoint import Run
 from pgce_mini.priors import SETTINGS
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.study import RL_STEP_WORK
 from pgce_mini.tasks import Task
 
 POLL_SECONDS = 0.2
+RL_STEP_WORK = 6  # an RL step takes about as long as this many of pre-training: for the remaining time
 GRACE_SECONDS = 30.0  # for a child to save its state; then it is killed
 PATIENCE_SECONDS = 20.0  # before a viewer counts as gone: a network may hiccup
 QUEUE = 8  # trainings in the line
