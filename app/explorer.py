@@ -22,6 +22,7 @@ PAGES = {
         st.Page("views/teach.py", title="Teach", url_path="teach"),
     ],
 }
+KEPT = ("playground", "quiz")  # names that live as long as their visitor
 
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
 st.html(STYLE)
@@ -31,4 +32,11 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
+
+# Streamlit hands the value of a control to a control of that name on the next page, where β may not reach as far.
+# Here a page shows what its address says.
+if st.session_state.get("page") != page.url_path:
+    for name in [str(name) for name in st.session_state if not str(name).startswith(KEPT)]:
+        del st.session_state[name]
+    st.session_state.page = page.url_path
 page.run()

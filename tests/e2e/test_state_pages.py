@@ -65,9 +65,9 @@ VIEWS = [
     ),
     View(
         "where-training-ends",
-        {"β": ["ArrowLeft"] * 3, "k:": ["ArrowRight"]},
-        "beta=-0.4&k=3",
-        f"→ {ending([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], RewardShaping(-0.4)).entropy:.3f} nats)",
+        {"λ tail": ["ArrowLeft"] * 2, "k:": ["ArrowRight"]},
+        "lambda_tail=-0.1&k=3",
+        f"→ {ending([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], RewardShaping(-0.25, 0, -0.1, 3)).entropy:.3f} nats)",
         "(1.179 → 1.078 nats)",
     ),
 ]
@@ -296,3 +296,16 @@ def test_two_tokens_end_at_a_temperature_and_six_do_not(explorer: str, visit: Vi
     expect(page.locator(".takeaway")).to_contain_text("temperature 0.75 gives the same policy")
     page.get_by_text("six tokens", exact=True).click()
     expect(page.locator(".takeaway")).to_contain_text("gives the same entropy, but another policy")
+
+
+def test_settings_of_one_page_do_not_leak_into_another(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, explorer + "simplex?beta=-1.25&k=3")
+    expect(page.locator(".takeaway")).to_contain_text("At β = -1.25")
+    page.get_by_role("link", name="Hidden rewards").click()
+    expect(page.get_by_role("heading", name="Which reward")).to_be_visible()
+    expect(page.locator(".takeaway")).to_contain_text("focal pushes the true token 1.22 times")
+    expect(page.get_by_role("slider", name="β")).to_have_value("-0.25")  # there -1.25 is out of range
+    page.get_by_role("link", name="Three tokens").click()
+    expect(page.locator(".takeaway")).to_contain_text("At β = -0.25")
+    expect(page).to_have_url(explorer + "simplex")
+    expect(page.get_by_role("alert")).to_have_count(0)
