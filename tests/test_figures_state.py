@@ -1,0 +1,182 @@
+"""Figures of a single state: the right numbers in the right panel, told apart without colour, quickly sent."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from pgce_mini import RewardShaping, policy_flow, simplex_field
+from pgce_mini.dynamics import simplex_xy
+from pgce_mini.figures import (
+    Earnings,
+    SimplexFrame,
+    endings_over,
+    gradient_estimates,
+    hidden_rewards,
+    simplex_flow,
+    stacked_figure,
+)
+from pgce_mini.implied import HIDDEN_REWARDS
+from pgce_mini.temperature import ending
+
+
+def trace(figure: go.Figure, name: str) -> Any:
+    (found,) = [t for t in figure.data if t.name == name]
+    return found
+
+
+def looks(figure: go.Figure) -> list[tuple[str, str]]:
+    """(colour, dash) of the lines of the legend."""
+    return [(t.line.color, t.line.dash) for t in figure.data if t.mode == "lines" and t.showlegend is not False]
+
+
+# --- Panels ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("legend_rows", [0, 3])
+def test_panels_are_as_high_as_asked_for_and_do_not_overlap(legend_rows: int) -> None:
+    figure = stacked_figure("T", [("", "a", 200), ("x", "b", 100), ("y", "c", 150)], legend_rows)
+    layout = figure.layout
+    inner = layout.height - layout.margin.t - layout.margin.b
+    domains = [layout[f"yaxis{i}"].domain for i in (1, 2, 3)]
+    assert [(high - low) * inner for low, high in domains] == pytest.approx([200, 100, 150])
+    assert domains[0][1] == pytest.approx(1)
+    assert domains[2][0] == pytest.approx(0)
+    assert domains[0][0] > domains[1][1]
+    assert domains[1][0] > domains[2][1]
+    assert layout.xaxis.matches == "x2"  # the first panel has no x title of its own
+    assert [layout[f"xaxis{i}"].title.text for i in (1, 2, 3)] == ["", "x", "y"]
+
+
+def test_each_panel_has_its_legend_above_it_when_asked_for() -> None:
+    layout = stacked_figure("T", [("x", "a", 200), ("y", "b", 100)], legend_rows=2).layout
+    assert layout.legend.y == pytest.approx(layout.yaxis.domain[1])
+    assert layout.legend2.y == pytest.approx(layout.yaxis2.domain[1])
+    assert layout.legend2.yanchor == "bottom"
+
+
+# --- Three gradients ---------------------------------------------------------------------------------------
+
+
+def test_gradients_lie_side_by_side_and_the_error_is_on_logarithmic_axes() -> None:
+    gradients = {"cross-entropy": [0.5, -0.5], "policy gradient": [0.5, -0.5], "REINFORCE": [0.6, -0.6]}
+    figure = gradient_estimates(["a", "b"], gradients, [1, 4], [0.9, 0.4], [1.0, 0.5], (4, 0.2))
+    assert trace(figure, "REINFORCE").x == (0.6, -0.6)
+    assert {t.yaxis for t in figure.data if t.type == "bar"} == {"y"}
+    assert len({t.marker.pattern.shape for t in figure.data if t.type == "bar"}) == 3
+    assert (trace(figure, "measured").x, trace(figure, "measured").y) == ((1, 4), (0.9, 0.4))
+    assert trace(figure, "expected, falls as 1/√N").y == (1.0, 0.5)
+    assert (trace(figure, "the estimate above").x, trace(figure, "the estimate above").y) == ((4,), (0.2,))
+    assert figure.layout.xaxis2.type == figure.layout.yaxis2.type == "log"
+    assert figure.layout.yaxis.type == "category"
+
+
+def test_error_of_zero_has_no_place_on_a_logarithmic_axis() -> None:
+    gradients = {name: [0.5, -0.5] for name in ("a", "b", "c")}
+    figure = gradient_estimates(["a", "b"], gradients, [1], [1.0], [1.0], (1, 0.0))
+    assert trace(figure, "the estimate above").y == (None,)
+
+
+# --- Hidden rewards ----------------------------------------------------------------------------------------
+
+
+def test_reward_push_and_wrong_reward_have_a_panel_each_and_a_loss_one_look() -> None:
+    earnings = {"focal": Earnings([4.0, 1.0], [1.0, 0.5], [0.0, 0.0])}
+    figure = hidden_rewards([0.25, 0.5], earnings, list(HIDDEN_REWARDS), 0.3)
+    assert [(t.yaxis, t.y, t.showlegend) for t in figure.data] == [
+        ("y", (4.0, 1.0), True),
+        ("y2", (1.0, 0.5), False),
+        ("y3", (0.0, 0.0), False),
+    ]
+    assert len({(t.line.color, t.line.dash) for t in figure.data}) == 1
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.3] * 3
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_a_loss_looks_the_same_whichever_others_are_there_and_unlike_them() -> None:
+    nothing = Earnings([1.0], [1.0], [0.0])
+    names = list(HIDDEN_REWARDS)
+    together = looks(hidden_rewards([0.5], dict.fromkeys(names, nothing), names, 0.5))
+    alone = [looks(hidden_rewards([0.5], {name: nothing}, names, 0.5))[0] for name in names]
+    assert together == alone
+    assert len(set(together)) == len(names)
+
+
+# --- Simplex ------------------------------------------------------------------------------------------------
+
+
+def frame(beta: float, end: list[float] | None) -> SimplexFrame:
+    labels, shaping = [0.6, 0.3, 0.1], RewardShaping(beta)
+    path = policy_flow(np.log([0.2, 0.3, 0.5]), labels, shaping, 20, 0.5)
+    return SimplexFrame(beta, *simplex_field(shaping, labels, 10), path, end)
+
+
+def test_simplex_shows_one_beta_and_holds_the_others_as_frames() -> None:
+    frames = [frame(0.0, [0.6, 0.3, 0.1]), frame(-0.5, [0.72, 0.21, 0.07])]
+    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], frames, 1)
+    end = trace(figure, "end")
+    assert (end.x[0], end.y[0]) == pytest.approx(tuple(simplex_xy([0.72, 0.21, 0.07])))
+    start = trace(figure, "start")
+    assert (start.x[0], start.y[0]) == pytest.approx(tuple(simplex_xy([0.2, 0.3, 0.5])))
+    assert [f.name for f in figure.frames] == ["0.00", "-0.50"]
+    slider = figure.layout.sliders[0]
+    assert slider.active == 1
+    assert [step.args[0][0] for step in slider.steps] == [f.name for f in figure.frames]
+    for moved, kept in zip(figure.frames[1].data, figure.data[2:5], strict=True):  # the one that is shown
+        np.testing.assert_array_equal(np.array(moved.x, float), np.array(kept.x, float))
+    assert tuple(figure.frames[0].traces) == (2, 3, 4)
+    assert [a.text for a in figure.layout.annotations] == ["only<br>a", "only<br>b", "only<br>c"]
+
+
+def test_arrows_begin_at_the_points_and_go_with_the_flow() -> None:
+    shown = frame(0.0, None)
+    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [shown], 0)
+    arrows = np.stack([trace(figure, "flow").x, trace(figure, "flow").y], -1).reshape(-1, 6, 2)
+    np.testing.assert_allclose(arrows[:, 0], simplex_xy(shown.points), atol=1e-6)
+    shafts, flow = arrows[:, 1] - arrows[:, 0], simplex_xy(shown.velocities)
+    cosines = (shafts * flow).sum(-1) / np.linalg.norm(shafts, axis=-1) / np.linalg.norm(flow, axis=-1)
+    assert cosines == pytest.approx(1, abs=1e-4)
+    assert np.isnan(arrows[:, 5]).all()  # the gap before the next arrow
+
+
+def test_no_end_is_no_star_and_points_say_where_they_are() -> None:
+    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [frame(-1.5, None)], 0)
+    assert trace(figure, "end").x == (None,)
+    np.testing.assert_allclose(trace(figure, "start here").customdata, frame(0.0, None).points, atol=1e-4)
+
+
+def test_all_frames_of_the_page_weigh_less_than_a_megabyte() -> None:
+    frames = [frame(-1.5 + 0.05 * i, [0.6, 0.3, 0.1]) for i in range(41)]
+    assert len(simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], frames, 0).to_json()) < 1e6
+
+
+# --- Endings ------------------------------------------------------------------------------------------------
+
+
+def test_endings_leave_a_gap_where_training_does_not_end() -> None:
+    labels = [0.6, 0.3, 0.1]
+    plain, sharp = ending(labels, RewardShaping()), ending(labels, RewardShaping(-0.5))
+    figure = endings_over(
+        "β", [-0.5, 0.0, 0.5], [sharp, plain, None], ["a", "b", "c"], plain, -0.5, [0.5, 0.9, 1.0]
+    )
+    assert trace(figure, "a").y == (sharp.policy[0], plain.policy[0], None)
+    assert trace(figure, "entropy of the end").y == (sharp.entropy, plain.entropy, None)
+    assert trace(figure, "labels at temperature 1 + β").y == (0.5, 0.9, 1.0)
+    over = trace(figure, "overconfidence").y
+    assert over[0] == pytest.approx(sharp.confidence - 0.6)
+    assert over[1] == pytest.approx(0, abs=1e-9)
+    assert over[2] is None
+    assert trace(figure, "missed by any temperature").y[0] == sharp.residual
+    assert {t.legend for t in figure.data if t.yaxis == "y2"} == {"legend2"}
+    assert figure.layout.xaxis3.title.text == "β"
+
+
+def test_temperature_is_left_out_where_the_setting_is_a_lambda() -> None:
+    plain = ending([0.6, 0.4], RewardShaping())
+    figure = endings_over("λ head", [0.0], [plain], ["a", "b"], plain, 0.0)
+    assert "labels at temperature 1 + β" not in [t.name for t in figure.data]
+    assert math.isclose(figure.layout.shapes[0].x0, 0.0)
