@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pgce_mini import cli
+from pgce_mini import cli, priors
 from pgce_mini.checkpoint import Run
 
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
@@ -237,6 +238,32 @@ def test_servers_need_the_repository(
         assert "clone it" in error_of(capsys)
 
 
+def test_priors_can_be_built_again_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, top_k = priors.SETTINGS["chain-sum"]
+    monkeypatch.setitem(priors.SETTINGS, "chain-sum", (replace(config, steps=3, batch_size=4), top_k))
+    folder = tmp_path / "files"
+    pgce(
+        "build-priors", "--quiet", "--json", "--folder", str(folder), "--runs-dir", str(tmp_path / "runs"),
+        "--tasks", "chain-sum", "--arms", "diversity",
+    )  # fmt: skip
+    manifest = json.loads(capsys.readouterr().out)
+    assert list(manifest["priors"]) == ["chain-sum-diversity"]
+    assert json.loads((folder / "manifest.json").read_text())["priors"] == manifest["priors"]
+    assert (folder / "chain-sum-diversity.safetensors").exists()
+
+
+def test_explorer_is_told_where_the_runs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PGCE_RUNS_DIR", "elsewhere")
+    started: list[str] = []
+    monkeypatch.setattr(cli, "_hand_over", lambda command, cwd: started.append(os.environ["PGCE_RUNS_DIR"]))
+    pgce("explore")
+    pgce("explore", "--runs-dir", "mine")
+    assert started == [str(tmp_path / "runs"), str(tmp_path / "mine")]
+
+
 # --- Real processes --------------------------------------------------------------------------------------
 
 
@@ -247,17 +274,20 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["Ctrl-C", "the end of stdin"])
+def test_interruption_saves_and_the_same_command_goes_on(tmp_path: Path, by: str) -> None:
     command = [*TINY_PRIOR, "--quiet", "--steps", "300"]
+    watch = [] if by == "Ctrl-C" else ["--stop-with-stdin"]
     pgce(*command, "--run-dir", str(tmp_path / "whole"))
     metrics = tmp_path / "parts" / "metrics.jsonl"
-    process = start(*command, "--run-dir", str(tmp_path / "parts"))
+    process = start(*command, *watch, "--run-dir", str(tmp_path / "parts"), stdin=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.read_bytes().count(b"\n") >= 3):
         assert time.monotonic() < deadline, "no step in two minutes"
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    if by == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)  # which closes stdin
     assert process.returncode == 130
     assert errors.strip() == "pgce: stopped; what was done is saved, the same command goes on from there"
     assert 3 <= len(Run(tmp_path / "parts").metrics()) < 300

@@ -101,7 +101,7 @@ def test_prompt_that_cannot_be_read_gets_one_sentence(
 def test_markup_and_emoji_in_a_text_prompt_stay_text_and_are_called_unseen(explorer: str, visit: Visit) -> None:
     prompt = "<b>bold</b> 😀 **stars** $x$ <script>alert(1)</script>"
     page = open_page(explorer, visit, f"prompt_text={quote(prompt)}")
-    expect(page.get_by_role("alert")).to_contain_text("Not in the text that the models have read: 😀")
+    expect(page.get_by_role("alert")).to_contain_text("😀 — to them, bytes without a meaning")
     expect(page.get_by_role("textbox", name="Prompt")).to_have_value(prompt)
     page.get_by_text("Copy as Python").click()
     expect(page.get_by_text("**stars**").last).to_be_visible()
