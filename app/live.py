@@ -27,7 +27,7 @@ from typing import Any, Literal, NamedTuple
 from pgce_mini.checkpoint import Run
 from pgce_mini.priors import SETTINGS
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.study import RL_STEP_WORK
+from pgce_mini.study.rows import RL_STEP_WORK
 from pgce_mini.tasks import Task
 
 POLL_SECONDS = 0.2
