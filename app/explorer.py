@@ -1,6 +1,7 @@
 """The explorer: `pgce explore`, or `streamlit run app/explorer.py`. Each page is a file of views/."""
 
 import streamlit as st
+import torch
 
 from shell import STYLE
 
@@ -24,6 +25,7 @@ PAGES = {
 }
 KEPT = ("playground", "quiz")  # names that live as long as their visitor
 
+torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
 st.html(STYLE)
 page = st.navigation(PAGES, position="hidden")  # its own menu is no list that a screen reader can follow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
+import shutil
 import statistics
 import sys
 import time
@@ -63,6 +64,12 @@ def peak_rise(run: Callable[[], object]) -> float:
     before = high_water()
     run()
     return high_water() - before
+
+
+def chromium_path() -> str:
+    """Of the Chromium on this machine; without one, the benchmark ends and says how to get it."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or sys.exit("this benchmark needs Chromium: apt install chromium")
 
 
 def parse_args(description: str | None) -> argparse.Namespace:

@@ -7,12 +7,10 @@ beside it. With 20 ms at 50 tokens a hand that drags sees no lag; 60 frames a se
 
 from __future__ import annotations
 
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-from common import exit_unless, parse_args, within
+from common import chromium_path, exit_unless, parse_args, within
 from playwright.sync_api import Page, sync_playwright
 
 from pgce_mini.playground import PlaygroundState, preset, to_html
@@ -86,12 +84,11 @@ def frame_times(
 
 def main() -> None:
     count = 50 * parse_args(__doc__).repeats
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        sys.exit("this benchmark needs Chromium: apt install chromium")
     kept = []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         for name, (kind, state) in CASES.items():
             processor, wall = frame_times(page, Path(folder), kind, state, count)

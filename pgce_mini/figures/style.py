@@ -8,6 +8,7 @@ Every figure is legible from 328 px (a phone, less the margins of a page) upward
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -35,25 +36,28 @@ AXIS_STYLE = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "
 
 
 def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go.Figure:
-    bottom = AXIS + LEGEND
-    figure = go.Figure()
-    figure.update_layout(
-        title={
+    layout = _layout(title, height, TITLE, AXIS + LEGEND)
+    layout["xaxis"] = {"title_text": x_title, "title_standoff": 10} | AXIS_STYLE
+    layout["yaxis"] = {"title_text": y_title} | AXIS_STYLE
+    return go.Figure(layout=layout)
+
+
+def _layout(title: str, height: int, top: int, bottom: int) -> dict[str, Any]:
+    """What a figure is made with, all at once: updating one costs four times as much."""
+    return {
+        "title": {
             "text": title, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
             "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 2},
         },
-        height=height,
-        margin={"l": 60, "r": 12, "t": TITLE, "b": bottom},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": TEXT, "size": 13},
-        legend={"orientation": "h", "x": 0, "yanchor": "top", "y": -AXIS / (height - TITLE - bottom)},
-        hovermode="closest",
-        dragmode=False,  # a finger that scrolls the page past a figure must not zoom it
-    )  # fmt: skip
-    figure.update_xaxes(title_text=x_title, title_standoff=10, **AXIS_STYLE)
-    figure.update_yaxes(title_text=y_title, **AXIS_STYLE)
-    return figure
+        "height": height,
+        "margin": {"l": 60, "r": 12, "t": top, "b": bottom},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": TEXT, "size": 13},
+        "legend": {"orientation": "h", "x": 0, "yanchor": "top", "y": -AXIS / (height - TITLE - AXIS - LEGEND)},
+        "hovermode": "closest",
+        "dragmode": False,  # a finger that scrolls the page past a figure must not zoom it
+    }  # fmt: skip
 
 
 def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]], legend_rows: int = 0) -> go.Figure:
@@ -67,24 +71,25 @@ def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]], legend_ro
     above = legend_rows * row + 4 if legend_rows else 0
     gaps = [above + (AXIS + 16 if x_title else 24 - above // 2) for x_title, _, _ in panels[:-1]]  # px
     inner = sum(height for _, _, height in panels) + sum(gaps)
-    margin = {"t": TITLE + above, "b": AXIS if legend_rows else AXIS + LEGEND}
-    figure = base_figure(title, "", "", height=inner + margin["t"] + margin["b"])
-    figure.update_layout(margin=margin)
+    above_all, below_all = TITLE + above, AXIS if legend_rows else AXIS + LEGEND
+    layout = _layout(title, inner + above_all + below_all, above_all, below_all)
     top = inner
     for i, (x_title, y_title, height) in enumerate(panels, 1):
-        figure.update_layout(
-            {
-                f"yaxis{i}": {"title_text": y_title, "domain": [(top - height) / inner, top / inner]} | AXIS_STYLE,
-                f"xaxis{i}": {"title_text": x_title, "title_standoff": 10, "anchor": f"y{i}"} | AXIS_STYLE,
-            }
-        )
+        number = "" if i == 1 else i
+        domain = [(top - height) / inner, top / inner]
+        layout[f"yaxis{number}"] = {"title_text": y_title, "domain": domain} | AXIS_STYLE
+        layout[f"xaxis{number}"] = {
+            "title_text": x_title,
+            "title_standoff": 10,
+            "anchor": f"y{number}",
+        } | AXIS_STYLE
         if not x_title:
-            figure.update_layout({f"xaxis{i}": {"matches": f"x{i + 1}", "showticklabels": False}})
+            layout[f"xaxis{number}"] |= {"matches": f"x{i + 1}", "showticklabels": False}
         if legend_rows:
             legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": top / inner, "yanchor": "bottom"}
-            figure.update_layout({f"legend{i}": legend})
+            layout[f"legend{number}"] = layout.get(f"legend{number}", {}) | legend
         top -= height + (gaps[i - 1] if i < len(panels) else 0)
-    return figure
+    return go.Figure(layout=layout)
 
 
 def mark(figure: go.Figure, x: float, panels: int) -> None:
