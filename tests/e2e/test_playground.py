@@ -635,7 +635,7 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     page.wait_for_function("() => location.search.includes('beta=0.55')")
     page.keyboard.press("r")  # Streamlit's own key to run the script again
     page.get_by_role("link", name="Hidden rewards").click()
-    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible(timeout=SERVED)
     expect(page).to_have_url(f"{explorer}hidden-rewards")
     page.get_by_role("link", name="One token").click()
     expect(page).to_have_url(f"{explorer}?beta=0.55")
@@ -643,7 +643,7 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     page.get_by_role("button", name="All defaults").click()
     expect(page).to_have_url(explorer)
     page.go_back()
-    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible(timeout=SERVED)
     page.go_back()
     expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
 
