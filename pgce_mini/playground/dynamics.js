@@ -107,11 +107,11 @@ export function policyFlow(logits, labels, shaping, steps, lr) {
 
 /**
  * Where training ends from the cross-entropy policy q, whose top_k are then the head: { policy, reason }, one of them
- * null. `reason` says why there is no such policy.
+ * null. `reason` says why there is no such policy. With `ranked`, where it ends while the top_k of that are the head.
  */
-export function stationaryPolicy(labels, shaping) {
+export function stationaryPolicy(labels, shaping, ranked = labels) {
     if (shaping.beta <= -1) return { policy: null, reason: NO_END_BETA[shaping.form] };
-    const policy = equalRewards(labels, rankLambda(labels, shaping), shaping);
+    const policy = equalRewards(labels, rankLambda(ranked, shaping), shaping);
     const residual = Math.max(...expectedGradient(policy.map(Math.log), labels, shaping).map(Math.abs));
     return residual <= RESIDUAL_TOLERANCE ? { policy, reason: null } : { policy: null, reason: NO_END_HEAD };
 }

@@ -23,27 +23,43 @@ function run() {
     };
 }
 
+const memo = (compute) => {
+    let [key, value] = [null, null];
+    return (...inputs) => {
+        const wanted = JSON.stringify(inputs);
+        if (wanted !== key) [key, value] = [wanted, compute(...inputs)];
+        return value;
+    };
+};
+
 /** derive(state) -> every number of the picture. */
 export function deriver() {
     const [shaped, plain] = [run(), run()];
-    let [endKey, end] = [null, null];
+    const ending = memo(stationaryPolicy);
+    const endingHere = memo((labels, shaping, head) => stationaryPolicy(labels, shaping, head.map(Number)).policy);
     return (state) => {
         const { labels, prediction, steps } = state;
         const shaping = shapingOf(state);
         const logits = shaped(state, shaping);
         const policy = softmax(logits);
-        const wanted = JSON.stringify([labels, shaping]);
-        if (wanted !== endKey) [endKey, end] = [wanted, stationaryPolicy(labels, shaping)];
+        const end = ending(labels, shaping);
         const head = inHead(policy, shaping.top_k);
         const push = expectedGradient(logits, labels, shaping).map((g) => -g);
         const headMass = sum(policy.filter((_, a) => head[a]));
         const judged = prediction && steps > 0;
-        const target = end.policy ?? policy;
+        // Being in the head may keep a token in it: then a start in which others are in it leads to another end.
+        const labelsHead = inHead(labels, shaping.top_k);
+        const severalEnds = shaping.lambda_head > shaping.lambda_tail && head.some((is, a) => is !== labelsHead[a]);
+        const here = severalEnds && end.policy && endingHere(labels, shaping, head);
+        const nearer = here && totalVariation(policy, here) < totalVariation(policy, end.policy);
+        const elsewhere = nearer ? here : null;
+        const target = elsewhere ?? end.policy ?? policy;
         return {
             policy, push, head, headMass, shaping,
             plain: softmax(plain(state, PLAIN)),
             startPush: expectedGradient(startLogits(state), labels, shaping).map((g) => -g),
             end: end.policy,
+            elsewhere, // where this run ends, when that is not the marked end
             reason: end.reason,
             entropy: entropy(policy),
             tailMass: sum(policy.filter((_, a) => !head[a])),
@@ -76,7 +92,7 @@ const quoted = (token) => `“${token}”`;
 /** One sentence about this state. */
 export function takeaway(state, numbers) {
     const { labels, tokens, prediction, steps } = state;
-    const { end, policy, target } = numbers;
+    const { end, elsewhere, policy, target } = numbers;
     const widest = (a, b) => a.reduce((best, p, i) => (Math.abs(p - b[i]) > Math.abs(a[best] - b[best]) ? i : best), 0);
     if (numbers.hidden) return "Where will each token end? Drag the diamonds there, then press Play.";
     if (target) {
@@ -88,12 +104,13 @@ export function takeaway(state, numbers) {
         );
     }
     if (!end) return `There is no place to end: ${numbers.reason}.`;
-    const sameHead = inHead(labels, numbers.shaping.top_k).every((head, a) => head === numbers.head[a]);
-    if (numbers.resting && numbers.distance > 0.005 && !sameHead)
+    if (elsewhere) {
+        const i = widest(elsewhere, end);
         return (
-            `Training rests here, ${fixed(numbers.distance)} from the marked end: from this start ` +
-            "other tokens hold the head."
+            `From this start other tokens hold the head, and training ends ${fixed(totalVariation(elsewhere, end))} ` +
+            `from the marked end: ${quoted(tokens[i])} at ${fixed(elsewhere[i])}, not ${fixed(end[i])}.`
         );
+    }
     const [before, after] = [entropy(labels), entropy(end)];
     if (totalVariation(labels, end) < SAME) {
         const plain = state.beta === 0 && state.lambda_head === 0 && state.lambda_tail === 0;

@@ -3,7 +3,7 @@
 import { choice, dataTable, element, slider, write } from "./controls.js";
 import { entropy, softmax } from "./dynamics.js";
 import { copyText, pictureFile, png, save } from "./files.js";
-import { caption, csv, deriver, fixed, python, restingStep, signed, table, takeaway } from "./numbers.js";
+import { caption, csv, deriver, fixed, python, restingStep, table, takeaway } from "./numbers.js";
 import { picture } from "./picture.js";
 import { LIMITS, presetOf, presetsWith, startLogits, withPreset, withProbability } from "./state.js";
 

@@ -211,7 +211,7 @@ def test_page_shows_the_numbers_of_the_library(
         ("k=8&lambda_head=0.0&form=exponent", "Cross-entropy ends at the labels themselves"),
         (
             "q=0.1,0.1,0.1,0.1,0.1,0.1,0.2,0.2&lambda_head=1&k=2&steps=500&lr=5",
-            "Training rests here, ",
+            "From this start other tokens hold the head, and training ends 0.",
         ),
     ],
 )
@@ -404,6 +404,23 @@ def test_prediction_is_asked_before_the_answer_is_shown_and_then_judged(lesson: 
     np.testing.assert_allclose(shown(page)["miss"], guess - end, atol=1e-9)
     page.get_by_role("button", name="Predict first").click()
     expect(takeaway(page)).to_contain_text("Training ends sharper")
+
+
+def test_start_that_leads_to_another_end_is_said_and_judged_by_it(lesson: str, visit: Visit) -> None:
+    labels = np.array([0.128, 0.191, 0.004, 0.0, 0.103, 0.306, 0.126, 0.142])  # the third likeliest comes last
+    shaping = RewardShaping(lambda_head=1.0, top_k=3)
+    marked = stationary_policy(labels, shaping)
+    reached = policy_flow(np.zeros(8), labels, shaping, 20000, 5.0)[-1]
+    apart = np.abs(reached - marked).sum() / 2
+    assert apart > 0.1
+    digits = ",".join(f"{p:.3f}" for p in labels)
+    query = f"{lesson}#q={digits}&lambda_head=1&steps=300"
+    page = visit(query)
+    expect(takeaway(page)).to_contain_text(f"training ends {apart:.3f} from the marked end")
+    np.testing.assert_allclose(shown(page)["end"], marked, atol=1e-9)
+    guess = ",".join(f"{p:.4f}" for p in reached)
+    page = visit(f"{query}&predict={guess}")
+    expect(takeaway(page)).to_contain_text("misses where training ends by 0.000 (total variation)")
 
 
 # --- Addresses and files ---------------------------------------------------------------------------------
@@ -618,7 +635,7 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     page.wait_for_function("() => location.search.includes('beta=0.55')")
     page.keyboard.press("r")  # Streamlit's own key to run the script again
     page.get_by_role("link", name="Hidden rewards").click()
-    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible(timeout=SERVED)
     expect(page).to_have_url(f"{explorer}hidden-rewards")
     page.get_by_role("link", name="One token").click()
     expect(page).to_have_url(f"{explorer}?beta=0.55")
@@ -626,7 +643,7 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     page.get_by_role("button", name="All defaults").click()
     expect(page).to_have_url(explorer)
     page.go_back()
-    expect(page.get_by_role("heading", name="reward").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible(timeout=SERVED)
     page.go_back()
     expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
 
