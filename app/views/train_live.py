@@ -49,9 +49,10 @@ def viewer() -> str:
 def come_back() -> None:
     """Without settings in the address, a viewer who has a training sees it."""
     mine = trainer().owned(viewer())
-    if mine is not None and "task" not in st.session_state and not st.query_params:
-        for name in ("task", "arm", "size", "seed"):
-            st.session_state[name] = getattr(mine, name)
+    if mine is None or any(key.startswith("live_") for key in (*st.session_state, *st.query_params)):
+        return
+    for name in ("task", "arm", "size", "seed"):
+        st.session_state[f"live_{name}"] = getattr(mine, name)
 
 
 def told(seconds: float | None) -> str:
@@ -151,15 +152,15 @@ def view() -> None:
 
 def ask() -> Recipe:
     """The controls: what to train, and the buttons."""
-    task = st.radio("Task", list(priors.TASKS), key="task", horizontal=True, bind="query-params")
-    arm = st.radio("Arm", list(PAPER_ARMS), key="arm", horizontal=True, bind="query-params")
-    size = st.radio("Size", list(SIZES), key="size", horizontal=True, bind="query-params")
-    seed = st.number_input("Seed", 0, 9999, 0, key="seed", bind="query-params")
+    task = st.radio("Task", list(priors.TASKS), key="live_task", horizontal=True, bind="query-params")
+    arm = st.radio("Arm", list(PAPER_ARMS), key="live_arm", horizontal=True, bind="query-params")
+    size = st.radio("Size", list(SIZES), key="live_size", horizontal=True, bind="query-params")
+    seed = st.number_input("Seed", 0, 9999, 0, key="live_seed", bind="query-params")
     recipe = Recipe(task, arm, size, int(seed))
     state = trainer().status(recipe).state
     start, stop = st.columns(2)
     start.button(
-        "Start", on_click=press, args=("submit", recipe), width="stretch", type="primary",
+        "Start", on_click=press, args=("submit", recipe), width="stretch",
         disabled=state in ("waiting", "running", "stopping", "finished"),
     )  # fmt: skip
     stop.button(

@@ -39,7 +39,10 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
                 line={"color": OKABE_ITO[2 * (i - 1) + place], "dash": ("solid", "dash")[place], "width": 2},
                 xaxis=f"x{i}", yaxis=f"y{i}",
             )  # fmt: skip
-        figure.update_layout({f"xaxis{i}": {"range": [0, last]}, f"yaxis{i}": {"rangemode": "tozero"}})
+        apart = {"ticklabelstandoff": 6}  # the two zeros of the corner
+        figure.update_layout(
+            {f"xaxis{i}": {"range": [0, last], **apart}, f"yaxis{i}": {"rangemode": "tozero", **apart}}
+        )
     if rl_steps:
         figure.update_layout(yaxis2={"range": [0, 1.02]})
     return figure

@@ -139,6 +139,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(address: str, width: int = 1280, **options: Any) -> Page:
         page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        page.set_default_timeout(90_000)  # ms, as above; the first page of a server loads torch, too
         pages.append(page)
         page.on("console", note_error)
         page.on("pageerror", lambda error: errors.append(str(error)))

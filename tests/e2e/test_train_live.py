@@ -28,7 +28,7 @@ def says(page: Page, text: str) -> None:
 def test_training_runs_shows_progress_survives_other_pages_and_stops(
     explorer: str, visit: Visit, tmp_path: Path
 ) -> None:
-    page = open_page(explorer, visit, "size=full&arm=precision")
+    page = open_page(explorer, visit, "live_size=full&live_arm=precision")
     says(page, "Not trained yet: press Start.")
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     page.get_by_role("button", name="Start").click()
@@ -43,11 +43,11 @@ def test_training_runs_shows_progress_survives_other_pages_and_stops(
     page.wait_for_function(f"seen => ({STEPS})() > seen", arg=seen, timeout=PATIENCE)  # mine is there again
     says(page, "precision on chain-sum, full, seed 0")
 
-    other = open_page(explorer, visit, "size=tiny")  # a second viewer
+    other = open_page(explorer, visit, "live_size=tiny")  # a second viewer
     says(other, "Running now: precision on chain-sum, full, seed 0.")
     other.get_by_role("button", name="Start").click()
     says(other, "Waiting: 1 training before this one.")
-    watching = open_page(explorer, visit, "size=full&arm=precision")  # a third looks at the first's
+    watching = open_page(explorer, visit, "live_size=full&live_arm=precision")  # a third looks at the first's
     expect(watching.get_by_role("button", name="Stop")).to_be_disabled()
     watching.close()
 
@@ -64,14 +64,16 @@ def test_training_runs_shows_progress_survives_other_pages_and_stops(
 
 
 def test_training_goes_on_when_its_browser_is_closed(explorer: str, visit: Visit) -> None:
-    page = open_page(explorer, visit, "task=text&size=tiny")
+    page = open_page(explorer, visit, "live_task=text&live_size=tiny")
     page.get_by_role("button", name="Start").click()
     page.wait_for_function(f"() => ({STEPS})() > 1", timeout=PATIENCE)
     page.close()
-    says(open_page(explorer, visit, "task=text&size=tiny"), "Finished.")
+    says(open_page(explorer, visit, "live_task=text&live_size=tiny"), "Finished.")
 
 
-@pytest.mark.parametrize("query", ["task=..%2F..&arm=%00&size=huge&seed=-3", "seed=1e9&task=text%2Fx"])
+@pytest.mark.parametrize(
+    "query", ["live_task=..%2F..&live_arm=%00&live_size=huge&live_seed=-3", "live_seed=1e9&live_task=text%2Fx"]
+)
 def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
     page = open_page(explorer, visit, query)
     says(page, "ce on chain-sum, tiny, seed 0")
