@@ -6,7 +6,7 @@ BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
 STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
 
-.PHONY: help setup demo explore lab study study-full study-report test bench clean
+.PHONY: help setup demo explore lab study study-full study-report test test-live bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,7 +50,10 @@ test: setup ## run every check that CI runs
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(BIN)/pytest --nbval --nbval-current-env notebooks
-	$(BIN)/pytest tests/e2e || $(BIN)/pytest tests/e2e --last-failed --last-failed-no-failures none
+	$(BIN)/pytest tests/e2e -m "not live" || $(BIN)/pytest tests/e2e -m "not live" --last-failed --last-failed-no-failures none
+
+test-live: setup ## the browser tests of live training, which want a machine to themselves
+	$(BIN)/pytest tests/e2e -m live
 
 bench: setup ## run every benchmark; fails when one misses its target
 	@status=0; for script in $(BENCHMARKS); do \

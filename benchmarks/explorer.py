@@ -1,10 +1,17 @@
 """The explorer against its budgets: first page, slider to repaint, rerun of a page, size of charts, 30 visitors.
 
+<<<<<<< HEAD
 Times are on the wall, as a reader has them, so a machine that is busy with other things misses some; beside them
 stands the load of the machine. A release is a key on a slider, which Streamlit sends at once as it does a mouse
 let go; it ends when the chart's new numbers have been painted. Most releases ask for a state that no cache has.
 The rerun is in processor time and of the whole page, compiled anew; the explorer reruns the fragment with the
 controls.
+=======
+Times are on the wall, as a reader has them, so a machine that is busy with other things misses some: its load
+stands beside them. A release is a key on a slider, which Streamlit sends at once as it does a mouse let go; it
+ends when the chart's new numbers have been painted. Most releases ask for a state that no cache has. The rerun is
+in processor time and of the whole page, compiled anew; the explorer reruns the fragment with the controls.
+>>>>>>> 344caf70a8f97155fbb72b31b13b474002727cb3
 """
 
 from __future__ import annotations
@@ -71,8 +78,9 @@ MODEL_PAGES = [
 # Streamlit puts a new chart into the place of the old one whenever anything about it has changed.
 WATCH = """() => {
     const numbers = ({ data, layout }) => JSON.stringify([data, layout.shapes, layout.annotations]);
-    const before = numbers(document.querySelector(".js-plotly-plot"));
-    const drawn = (plot) => plot.querySelector(".cartesianlayer .trace")
+    const old = document.querySelector(".js-plotly-plot");
+    const [data, before] = [old.data, numbers(old)];
+    const drawn = (plot) => plot.data !== data && plot.querySelector(".cartesianlayer .trace")
         && plot.querySelector(".gtitle")?.textContent && numbers(plot) !== before;
     let began;
     document.addEventListener("keydown", ({ timeStamp }) => { began = timeStamp; }, { capture: true, once: true });
@@ -289,7 +297,7 @@ async def wave(server: Server) -> tuple[list[Visitor], float]:
         visitors = []
         for i in range(VISITORS):
             socket = await sockets.enter_async_context(
-                connect(f"{server.address.replace('http', 'ws')}_stcore/stream", max_size=None)
+                connect(f"{server.address.replace('http', 'ws')}_stcore/stream", max_size=None, ping_interval=None)
             )
             visitors.append(Visitor(socket, views[i % len(views)]))
         await asyncio.gather(*(visitor.open() for visitor in visitors))

@@ -25,6 +25,7 @@ def says(page: Page, text: str) -> None:
     expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
 
 
+@pytest.mark.live
 def test_training_runs_shows_progress_survives_other_pages_and_stops(
     explorer: str, visit: Visit, tmp_path: Path
 ) -> None:
@@ -63,6 +64,7 @@ def test_training_runs_shows_progress_survives_other_pages_and_stops(
     expect(other.get_by_role("button", name="Start")).to_be_disabled()
 
 
+@pytest.mark.live
 def test_training_goes_on_when_its_browser_is_closed(explorer: str, visit: Visit) -> None:
     page = open_page(explorer, visit, "live_task=text&live_size=tiny")
     page.get_by_role("button", name="Start").click()
