@@ -1,17 +1,10 @@
 """The explorer against its budgets: first page, slider to repaint, rerun of a page, size of charts, 30 visitors.
 
-<<<<<<< HEAD
 Times are on the wall, as a reader has them, so a machine that is busy with other things misses some; beside them
 stands the load of the machine. A release is a key on a slider, which Streamlit sends at once as it does a mouse
 let go; it ends when the chart's new numbers have been painted. Most releases ask for a state that no cache has.
 The rerun is in processor time and of the whole page, compiled anew; the explorer reruns the fragment with the
 controls.
-=======
-Times are on the wall, as a reader has them, so a machine that is busy with other things misses some: its load
-stands beside them. A release is a key on a slider, which Streamlit sends at once as it does a mouse let go; it
-ends when the chart's new numbers have been painted. Most releases ask for a state that no cache has. The rerun is
-in processor time and of the whole page, compiled anew; the explorer reruns the fragment with the controls.
->>>>>>> 344caf70a8f97155fbb72b31b13b474002727cb3
 """
 
 from __future__ import annotations
