@@ -1,9 +1,17 @@
 """The explorer: `pgce explore`, or `streamlit run app/explorer.py`. Each page is a file of views/."""
 
+import gc
+
 import streamlit as st
 import torch
 
+import pgce_mini.figures  # noqa: F401, before the freeze
 from shell import STYLE
+
+# Streamlit collects garbage after every run. The million objects of the libraries are none, and looking through
+# all of them each time would take longer than the rest of a run.
+if not gc.get_freeze_count():
+    gc.freeze()
 
 PAGES = {
     "One state": [

@@ -365,17 +365,11 @@ class Explore(Options):
     def run(self) -> None:
         _need("streamlit", "app")
         page = _repository_path("app/explorer.py")
-        command = [
-            "streamlit",
-            "run",
-            str(page),
-            "--server.address",
-            self.address,
-            "--server.port",
-            str(self.port),
-        ]
+        # The library is imported before the server is up, and not by its first visitor.
+        serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
+        options = ["--server.address", self.address, "--server.port", str(self.port)]
         os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
-        _hand_over([sys.executable, "-m", *command], cwd=page.parent)
+        _hand_over([sys.executable, "-c", serve, "run", str(page), *options], cwd=page.parent)
 
 
 @dataclass(frozen=True)
