@@ -69,7 +69,7 @@ def stacked_figure(title: str, panels: Sequence[tuple[str, str, int]], legend_ro
     """
     row = 20  # px of a legend
     above = legend_rows * row + 4 if legend_rows else 0
-    gaps = [above + (AXIS + 16 if x_title else 24 - above // 2) for x_title, _, _ in panels[:-1]]  # px
+    gaps = [above + (AXIS + 16 if x_title else 24) for x_title, _, _ in panels[:-1]]  # px
     inner = sum(height for _, _, height in panels) + sum(gaps)
     above_all, below_all = TITLE + above, AXIS if legend_rows else AXIS + LEGEND
     layout = _layout(title, inner + above_all + below_all, above_all, below_all)
