@@ -77,7 +77,7 @@ def takeaway(status: Status, prior: list[dict[str, Any]], policy: list[dict[str,
 def describe(status: Status) -> str:
     match status.state:
         case "new":
-            return "Not trained yet: press Start."
+            return "Not trained yet."
         case "waiting":
             return f"Waiting: {status.ahead} training{'s' if status.ahead != 1 else ''} before this one."
         case "running" if status.done == status.total:
@@ -87,7 +87,7 @@ def describe(status: Status) -> str:
         case "stopping":
             return "Stopping after the current step; what is done is saved."
         case "stopped":
-            return "Stopped. What is done is saved: Start goes on from there."
+            return "Stopped. What is done is saved, and another start goes on from there."
         case "failed":
             return f"Failed: {status.reason}."
     return "Finished."
@@ -160,11 +160,11 @@ def ask() -> Recipe:
     state = trainer().status(recipe).state
     start, stop = st.columns(2)
     start.button(
-        "Start", on_click=press, args=("submit", recipe), width="stretch",
+        "Start training", on_click=press, args=("submit", recipe), width="stretch",
         disabled=state in ("waiting", "running", "stopping", "finished"),
     )  # fmt: skip
     stop.button(
-        "Stop", on_click=press, args=("stop", recipe), width="stretch",
+        "Stop training", on_click=press, args=("stop", recipe), width="stretch",
         disabled=state not in ("waiting", "running") or not trainer().may_stop(recipe, viewer()),
     )  # fmt: skip
     if refusal := st.session_state.pop("refusal", None):

@@ -42,14 +42,13 @@ def next_tokens(
             cliponaxis=False, marker={"color": colour, "symbol": marker, "size": 9},
             customdata=labels, hovertemplate="%{customdata}: %{x:.4f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    for row in range(1, len(tokens)):
-        figure.add_hline(y=row - 0.5, line={"color": GRID, "width": 1})
     figure.update_yaxes(
         tickvals=list(range(len(tokens))),
         ticktext=labels,
         range=[len(tokens) - 0.5, -0.5],
         zeroline=False,
         showgrid=False,
+        minor={"tickvals": [row - 0.5 for row in range(1, len(tokens))], "showgrid": True, "gridcolor": GRID},
         ticklabelstandoff=6,
     )
     if log:
