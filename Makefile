@@ -6,7 +6,7 @@ BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
 STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
 
-.PHONY: help setup demo explore lab study study-full study-report test test-live bench clean
+.PHONY: help setup demo explore lab notebooks study study-full study-report test test-live bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ lab: setup ## open the notebooks
 
 study: setup ## a small study: five arms, three seeds, at most 8 minutes
 	$(BIN)/pgce study --quick
+
+notebooks: setup ## run every notebook and save it with its outputs; needs Chrome or Chromium for the pictures
+	$(BIN)/python notebooks/build.py
 
 # Hours. Each part continues after an interruption, and rows that stand in its table are not run again.
 study-full: setup ## the whole study, part by part; or one of them, as in PART=chain

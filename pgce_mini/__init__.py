@@ -6,6 +6,7 @@ Read in this order: `reward` (what a token earns), `loss` (its exact gradient), 
 
 from pgce_mini.dynamics import policy_flow, simplex_field, stationary_policy
 from pgce_mini.evaluate import EvaluationConfig, avg_at_m, cons_at_m, evaluate, pass_at_k
+from pgce_mini.exercises import check
 from pgce_mini.grpo import GRPOConfig, train_grpo
 from pgce_mini.loss import ShapedCrossEntropyLoss, linear_shaped_cross_entropy, shaped_cross_entropy
 from pgce_mini.model import GPT, GPTConfig
@@ -29,6 +30,7 @@ __all__ = [
     "StudyConfig",
     "Text",
     "avg_at_m",
+    "check",
     "cons_at_m",
     "evaluate",
     "linear_shaped_cross_entropy",

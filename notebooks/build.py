@@ -1,0 +1,101 @@
+"""Runs notebooks from top to bottom and saves them with their outputs: `make notebooks`.
+
+    python notebooks/build.py [NOTEBOOK ...]        by default all, the solutions too
+
+Each Plotly picture gets a PNG beside it, for viewers without JavaScript (GitHub). The badges and the install cell
+are the same in every notebook and are written here. Widget state is not saved: it would be megabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import plotly.io as pio
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
+PLOTLY, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
+PNG_WIDTH, PNG_SCALE = 700, 1.25
+LIMIT = 2**20  # bytes of a notebook
+
+INSTALL = f"""\
+import importlib.util
+
+if importlib.util.find_spec("pgce_mini") is None:  # on Colab
+    %pip install --quiet "pgce_mini[notebooks] @ git+https://github.com/{REPOSITORY}"
+
+import pgce_mini.notebook
+
+pgce_mini.notebook.prepare()"""
+
+
+def badges(path: str) -> str:
+    """`path` is that of the notebook in the repository."""
+    return (
+        f"[![Open in Colab](https://img.shields.io/badge/open_in-Colab-0072B2)]"
+        f"(https://colab.research.google.com/github/{REPOSITORY}/blob/main/{path}) "
+        f"[![Open in Binder](https://img.shields.io/badge/open_in-Binder-0072B2)]"
+        f"(https://mybinder.org/v2/gh/{REPOSITORY}/main?labpath={path})"
+    )
+
+
+def furnish(notebook: nbformat.NotebookNode, path: str) -> None:
+    """Writes the badges under the title, and the install cell as the first code cell; numbers the cells."""
+    title = notebook.cells[0]
+    lines = [line for line in title.source.splitlines() if not line.startswith("[![Open in")]
+    title.source = "\n".join([lines[0], "", badges(path), *lines[1:]]).strip()
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    if "find_spec" not in first.source:
+        first = nbformat.v4.new_code_cell()
+        notebook.cells.insert(1, first)
+    first.source = INSTALL
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02}"
+    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+
+
+def add_pictures(notebook: nbformat.NotebookNode) -> None:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if PLOTLY in data:
+                figure = pio.from_json(json.dumps(data[PLOTLY]), skip_invalid=True)
+                figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", font_color="#444444")
+                png = figure.to_image("png", width=PNG_WIDTH, height=figure.layout.height, scale=PNG_SCALE)
+                data["image/png"] = base64.b64encode(png).decode()
+
+
+def build(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    furnish(notebook, path.resolve().relative_to(HERE.resolve().parent).as_posix())
+    started = time.monotonic()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    seconds = time.monotonic() - started
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata.pop("widgets", None)
+    add_pictures(notebook)
+    text = nbformat.writes(notebook)
+    if len(text.encode()) > LIMIT:
+        raise SystemExit(f"{path} would take {len(text.encode()):,} bytes, more than {LIMIT:,}: draw less")
+    path.write_text(text + "\n", encoding="utf-8")
+    print(f"{path.name}: {seconds:.0f} s, {len(text.encode()) / 1024:.0f} KB", flush=True)
+
+
+def main() -> None:
+    os.environ.setdefault("BROWSER_PATH", "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else "")
+    chosen = [Path(name) for name in sys.argv[1:]]
+    for path in chosen or sorted(p for p in HERE.rglob("*.ipynb") if not re.search(r"/\.", str(p))):
+        build(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What every notebook needs: pictures that all viewers show, sliders beside a picture, a switch for long trainings.
+
+Needs the extra `notebooks` for `sliders` alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import plotly.graph_objects as go
+import plotly.io as pio
+import torch
+
+T = TypeVar("T")
+
+LONG = "PGCE_LONG"
+"""Set this environment variable to 1 before the notebook starts, and its trainings run longer."""
+
+
+def prepare() -> None:
+    """Chooses how pictures are shown, and two threads at most, so that all machines sum in the same order."""
+    pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+def longer(usual: T, long: T) -> T:
+    """`usual`, or `long` where the environment says `PGCE_LONG=1`."""
+    return long if os.environ.get(LONG, "") not in ("", "0") else usual
+
+
+def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
+    """A picture under its controls: `sliders(draw, beta=FloatSlider(...))` shows `draw(beta=...)`, and redraws it.
+
+    Args:
+        draw: the values of the controls, by name -> a figure with the same traces for all values.
+        controls: ipywidgets with a `value`; the keyword is the argument of `draw`.
+
+    Where no kernel runs (GitHub, a preview) the picture of the first values is what is seen.
+
+    Raises:
+        ImportError: ipywidgets or anywidget is not installed.
+    """
+    try:
+        import ipywidgets
+    except ImportError:
+        raise ImportError("sliders need the notebook packages: pip install 'pgce_mini[notebooks]'") from None
+
+    class Sliders(ipywidgets.VBox):  # type: ignore[misc] # untyped
+        """Shows the widget, and the first picture to viewers that know no widgets."""
+
+        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+            return pio.renderers["plotly_mimetype"].to_mimebundle(first.to_dict()) | super()._repr_mimebundle_(
+                **kwargs
+            )
+
+    def values() -> dict[str, Any]:
+        return {name: control.value for name, control in controls.items()}
+
+    first = draw(**values())
+    shown = go.FigureWidget(first)
+
+    def redraw(_: Any) -> None:
+        fresh = draw(**values())
+        with shown.batch_update():
+            for old, new in zip(shown.data, fresh.data, strict=True):
+                old.update(new.to_plotly_json(), overwrite=True)
+            shown.update_layout(fresh.layout.to_plotly_json(), overwrite=True)
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    return Sliders([*controls.values(), shown])
