@@ -1,4 +1,4 @@
-"""What every notebook needs: pictures that all viewers show, sliders beside a picture, a switch for long trainings.
+"""What every notebook needs: pictures that all viewers show, sliders beside a picture, a switch for longer runs.
 
 Needs the extra `notebooks` for `sliders` alone.
 """
