@@ -25,7 +25,7 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pgce_mini import priors
+from pgce_mini import policies, priors
 from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
@@ -209,6 +209,30 @@ class BuildPriors(Computing):
             f"{name:24} held-out cross-entropy {prior['heldout']['cross_entropy']:.4f}, "
             f"entropy {prior['heldout']['entropy']:.4f} nats/token"
             for name, prior in manifest["priors"].items()
+        ]
+        self.say("\n".join([*lines, f"in {self.folder}"]), manifest)
+
+
+@dataclass(frozen=True)
+class BuildPolicies(Computing):
+    """Make the policies anew that come with the package, from its priors; interrupted, the command goes on."""
+
+    folder: Path = policies.FOLDER
+    """where the files go, by default in the place of those that came with the package"""
+    runs_dir: Path = policies.RUNS
+    """where the trainings run; what is finished there is not run again"""
+    tasks: tuple[Literal["chain-sum", "countdown"], ...] = ("chain-sum", "countdown")
+    """tasks to build"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
+    """arms to build"""
+
+    def run(self) -> None:
+        self.prepare()
+        manifest = policies.build(self.folder, self.runs_dir, self.tasks, self.arms, progress=not self.quiet)
+        lines = [
+            f"{name:24} Avg@{policies.EVALUATION.samples} {policy['before']['avg_at_m']:.3f} before RL, "
+            f"{policy['after']['avg_at_m']:.3f} after"
+            for name, policy in manifest["policies"].items()
         ]
         self.say("\n".join([*lines, f"in {self.folder}"]), manifest)
 
@@ -458,6 +482,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "study": Study,
     "pretrain": Pretrain,
     "build-priors": BuildPriors,
+    "build-policies": BuildPolicies,
     "rl": RL,
     "evaluate": Evaluate,
     "sample": Sample,
