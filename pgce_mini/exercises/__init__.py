@@ -14,18 +14,8 @@ import numpy as np
 
 Judge = Callable[[Any], str]
 
-MODULES = {
-    "00": "start_here",
-    "01": "cross_entropy",
-    "02": "true_token",
-    "03": "wrong_tokens",
-    "04": "where_training_ends",
-    "05": "gpt",
-    "06": "grpo",
-    "07": "prior_to_policy",
-    "08": "study",
-    "09": "your_turn",
-}
+MODULES: dict[str, str] = {}
+"""notebook -> the module of its judges; so far no notebook has any"""
 JUDGES: dict[str, Judge] = {}
 
 
