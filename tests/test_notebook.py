@@ -1,6 +1,7 @@
 import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
+import torch
 
 from pgce_mini import notebook
 
@@ -24,6 +25,16 @@ def test_longer_follows_the_environment(value, chosen, monkeypatch):
 def test_pictures_are_shown_without_embedding_plotly(renderer):
     notebook.prepare()
     assert pio.renderers.default == "plotly_mimetype"
+
+
+@pytest.mark.usefixtures("renderer")
+def test_notebooks_compute_on_one_thread():
+    torch.set_num_threads(2)
+    try:
+        notebook.prepare()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(1)
 
 
 def draw(height: float, name: str = "a") -> go.Figure:
