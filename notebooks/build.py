@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -22,7 +21,8 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
-PLOTLY, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
+PLOTLY = "application/vnd.plotly.v1+json"
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's, where kaleido does not look
 PNG_WIDTH, PNG_SCALE = 700, 1.25
 LIMIT = 2**20  # bytes of a notebook
 
@@ -38,11 +38,13 @@ pgce_mini.notebook.prepare()"""
 
 
 def badges(path: str) -> str:
-    """`path` is that of the notebook in the repository."""
+    """`path` is that of the notebook in the repository. The pictures are files beside it: to open a notebook asks
+    no other host for anything."""
+    pictures = "../" * (path.count("/") - 1) + "badges"
     return (
-        f"[![Open in Colab](https://img.shields.io/badge/open_in-Colab-0072B2)]"
+        f"[![Open in Colab]({pictures}/colab.svg)]"
         f"(https://colab.research.google.com/github/{REPOSITORY}/blob/main/{path}) "
-        f"[![Open in Binder](https://img.shields.io/badge/open_in-Binder-0072B2)]"
+        f"[![Open in Binder]({pictures}/binder.svg)]"
         f"(https://mybinder.org/v2/gh/{REPOSITORY}/main?labpath={path})"
     )
 
@@ -50,8 +52,9 @@ def badges(path: str) -> str:
 def furnish(notebook: nbformat.NotebookNode, path: str) -> None:
     """Writes the badges under the title, and the install cell as the first code cell; numbers the cells."""
     title = notebook.cells[0]
-    lines = [line for line in title.source.splitlines() if not line.startswith("[![Open in")]
-    title.source = "\n".join([lines[0], "", badges(path), *lines[1:]]).strip()
+    heading, _, text = title.source.partition("\n")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("[![Open in")).strip()
+    title.source = f"{heading}\n\n{badges(path)}\n\n{text}".strip()
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     if "find_spec" not in first.source:
         first = nbformat.v4.new_code_cell()
@@ -91,9 +94,10 @@ def build(path: Path) -> None:
 
 
 def main() -> None:
-    os.environ.setdefault("BROWSER_PATH", "/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else "")
+    if CHROMIUM.exists():
+        os.environ.setdefault("BROWSER_PATH", str(CHROMIUM))
     chosen = [Path(name) for name in sys.argv[1:]]
-    for path in chosen or sorted(p for p in HERE.rglob("*.ipynb") if not re.search(r"/\.", str(p))):
+    for path in chosen or sorted(path for path in HERE.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts):
         build(path)
 
 
