@@ -7,12 +7,9 @@ nothing. PGCE_DEBUG=1 shows the whole trace.
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
-import shutil
 import signal
 import sys
 import threading
@@ -25,7 +22,7 @@ import torch
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pgce_mini import policies, priors
+from pgce_mini import doctor, policies, priors
 from pgce_mini.checkpoint import Run, RunError, load_model, write_atomic
 from pgce_mini.compare import as_text, by_metric, differences, labels, summarize
 from pgce_mini.evaluate import EvaluationConfig, evaluate_run, load_evaluation
@@ -445,36 +442,8 @@ class Doctor(Options):
     """Say what this machine has, what is missing and how to get it."""
 
     def run(self) -> None:
-        has: dict[str, str] = {
-            "python": platform.python_version(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            "free disk": f"{shutil.disk_usage('.').free / 1e9:.0f} GB here",
-            "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
-            "cuda": "yes" if torch.cuda.is_available() else "no (not needed: these models are small)",
-            "mps": "yes" if torch.backends.mps.is_available() else "no (not needed)",
-        }
-        missing: dict[str, str] = {}
-        for package, extra, purpose in (
-            ("streamlit", "app", "the explorer"),
-            ("jupyterlab", "notebooks", "the notebooks"),
-            ("pyarrow", "study", "the tables of studies"),
-            ("pytest", "test", "the tests"),
-        ):
-            if importlib.util.find_spec(package):
-                has[package] = importlib.metadata.version(package)
-            else:
-                missing[package] = f'for {purpose}: pip install -c constraints.txt -e ".[{extra}]"'
-        browser = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
-        if browser:
-            has["browser"] = browser
-        else:
-            missing["chromium"] = "for the browser tests only: apt install chromium, or your system's package"
-        if shutil.disk_usage(".").free < 1e9:
-            missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
-        lines = [f"{name:10} {value}" for name, value in has.items()]
-        lines += [f"{name:10} missing, {how}" for name, how in missing.items()]
-        lines.append("everything is here" if not missing else "the rest works without what is missing")
-        self.say("\n".join(lines), {"has": has, "missing": missing})
+        machine = doctor.examine()
+        self.say(str(machine), machine._asdict())
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -15,8 +15,12 @@ from pgce_mini.figures import (
     Earnings,
     SimplexFrame,
     endings_over,
+    gradient_by_rank,
     gradient_estimates,
     hidden_rewards,
+    policies_over_labels,
+    probability_paths,
+    score_valleys,
     simplex_flow,
     stacked_figure,
 )
@@ -79,6 +83,29 @@ def test_error_of_zero_has_no_place_on_a_logarithmic_axis() -> None:
     gradients = {name: [0.5, -0.5] for name in ("a", "b", "c")}
     figure = gradient_estimates(["a", "b"], gradients, [1], [1.0], [1.0], (1, 0.0))
     assert trace(figure, "the estimate above").y == (None,)
+
+
+# --- Gradient by rank -------------------------------------------------------------------------------------
+
+
+def test_push_its_change_and_its_rate_have_a_panel_each_and_the_true_token_no_rate() -> None:
+    pushes = {"ce": [0.5, -0.3, -0.2], "head-reward": [0.4, -0.1, -0.3]}
+    figure = gradient_by_rank([0.5, 0.3, 0.2], pushes, target=0, top_k=2)
+    push, change, rate = (t for t in figure.data if t.name == "head-reward")
+    assert (push.yaxis, change.yaxis, rate.yaxis) == ("y", "y2", "y3")
+    assert push.x == (1, 2, 3)
+    assert push.y == (0.4, -0.1, -0.3)
+    assert change.y == pytest.approx((-0.1, 0.2, -0.1))
+    assert rate.y[0] is None
+    assert rate.y[1:] == pytest.approx((-0.1 / 0.3, -0.3 / 0.2))
+    assert [shape.x0 for shape in figure.layout.shapes] == [2.5] * 3
+    assert len({(t.line.dash, t.marker.symbol) for t in figure.data}) == 2
+
+
+def test_a_head_of_all_tokens_has_no_end() -> None:
+    figure = gradient_by_rank([0.5, 0.3, 0.2], {"ce": [0.5, -0.3, -0.2]}, target=0, top_k=3)
+    assert not figure.layout.shapes
+    assert [note.text for note in figure.layout.annotations] == ["true token"]
 
 
 # --- Hidden rewards ----------------------------------------------------------------------------------------
@@ -149,6 +176,12 @@ def test_no_end_is_no_star_and_points_say_where_they_are() -> None:
     np.testing.assert_allclose(trace(figure, "start here").customdata, frame(0.0, None).points, atol=1e-4)
 
 
+def test_one_beta_alone_has_no_slider() -> None:
+    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [frame(0.0, None)], 0)
+    assert not figure.frames
+    assert not figure.layout.sliders
+
+
 def test_all_frames_of_the_page_weigh_less_than_a_megabyte() -> None:
     frames = [frame(-1.5 + 0.05 * i, [0.6, 0.3, 0.1]) for i in range(41)]
     assert len(simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], frames, 0).to_json()) < 1e6
@@ -180,3 +213,30 @@ def test_temperature_is_left_out_where_the_setting_is_a_lambda() -> None:
     figure = endings_over("λ head", [0.0], [plain], ["a", "b"], plain, 0.0)
     assert "labels at temperature 1 + β" not in [t.name for t in figure.data]
     assert math.isclose(figure.layout.shapes[0].x0, 0.0)
+
+
+def test_policies_lie_over_the_labels_in_their_order_on_logarithmic_axes() -> None:
+    figure = policies_over_labels([0.6, 0.1, 0.3], {"sharper": [0.7, 0.05, 0.25]})
+    assert trace(figure, "sharper").x == (0.1, 0.3, 0.6)
+    assert trace(figure, "sharper").y == (0.05, 0.25, 0.7)
+    assert trace(figure, "π = q").y == (0.1, 0.3, 0.6)
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+
+
+def test_each_valley_has_its_bottom_at_zero_under_a_star_and_the_truth_a_line() -> None:
+    figure = score_valleys([0.2, 0.5, 0.8], {"ce": [2.0, 1.0, 3.0], "precision": [3.0, 2.5, 2.0]}, 0.5)
+    assert trace(figure, "precision").y == (1.0, 0.5, 0.0)
+    assert [trace(figure, f"{arm}, least").x for arm in ("ce", "precision")] == [(0.5,), (0.8,)]
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.5]
+
+
+# --- Paths --------------------------------------------------------------------------------------------------
+
+
+def test_paths_begin_at_step_0_and_differ_without_colour() -> None:
+    figure = probability_paths({"one": [0.2, 0.3, 0.4], "two": [0.2, 0.1, 0.0]}, "T", "p")
+    assert [(t.name, t.x, t.y) for t in figure.data] == [
+        ("one", (0, 1, 2), (0.2, 0.3, 0.4)),
+        ("two", (0, 1, 2), (0.2, 0.1, 0.0)),
+    ]
+    assert len({(t.line.dash, t.marker.symbol) for t in figure.data}) == 2

@@ -217,6 +217,11 @@ def test_widget_has_each_part_of_the_state_as_a_trait() -> None:
     assert set(asdict(PlaygroundState())) == set(shown.get_state()["_state_names"]) <= set(shown.get_state())
 
 
+def test_widget_is_written_as_the_call_that_makes_it() -> None:
+    assert repr(playground.Playground()) == "Playground()"
+    assert repr(playground.Playground(beta=-0.25, form="exponent")) == "Playground(beta=-0.25, form='exponent')"
+
+
 def test_widget_takes_tokens_and_labels_together() -> None:
     shown = playground.Playground()
     seen: list[str] = []

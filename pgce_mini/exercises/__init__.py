@@ -14,8 +14,11 @@ import numpy as np
 
 Judge = Callable[[Any], str]
 
-MODULES: dict[str, str] = {}
-"""notebook -> the module of its judges; so far no notebook has any"""
+MODULES = {
+    "00": "start_here",
+    "03": "wrong_tokens",
+    "04": "where_training_ends",
+}
 JUDGES: dict[str, Judge] = {}
 
 

@@ -1,10 +1,10 @@
 """Every Plotly figure, used by report, notebooks and explorer alike: functions that take numbers."""
 
 from pgce_mini.figures.comparison import arm_differences, paper_dots
-from pgce_mini.figures.endings import endings_over
-from pgce_mini.figures.gradients import gradient_estimates
+from pgce_mini.figures.endings import endings_over, policies_over_labels, score_valleys
+from pgce_mini.figures.gradients import gradient_by_rank, gradient_estimates
 from pgce_mini.figures.grpo import completion_group
-from pgce_mini.figures.one_state import stationary_bars
+from pgce_mini.figures.one_state import probability_paths, stationary_bars
 from pgce_mini.figures.rewards import Earnings, hidden_rewards
 from pgce_mini.figures.runs import (
     before_after,
@@ -30,6 +30,7 @@ __all__ = [
     "endings_over",
     "entropy_along",
     "entropy_by_position",
+    "gradient_by_rank",
     "gradient_estimates",
     "hidden_rewards",
     "learning_curves",
@@ -38,7 +39,10 @@ __all__ = [
     "paper_dots",
     "pass_at_k_curves",
     "phase_map",
+    "policies_over_labels",
+    "probability_paths",
     "reliability_diagram",
+    "score_valleys",
     "simplex_flow",
     "stacked_figure",
     "stationary_bars",

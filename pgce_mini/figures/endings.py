@@ -1,12 +1,12 @@
-"""The picture of where training ends, over one setting of the reward."""
+"""Pictures of where training ends: over one setting, against the labels, and as the bottom of a valley."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, mark, stacked_figure
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style, base_figure, mark, stacked_figure
 from pgce_mini.temperature import Ending
 
 
@@ -59,4 +59,55 @@ def endings_over(
     )
     mark(figure, now, 3)
     figure.update_layout(yaxis1_rangemode="tozero", yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
+    return figure
+
+
+def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Each token's probability in the end, for up to six policies, over its frequency among the labels, both on a
+    logarithmic scale: the labels at another temperature lie on a straight line, whose slope is 1 / T.
+    """
+    figure = base_figure(
+        "The end against the labels",
+        "frequency q(a) of the token (log scale)",
+        "policy π(a) (log scale)",
+        height=460,
+    )
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    xs = [labels[i] for i in order]
+    figure.add_scatter(
+        x=xs, y=xs, mode="lines", name="π = q", line={"color": TEXT, "dash": "dot", "width": 1.5}, hoverinfo="skip"
+    )
+    for (name, policy), colour, dash, marker in zip(policies.items(), OKABE_ITO, DASHES, MARKERS, strict=False):
+        figure.add_scatter(
+            x=xs, y=[policy[i] for i in order], mode="lines+markers", name=name,
+            line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 9},
+            hovertemplate="q %{x:.4f}: π %{y:.4f}",
+        )  # fmt: skip
+    scale = {"type": "log", "tickvals": [digit * 10.0**-power for power in range(7) for digit in (1, 3)]}
+    figure.update_layout(xaxis=scale, yaxis=scale)
+    return figure
+
+
+def score_valleys(probs: Sequence[float], scores: Mapping[str, Sequence[float]], truth: float) -> go.Figure:
+    """Mean score over the probability given to one of two tokens, less its least value, which a star marks.
+
+    A proper score is least where the probability is `truth`, the frequency of that token: the dotted line.
+    """
+    figure = base_figure(
+        "Where is the mean score least?", "probability π of the token", "nats above the least", 460
+    )
+    for name, values in scores.items():
+        colour, dash, _ = arm_style(name, list(scores))
+        least = min(values)
+        line = {"color": colour, "dash": dash, "width": 2.5}
+        figure.add_scatter(x=list(probs), y=[v - least for v in values], mode="lines", name=name, line=line)
+        figure.add_scatter(
+            x=[probs[list(values).index(least)]], y=[0], mode="markers", name=f"{name}, least", showlegend=False,
+            marker={"symbol": "star", "size": 15, "color": colour}, cliponaxis=False,
+        )  # fmt: skip
+    mark(figure, truth, 1)
+    figure.add_annotation(
+        x=truth, y=1, yref="y domain", text=f"q = {truth:g}", showarrow=False, xanchor="right", yanchor="top",
+        xshift=-4,
+    )  # fmt: skip
     return figure

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import MARKERS, OKABE_ITO, TEXT, stacked_figure
+from pgce_mini.figures.style import MARKERS, OKABE_ITO, TEXT, arm_style, mark, stacked_figure
 
 
 def gradient_estimates(
@@ -59,5 +59,52 @@ def gradient_estimates(
         xaxis1={"zerolinecolor": TEXT},
         xaxis2={"type": "log", "dtick": 1},
         yaxis2={"type": "log", "dtick": 1},
+    )
+    return figure
+
+
+def gradient_by_rank(
+    probs: Sequence[float], gradients: Mapping[str, Sequence[float]], target: int, top_k: int
+) -> go.Figure:
+    """What each arm does to the logit of every token; the same less what the first arm does; and, for the wrong
+    tokens, per unit of their probability, which is r(a) - W. Tokens come likeliest first: their place is the rank.
+
+    gradients: arm -> dJ/dz, one value a token. target: place of the true token, from 0. A line closes the head.
+    """
+    reference, base = next(iter(gradients.items()))
+    figure = stacked_figure(
+        "Who is pushed, by rank",
+        [
+            ("", "push dJ/dz", 170),
+            ("", f"push less<br>that of {reference}", 170),
+            ("rank of the token", "wrong tokens:<br>push / π(a)", 170),
+        ],
+    )
+    ranks = list(range(1, len(probs) + 1))
+    for arm, push in gradients.items():
+        colour, dash, marker = arm_style(arm, list(gradients))
+        change = [p - b for p, b in zip(push, base, strict=True)]
+        rate = [None if i == target else p / pi for i, (p, pi) in enumerate(zip(push, probs, strict=True))]
+        for panel, values in enumerate((list(push), change, rate), 1):
+            figure.add_scatter(
+                x=ranks, y=values, mode="lines+markers", name=arm, legendgroup=arm, showlegend=panel == 1,
+                line={"color": colour, "dash": dash, "width": 2, "shape": "hvh"},
+                marker={"symbol": marker, "size": 8},
+                xaxis=f"x{panel}", yaxis=f"y{panel}", hovertemplate="rank %{x}: %{y:.4f}",
+            )  # fmt: skip
+    notes = [(target + 1.0, "true token", "bottom", 0.72)]
+    if top_k < len(probs):
+        mark(figure, top_k + 0.5, 3)
+        notes.append((top_k + 0.5, "end of the head", "top", 1))
+    for x, text, side, y in notes:
+        figure.add_annotation(
+            x=x, y=y, xref="x", yref="y domain", xanchor="left", yanchor=side, showarrow=False, text=text,
+            font={"size": 12}, xshift=4 if side == "top" else 26,
+        )  # fmt: skip
+    figure.update_layout(
+        xaxis3={"tickvals": ranks, "range": [0.5, len(probs) + 0.5]},
+        yaxis1_zerolinecolor=TEXT,
+        yaxis2_zerolinecolor=TEXT,
+        yaxis3_zerolinecolor=TEXT,
     )
     return figure

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import OKABE_ITO, TEXT, base_figure
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, base_figure
 
 
 def stationary_bars(
@@ -36,4 +36,17 @@ def stationary_bars(
     if top_k < len(tokens):
         line = {"color": TEXT, "dash": "dot", "width": 1.5}
         figure.add_hline(y=top_k - 0.5, line=line, name="end of the head", showlegend=True)
+    return figure
+
+
+def probability_paths(paths: Mapping[str, Sequence[float]], title: str, y_title: str) -> go.Figure:
+    """One probability along training, under up to six losses: name -> a value at each step, the start included."""
+    figure = base_figure(title, "step of gradient descent", y_title, height=440)
+    for (name, path), colour, dash, marker in zip(paths.items(), OKABE_ITO, DASHES, MARKERS, strict=False):
+        figure.add_scatter(
+            x=list(range(len(path))), y=list(path), mode="lines+markers", name=name,
+            line={"color": colour, "dash": dash, "width": 2.5},
+            marker={"symbol": marker, "size": 9, "maxdisplayed": 8},
+        )  # fmt: skip
+    figure.update_layout(yaxis_range=[-0.02, 1.02])
     return figure

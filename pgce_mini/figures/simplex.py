@@ -42,7 +42,8 @@ class SimplexFrame(NamedTuple):
 def simplex_flow(
     tokens: Sequence[str], label_distribution: Sequence[float], frames: Sequence[SimplexFrame], active: int
 ) -> go.Figure:
-    """The flow of three tokens for several beta; frame `active` is shown first, and a slider shows the others.
+    """The flow of three tokens for several beta; frame `active` is shown first, and a slider shows the others, if
+    there are any.
 
     The points of trace "start here" are those of the arrows of the first frame: a page may let readers click them.
     """
@@ -73,17 +74,25 @@ def simplex_flow(
         figure.add_annotation(
             x=x, y=y, text=f"only<br>{token}", showarrow=False, yanchor=side, yshift=-4 if side == "top" else 4
         )
+    hidden = {"visible": False, "fixedrange": True}
+    figure.update_layout(
+        xaxis=hidden | {"range": [-0.09, 1.09], "constrain": "domain"},
+        yaxis=hidden | {"range": [-0.15, math.sqrt(3) / 2 + 0.15], "scaleanchor": "x", "constrain": "domain"},
+        margin={"l": 8, "r": 8, "b": 150 if len(frames) > 1 else 56},
+        legend={"y": -0.02, "yanchor": "top"},
+    )
+    if len(frames) > 1:
+        _add_slider(figure, frames, active)
+    return figure
+
+
+def _add_slider(figure: go.Figure, frames: Sequence[SimplexFrame], active: int) -> None:
     figure.frames = [
         {"name": f"{frame.beta:.2f}", "data": _moving(frame), "traces": [2, 3, 4]} for frame in frames
     ]
     how = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     steps = [{"method": "animate", "label": f"{f.beta:.2f}", "args": [[f"{f.beta:.2f}"], how]} for f in frames]
-    hidden = {"visible": False, "fixedrange": True}
     figure.update_layout(
-        xaxis=hidden | {"range": [-0.09, 1.09], "constrain": "domain"},
-        yaxis=hidden | {"range": [-0.15, math.sqrt(3) / 2 + 0.15], "scaleanchor": "x", "constrain": "domain"},
-        margin={"l": 8, "r": 8, "b": 150},
-        legend={"y": -0.02, "yanchor": "top"},
         sliders=[
             {
                 "active": active, "steps": steps, "pad": {"t": 72}, "x": 0.02, "len": 0.96, "tickcolor": TEXT,
@@ -92,7 +101,6 @@ def simplex_flow(
             }
         ],
     )  # fmt: skip
-    return figure
 
 
 def _moving(frame: SimplexFrame) -> list[dict[str, Any]]:

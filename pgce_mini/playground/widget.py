@@ -78,6 +78,11 @@ def playground_class() -> type:
             """The policy that is shown, computed by the library. (V,)"""
             return self.state.policy()
 
+        def __repr__(self) -> str:
+            usual = _plain(PlaygroundState())
+            changed = {name: value for name, value in self._values().items() if value != usual[name]}
+            return f"Playground({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
         def _values(self) -> dict[str, Any]:
             return {name: getattr(self, name) for name in NAMES}
 

@@ -1,0 +1,63 @@
+"""What this machine has, what is missing and how to get it: `pgce doctor`, and notebook 00."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+PACKAGES = (
+    ("streamlit", "app", "the explorer"),
+    ("jupyterlab", "notebooks", "the notebooks"),
+    ("pyarrow", "study", "the tables of studies"),
+    ("pytest", "test", "the tests"),
+)
+"""(package, extra that brings it, what it is for)"""
+
+
+class Machine(NamedTuple):
+    """What was found, by name."""
+
+    has: dict[str, str]
+    """versions and sizes"""
+    missing: dict[str, str]
+    """what it is for and how to get it"""
+
+    def __str__(self) -> str:
+        lines = [f"{name:10} {value}" for name, value in self.has.items()]
+        lines += [f"{name:10} missing, {how}" for name, how in self.missing.items()]
+        lines.append("the rest works without what is missing" if self.missing else "everything is here")
+        return "\n".join(lines)
+
+
+def examine() -> Machine:
+    """Asks the machine and changes nothing; `print` shows the answer."""
+    free = shutil.disk_usage(".").free  # bytes
+    has = {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "free disk": f"{free / 1e9:.0f} GB here",
+        "torch": f"{torch.__version__}, {torch.get_num_threads()} threads",
+        "cuda": "yes" if torch.cuda.is_available() else "no (not needed: these models are small)",
+        "mps": "yes" if torch.backends.mps.is_available() else "no (not needed)",
+    }
+    missing = {}
+    for package, extra, purpose in PACKAGES:
+        if importlib.util.find_spec(package):
+            has[package] = importlib.metadata.version(package)
+        else:
+            missing[package] = f'for {purpose}: pip install -c constraints.txt -e ".[{extra}]"'
+    browser = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
+    if browser:
+        has["browser"] = Path(browser).name
+    else:
+        missing["chromium"] = "for the browser tests only: apt install chromium, or your system's package"
+    if free < 1e9:
+        missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
+    return Machine(has, missing)

@@ -1,0 +1,68 @@
+"""Notebook 00: the first contact with beta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pgce_mini.dynamics import stationary_policy
+from pgce_mini.exercises import call, exercise, numbers, require
+from pgce_mini.reward import RewardShaping
+from pgce_mini.temperature import tempered
+
+COLOURS = {"blue": 0.5, "green": 0.2, "red": 0.12, "grey": 0.09, "teal": 0.06, "gold": 0.03}
+"""The labels of the notebook."""
+
+
+@exercise("00-1")
+def beta_for_blue(answer: Any) -> str:
+    require(answer is not None, "Write a number in the place of None.")
+    beta = float(numbers(answer))
+    require(beta > -1, "At -1 and below nothing ends inside: some token takes all. Try beta above -1.")
+    require(beta < 0, "From 0 on blue ends at 0.5 or below. Which sign sharpens?")
+    blue = float(stationary_policy(list(COLOURS.values()), RewardShaping(beta))[0])
+    require(abs(blue - 0.6) < 0.003, f"With this beta blue ends at {blue:.3f}.")
+    return f"Blue ends at {blue:.3f}."
+
+
+@exercise("00-2")
+def beta_is_a_temperature(answer: Any) -> str:
+    for beta in (-0.25, 0.0, -0.5, 0.5, 2.0):
+        value = call(answer, beta)
+        require(value is not None, "Your function returns nothing.")
+        given = float(numbers(value))
+        require(
+            given > 0, f"At beta = {beta} it gives {given + 0:g}, which is no temperature: it must be above 0."
+        )
+        end = stationary_policy([0.7, 0.3], RewardShaping(beta))[0]
+        sampled = tempered([0.7, 0.3], given)[0]
+        require(
+            abs(sampled - end) < 1e-4,
+            f"At beta = {beta} labels (0.7, 0.3) end at {end:.4f}, and your temperature gives {sampled:.4f}.",
+        )
+    return "With two tokens beta is a temperature, whatever the labels. Notebook 04 proves it."
+
+
+@exercise("00-3")
+def ratios_that_change(answer: Any) -> str:
+    require(answer is not None, "Write a list of names in the place of None.")
+    given = (
+        {answer} if isinstance(answer, str) else set(answer) if isinstance(answer, (list, tuple, set)) else None
+    )
+    require(given is not None, f"A list of names is asked for, and this is {type(answer).__name__}.")
+    assert given is not None
+    unknown = sorted(str(name) for name in given - set(COLOURS))
+    require(not unknown, f"There is no colour {', '.join(unknown)}: they are {', '.join(COLOURS)}.")
+    q = np.array(list(COLOURS.values()))
+    end = stationary_policy(q, RewardShaping(beta=-0.6))
+    change = (end / end[-1]) / (q / q[-1])
+    right = {name for name, factor in zip(COLOURS, change, strict=True) if abs(factor - 1) > 0.2}
+    require("gold" not in given, "Gold against gold is 1, before and after.")
+    require(
+        len(given) < len(COLOURS) - 1,
+        "A temperature would change them all, but this is none. Print both ratios side by side.",
+    )
+    require(given >= right, "Some ratio has changed by more than a fifth and is not in your list.")
+    require(given <= right, "Some ratio in your list has changed by less than a fifth.")
+    return "The dominant token is sharpened; among the unlikely ones the ratios stay those of the data."
