@@ -14,12 +14,15 @@ from pgce_mini.dynamics import simplex_xy
 from pgce_mini.figures import (
     Earnings,
     SimplexFrame,
+    arms_by_panel,
     endings_over,
+    entropy_foretold,
     gradient_by_rank,
     gradient_estimates,
     hidden_rewards,
     policies_over_labels,
     probability_paths,
+    push_and_pull,
     score_valleys,
     simplex_flow,
     stacked_figure,
@@ -131,6 +134,54 @@ def test_a_loss_looks_the_same_whichever_others_are_there_and_unlike_them() -> N
     alone = [looks(hidden_rewards([0.5], {name: nothing}, names, 0.5))[0] for name in names]
     assert together == alone
     assert len(set(together)) == len(names)
+
+
+def test_pull_is_the_push_times_what_is_missing_and_the_axes_stay_whatever_the_push() -> None:
+    figure = push_and_pull([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [2.0, 4.0]}, "β = -1")
+    assert [(t.name, t.yaxis) for t in figure.data] == [
+        ("cross-entropy", "y"), ("cross-entropy", "y2"), ("shaped", "y"), ("shaped", "y2"),
+    ]  # fmt: skip
+    assert figure.data[2].y == (2.0, 4.0)
+    assert figure.data[3].y == pytest.approx((1.0, 0.4))
+    assert len(set(looks(figure))) == 2
+    weaker = push_and_pull([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [0.2, 0.1]}, "β = 1")
+    assert weaker.layout.yaxis.range == figure.layout.yaxis.range
+    assert weaker.layout.yaxis2.range == figure.layout.yaxis2.range
+
+
+# --- One state in training ---------------------------------------------------------------------------------
+
+
+def test_each_quantity_has_a_panel_and_an_arm_one_look_and_one_name_in_the_legend() -> None:
+    panels = {
+        "loss": {"tail-penalty": [-2.0, -1.0]},
+        "cross-entropy": {"ce": [0.7, 0.5], "tail-penalty": [0.7, 0.4]},
+    }
+    figure = arms_by_panel("T", "step", [0, 1], panels)
+    assert [(t.name, t.yaxis, t.y, t.showlegend) for t in figure.data] == [
+        ("tail-penalty", "y", (-2.0, -1.0), True),
+        ("ce", "y2", (0.7, 0.5), True),
+        ("tail-penalty", "y2", (0.7, 0.4), False),
+    ]
+    assert len({(t.line.color, t.line.dash) for t in figure.data}) == 2
+    assert [figure.layout[axis].title.text for axis in ("yaxis", "yaxis2", "xaxis", "xaxis2")] == [
+        "loss", "cross-entropy", "", "step",
+    ]  # fmt: skip
+
+
+def test_foretold_entropy_stands_at_the_end_of_its_arm_in_its_colour() -> None:
+    figure = entropy_foretold(
+        [0, 5, 9], {"ce": [1.8, 1.5, 1.4], "precision": [1.8, 1.2, 1.1]}, {"ce": 1.39, "precision": 1.05}, "H"
+    )
+    there = trace(figure, "precision, foretold")
+    assert (there.x, there.y) == ((9,), (1.05,))
+    assert there.marker.color == trace(figure, "precision").line.color
+    assert there.marker.symbol != trace(figure, "ce, foretold").marker.symbol
+
+
+def test_entropy_of_an_arm_of_our_own_is_thin() -> None:
+    figure = entropy_foretold([0, 1], {"ce": [1.8, 1.4], "ours": [1.8, 1.3]}, {"ce": 1.4, "ours": 1.3}, "H")
+    assert trace(figure, "ours").line.width < trace(figure, "ce").line.width
 
 
 # --- Simplex ------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from pgce_mini.figures.endings import endings_over, policies_over_labels, score_
 from pgce_mini.figures.gradients import gradient_by_rank, gradient_estimates
 from pgce_mini.figures.grpo import completion_group
 from pgce_mini.figures.one_state import probability_paths, stationary_bars
-from pgce_mini.figures.rewards import Earnings, hidden_rewards
+from pgce_mini.figures.one_training import arms_by_panel, entropy_foretold
+from pgce_mini.figures.rewards import Earnings, hidden_rewards, push_and_pull
 from pgce_mini.figures.runs import (
     before_after,
     entropy_by_position,
@@ -24,12 +25,14 @@ __all__ = [
     "SimplexFrame",
     "arm_differences",
     "arm_style",
+    "arms_by_panel",
     "base_figure",
     "before_after",
     "completion_group",
     "endings_over",
     "entropy_along",
     "entropy_by_position",
+    "entropy_foretold",
     "gradient_by_rank",
     "gradient_estimates",
     "hidden_rewards",
@@ -41,6 +44,7 @@ __all__ = [
     "phase_map",
     "policies_over_labels",
     "probability_paths",
+    "push_and_pull",
     "reliability_diagram",
     "score_valleys",
     "simplex_flow",

@@ -54,3 +54,25 @@ def hidden_rewards(
         yaxis3={"range": [-5, 1.5], "zerolinecolor": TEXT},
     )  # fmt: skip
     return figure
+
+
+def push_and_pull(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
+    """Over the probability of the true token: its push pi r, and the pull on its logit, pi r (1 - pi), by reward.
+
+    The axes stay where they are, so that a slider shows what moves; a push above 3 leaves them.
+    """
+    figure = stacked_figure(
+        title,
+        [("", "push π r", 200), ("probability π of the true token", "pull on its logit,<br>π r (1 − π)", 200)],
+    )
+    for place, (name, push) in enumerate(pushes.items()):
+        colour = TEXT if place == 0 else OKABE_ITO[place - 1]
+        pull = [weight * (1 - prob) for weight, prob in zip(push, probs, strict=True)]
+        for panel, curve in enumerate((list(push), pull), 1):
+            figure.add_scatter(
+                x=list(probs), y=curve, mode="lines", name=name, legendgroup=name, showlegend=panel == 1,
+                line={"color": colour, "dash": DASHES[place % 6], "width": 2.5},
+                xaxis=f"x{panel}", yaxis=f"y{panel}", hovertemplate="π = %{x:.3f}: %{y:.3g}",
+            )  # fmt: skip
+    figure.update_layout(xaxis2={"range": [0, 1]}, yaxis1={"range": [0, 3]}, yaxis2={"range": [0, 1.05]})
+    return figure

@@ -1,0 +1,118 @@
+"""Judges of notebook 01: cross-entropy is a policy gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgce_mini.estimators import (
+    cross_entropy_gradient,
+    cross_entropy_rewards,
+    policy_gradient,
+    reinforce_residual,
+    reinforce_variance,
+)
+from pgce_mini.exercises import call, exercise, given, numbers, require
+
+THREE = np.array([0.5, 0.3, 0.2])  # the policy of 01-1; the true token is its second
+SIX = np.array([0.6, 0.2, 0.1, 0.06, 0.03, 0.01])  # that of the notebook
+RARE, ERROR = np.array([0.02, 0.98]), 0.05  # 01-3; that of the true token decides, however the rest is split
+
+
+@exercise("01-1")
+def push_on_each_logit(answer: Any) -> str:
+    truth = cross_entropy_gradient(THREE, 1)
+    push = numbers(given(answer), (3,))
+    require(
+        not np.allclose(push, cross_entropy_rewards(THREE, 1), atol=1e-3),
+        "This is what each token earns. The push also has a factor pi(a), and the softmax takes from the others.",
+    )
+    require(
+        not np.allclose(push, -truth, atol=1e-3),
+        "The right sizes, with the signs of dL/dz. Asked for is the push dJ/dz, along which training moves.",
+    )
+    require(abs(push.sum()) < 1e-3, "The pushes must add up to 0: what one logit gains, the others lose.")
+    require(
+        np.allclose(push, truth, atol=1e-3), "They add up to 0, but put w = pi r and W into w - pi W once more."
+    )
+    return "And it is 1(a = x) - pi(a), the gradient that you know from cross-entropy."
+
+
+@exercise("01-2")
+def surrogate(answer: Any) -> str:
+    function = given(answer)
+    generator = torch.Generator().manual_seed(1)
+    for size in (2, 3, 7):
+        logits = torch.randn(size, dtype=torch.float64, generator=generator, requires_grad=True)
+        fixed = torch.randn(size, dtype=torch.float64, generator=generator)
+        attached = fixed / logits.softmax(-1)  # rewards made from the policy, as 1 / pi is
+        truth = policy_gradient(logits.softmax(-1).tolist(), attached.tolist())
+        for rewards in (attached.detach(), attached):
+            push = -_gradient(function, logits, rewards)
+            require(
+                not np.allclose(push, -truth, atol=1e-9),
+                "Its gradient has the wrong sign: training goes *down* a loss, and J is to go up.",
+            )
+            weights = rewards.detach().numpy()
+            forgotten = weights - logits.softmax(-1).detach().numpy() * weights.sum()
+            require(
+                not np.allclose(push, forgotten, atol=1e-9),
+                "Every token counts alike here. In an expectation over the policy, how much does each count?",
+            )
+            require(
+                np.allclose(push, truth, atol=1e-9),
+                "Its gradient is not pi W - w. Is there a factor, the reward among them, that should be held "
+                "constant and still carries a gradient?",
+            )
+    return "Any reward can be trained with this one line; the library's loss writes the same gradient by hand."
+
+
+def _gradient(function: Any, logits: Tensor, rewards: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    loss = given(call(function, logits, rewards))
+    require(
+        isinstance(loss, Tensor) and loss.dim() == 0,
+        "It must return one number as a tensor without dimensions: did you forget the sum over the tokens?",
+    )
+    require(loss.requires_grad, "Its value does not depend on the logits any more: too much is detached.")
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    return numbers(gradient, tuple(logits.shape))
+
+
+@exercise("01-3")
+def samples_for_an_error(answer: Any) -> str:
+    rewards = cross_entropy_rewards(RARE, 0)
+    size = float((policy_gradient(RARE, rewards) ** 2).sum())
+    truth = reinforce_variance(RARE, rewards) / size / ERROR**2
+    samples = float(numbers(given(answer)))
+    require(samples >= 1, "At least one sample has to be drawn.")
+    if not abs(samples / truth - 1) < 0.02:
+        measured = reinforce_residual(RARE, rewards, min(round(samples), 10**9), 2000, seed=0)
+        hint = f"Measured with that many samples, the error is {measured:.1%}. "
+        if samples < truth:
+            hint += "How often is the true token drawn at all, and how does an error fall with N?"
+        else:
+            hint += "That is better than asked for: fewer will do."
+        require(False, hint)
+    return "Rare tokens are what sampling learns worst, and cross-entropy needs no sample for any of them."
+
+
+@exercise("01-4")
+def punishment_alone(answer: Any) -> str:
+    rewards = numbers(given(answer), (6,))
+    require(abs(rewards[1]) < 1e-9, 'The true token "5" is to earn exactly 0.')
+    require(bool(rewards.any()), "If every token earns the same, nothing is pushed.")
+    push, truth = policy_gradient(SIX, rewards), cross_entropy_gradient(SIX, 1)
+    ratio = push @ truth / (truth @ truth)
+    require(
+        not (np.allclose(push, ratio * truth, atol=1e-9) and abs(ratio - 1) > 1e-9),
+        f"The direction is right, the length is not: {ratio:.3g} times that of cross-entropy.",
+    )
+    require(
+        np.allclose(push, truth, atol=1e-9),
+        "This pushes the wrong tokens in other proportions than cross-entropy does. What may be added to all "
+        "rewards at once without a change of the gradient?",
+    )
+    return "Rewarding one token and punishing all others are the same: only differences of rewards push."

@@ -1,0 +1,63 @@
+"""Pictures of one state in training: what the loss says and what happens, what was foretold and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from pgce_mini.figures.style import ARM_ORDER, TEXT, arm_style, base_figure, stacked_figure
+
+
+def arms_by_panel(
+    title: str, x_title: str, steps: Sequence[int], panels: Mapping[str, Mapping[str, Sequence[float]]]
+) -> go.Figure:
+    """Several quantities over the steps of training, one above the other, each for the arms that it has.
+
+    panels: what is on the upright axis, <br> breaking it -> arm -> a value a step.
+    """
+    below = [""] * (len(panels) - 1) + [x_title]
+    figure = stacked_figure(title, [(x, name, 170) for x, name in zip(below, panels, strict=True)])
+    arms = list(dict.fromkeys(arm for curves in panels.values() for arm in curves))
+    named: set[str] = set()
+    for panel, curves in enumerate(panels.values(), 1):
+        for arm, values in curves.items():
+            colour, dash, _ = arm_style(arm, arms)
+            figure.add_scatter(
+                x=list(steps), y=list(values), mode="lines", name=arm, legendgroup=arm,
+                showlegend=arm not in named, xaxis=f"x{panel}", yaxis=f"y{panel}",
+                line={"color": colour, "dash": dash, "width": 2.5},
+                hovertemplate=f"{x_title} %{{x}}: %{{y:.4f}}",
+            )  # fmt: skip
+            named.add(arm)
+        figure.update_layout(
+            {f"yaxis{panel}": {"zerolinecolor": TEXT, "rangemode": "tozero", "ticklabelstandoff": 6}}
+        )
+    return figure
+
+
+def entropy_foretold(
+    steps: Sequence[int], entropies: Mapping[str, Sequence[float]], foretold: Mapping[str, float], title: str
+) -> go.Figure:
+    """Entropy of each arm over the steps of training (lines), and the one foretold for its end (open markers).
+
+    Arms beyond the paper's are drawn thin: theirs are the colours and dashes that come round again.
+    """
+    figure = base_figure(title, "step", "entropy (nats)", height=420)
+    for arm, values in entropies.items():
+        colour, dash, marker = arm_style(arm, list(entropies))
+        width = 2.5 if arm in ARM_ORDER else 1.25
+        figure.add_scatter(
+            x=list(steps), y=list(values), mode="lines", name=arm,
+            line={"color": colour, "dash": dash, "width": width},
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[steps[-1]], y=[foretold[arm]], mode="markers", name=f"{arm}, foretold", showlegend=False,
+            cliponaxis=False,
+            marker={"color": colour, "symbol": f"{marker}-open", "size": 13, "line": {"width": width}},
+        )  # fmt: skip
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name="foretold",
+        marker={"color": TEXT, "symbol": "circle-open", "size": 11, "line": {"width": 2.5}},
+    )  # fmt: skip
+    return figure
