@@ -22,6 +22,7 @@ def judged(monkeypatch):
         (4, True, "99-1: right. Large enough."),
         (2.0, False, "99-1: not yet. Too low."),
         ([1, 2], False, "99-1: not yet. Expected a single number, got shape (2,)."),
+        (None, False, "99-1: not yet. There is no answer yet."),
         (float("nan"), False, "99-1: not yet. Some of it is not finite."),
         ("many", False, "99-1: not yet. A number is asked for, and this is str."),
     ],

@@ -11,11 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgce_mini.figures import (
+    advantages_over_right,
     arm_differences,
+    attention_map,
+    clipped_objectives,
+    coloured_tokens,
     completion_group,
     entropy_along,
     next_tokens,
     paper_dots,
+    rl_curves,
     training_curves,
     visible,
 )
@@ -76,6 +81,28 @@ def test_logarithmic_next_tokens_say_so() -> None:
     figure = next_tokens(["a"], {"ce": [1e-5]}, "Next token", log=True)
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.xaxis.title.text == "probability (log scale)"
+
+
+def test_coloured_tokens_read_as_a_page_with_a_number_where_something_was_predicted() -> None:
+    figure = coloured_tokens(["<b>", " a", "continue", *"defghi"], [None, 0.25, *[1.0] * 7], "Text", rows=3)
+    (heatmap,) = figure.data
+    assert [list(row)[:3] for row in heatmap.text] == [
+        ["&lt;b&gt;", "␣a<br>0.25", "contin…<br>1.00"],
+        ["i<br>1.00", "", ""],
+        [""] * 3,
+    ]
+    assert [list(row)[:3] for row in heatmap.z] == [[0.0, 0.25, 1.0], [1.0, None, None], [None] * 3]
+    assert (heatmap.zmin, heatmap.zmax) == (0, 1)  # a colour means the same in every text
+    assert figure.layout.yaxis.range == (2.5, -0.5)
+
+
+def test_attention_names_who_reads_whom_downwards() -> None:
+    figure = attention_map([[1.0, 0.0], [0.3, 0.7]], ["<b>", "<eos>"], "Head 1")
+    (heatmap,) = figure.data
+    assert [list(row) for row in heatmap.z] == [[1.0, 0.0], [0.3, 0.7]]
+    assert heatmap.text[1][0] == "∎ reads &lt;b&gt;"
+    assert figure.layout.yaxis.range == (1.5, -0.5)
+    assert list(figure.layout.xaxis.ticktext) == list(figure.layout.yaxis.ticktext) == ["&lt;b&gt;", "∎"]
 
 
 def test_entropy_begins_at_the_second_token_and_the_prompt_has_an_end() -> None:
@@ -140,6 +167,29 @@ def test_group_is_small_enough_to_send() -> None:
     values = [[0.123456789] * 21] * 16
     figure = completion_group(tokens, [1.0] * 16, [0.0] * 16, values, [[True] * 21] * 16, "push", "A group")
     assert len(figure.to_json()) < 50_000
+
+
+def test_clip_ends_are_marked_and_curves_are_told_apart_without_colour() -> None:
+    figure = clipped_objectives([0.5, 1.0], {"A = +1": [0.5, 1.0], "A = -1": [-0.8, -1.0]}, 0.8, 1.28, "Clip")
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.8, 1.28]
+    assert list(named(figure, "A = -1").y) == [-0.8, -1.0]
+    assert len({trace.line.dash for trace in figure.data}) == 2
+
+
+def test_advantages_begin_at_one_right_completion() -> None:
+    figure = advantages_over_right({"std": [1.5, 0.9], "none": [0.8, 0.5]}, 2, "Advantages")
+    assert list(named(figure, "std").x) == [1, 2]
+    assert [shape.x0 for shape in figure.layout.shapes] == [2]
+    assert len({trace.marker.symbol for trace in figure.data}) == 2
+
+
+def test_rl_curves_leave_a_gap_where_a_step_trained_on_nothing() -> None:
+    row = {"step": 1, "reward": 0.2, "reasoned_share": 0.1, "completions/mean_length": 4.5}
+    figure = rl_curves([row | {"loss": -0.1, "grad_norm": 0.5}, row | {"step": 2}], "RL")
+    assert legend(figure) == ["reward", "reasoned answers", "mean length", "loss", "gradient norm"]
+    assert list(named(figure, "loss").y) == [-0.1, None]
+    assert [trace.yaxis for trace in figure.data] == ["y", "y", "y2", "y3", "y3"]
+    assert len({trace.line.dash for trace in figure.data}) == 5
 
 
 # --- a training ---

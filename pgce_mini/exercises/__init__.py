@@ -20,6 +20,8 @@ MODULES = {
     "02": "true_token",
     "03": "wrong_tokens",
     "04": "where_training_ends",
+    "05": "gpt",
+    "06": "grpo",
 }
 JUDGES: dict[str, Judge] = {}
 
@@ -84,6 +86,7 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
     Raises:
         NotYet: it is something else, or not finite.
     """
+    require(answer is not None, "There is no answer yet.")
     try:
         values = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=np.float64)
     except (TypeError, ValueError):

@@ -3,7 +3,7 @@
 from pgce_mini.figures.comparison import arm_differences, paper_dots
 from pgce_mini.figures.endings import endings_over, policies_over_labels, score_valleys
 from pgce_mini.figures.gradients import gradient_by_rank, gradient_estimates
-from pgce_mini.figures.grpo import completion_group
+from pgce_mini.figures.grpo import advantages_over_right, clipped_objectives, completion_group, rl_curves
 from pgce_mini.figures.one_state import probability_paths, stationary_bars
 from pgce_mini.figures.one_training import arms_by_panel, entropy_foretold
 from pgce_mini.figures.rewards import Earnings, hidden_rewards, push_and_pull
@@ -17,17 +17,21 @@ from pgce_mini.figures.runs import (
 from pgce_mini.figures.simplex import SimplexFrame, simplex_flow
 from pgce_mini.figures.studies import paired_forest, phase_map
 from pgce_mini.figures.style import arm_style, base_figure, stacked_figure
-from pgce_mini.figures.text import entropy_along, next_tokens, visible
+from pgce_mini.figures.text import attention_map, coloured_tokens, entropy_along, next_tokens, visible
 from pgce_mini.figures.training import training_curves
 
 __all__ = [
     "Earnings",
     "SimplexFrame",
+    "advantages_over_right",
     "arm_differences",
     "arm_style",
     "arms_by_panel",
+    "attention_map",
     "base_figure",
     "before_after",
+    "clipped_objectives",
+    "coloured_tokens",
     "completion_group",
     "endings_over",
     "entropy_along",
@@ -46,6 +50,7 @@ __all__ = [
     "probability_paths",
     "push_and_pull",
     "reliability_diagram",
+    "rl_curves",
     "score_valleys",
     "simplex_flow",
     "stacked_figure",

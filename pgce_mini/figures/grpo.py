@@ -1,13 +1,13 @@
-"""A picture of one GRPO step: a group of completions, what each earned, and what that does to its tokens."""
+"""Pictures of GRPO: a group of completions and what it does to their tokens, the clipped objective, a training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import OKABE_ITO, TEXT, stacked_figure
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, base_figure, mark, stacked_figure
 from pgce_mini.figures.text import visible
 
 Measure = Literal["push", "ratio", "probability"]
@@ -71,6 +71,68 @@ def completion_group(
         xaxis2={"range": edges, "dtick": 1, "showgrid": False, "tickangle": 0, "tickfont_size": 11},
         yaxis1={"zerolinecolor": TEXT},
         yaxis2={"range": [longest + 0.5, 0.5], "dtick": 2 if longest > 12 else 1, "showgrid": False},
+    )
+    return figure
+
+
+def clipped_objectives(
+    ratios: Sequence[float], curves: Mapping[str, Sequence[float]], low: float, high: float, title: str
+) -> go.Figure:
+    """What one token adds to the objective over its ratio, a curve a name; dotted lines at the clip's ends.
+
+    Where a curve is flat, the token has no gradient.
+    """
+    figure = base_figure(title, "ratio (policy / policy that sampled)", "objective (units of advantage)")
+    for i, (name, values) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=list(ratios), y=list(values), mode="lines", name=name,
+            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2.5},
+        )  # fmt: skip
+    mark(figure, low, 1)
+    mark(figure, high, 1)
+    return figure
+
+
+def advantages_over_right(advantages: Mapping[str, Sequence[float]], chosen: int, title: str) -> go.Figure:
+    """The advantage of a right completion over how many of its group are right, a line a way to scale it; a dotted
+    upright line at the chosen number.
+
+    advantages: name -> a number for 1, 2, ... right completions.
+    """
+    figure = base_figure(title, "right completions in the group", "advantage of each of them")
+    for i, (name, values) in enumerate(advantages.items()):
+        figure.add_scatter(
+            x=list(range(1, len(values) + 1)), y=list(values), mode="lines+markers", name=name,
+            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2},
+            marker={"symbol": MARKERS[i], "size": 7},
+        )  # fmt: skip
+    mark(figure, chosen, 1)
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def rl_curves(rows: Sequence[Mapping[str, Any]], title: str) -> go.Figure:
+    """One RL run over its steps: what improves (reward, reasoned answers), how long the completions are, and
+    below the loss and the norm of its gradient, which do not say whether anything improves.
+
+    rows: of metrics.jsonl; a step that trained on no group has neither loss nor norm.
+    """
+    panels = [("", "share", 150), ("", "tokens", 100), ("RL step", "loss, norm", 130)]
+    figure = stacked_figure(title, panels)
+    lines = [
+        (1, "reward", "reward"),
+        (1, "reasoned_share", "reasoned answers"),
+        (2, "completions/mean_length", "mean length"),
+        (3, "loss", "loss"),
+        (3, "grad_norm", "gradient norm"),
+    ]
+    for i, (panel, key, name) in enumerate(lines):
+        figure.add_scatter(
+            x=[row["step"] for row in rows], y=[row.get(key) for row in rows], mode="lines", name=name,
+            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2}, xaxis=f"x{panel}", yaxis=f"y{panel}",
+        )  # fmt: skip
+    figure.update_layout(
+        yaxis1={"range": [0, 1.02]}, yaxis2={"rangemode": "tozero"}, yaxis3={"zerolinecolor": TEXT}
     )
     return figure
 

@@ -13,6 +13,9 @@ from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS
 END = "∎"  # for <eos>
 ROW, SPREAD = 44, 0.8  # px of a token's row; the part of it that its markers take
 LONGEST = 14  # characters of a token on an axis
+COLUMNS = 8  # tokens in a line of a text whose tokens are coloured
+NARROW = 7  # characters of a token in such a line
+BLUES = [[0.0, "#EDF2F6"], [1.0, "#0072B2"]]  # opaque, so that the text on them can be chosen for contrast
 
 
 def visible(token: str) -> str:
@@ -74,4 +77,53 @@ def entropy_along(entropy: Mapping[str, Sequence[float]], prompt_tokens: int, ti
     line = {"color": TEXT, "dash": "dot", "width": 1.5}
     figure.add_vline(x=prompt_tokens + 0.5, line=line, name="end of the prompt", showlegend=True)
     figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def coloured_tokens(tokens: Sequence[str], probs: Sequence[float | None], title: str, rows: int = 0) -> go.Figure:
+    """A text in lines of 8 tokens, read as a page: under each token its probability, and the likelier it was, the
+    deeper the blue.
+
+    probs: one a token, None where nothing predicts it (a prompt); rows: of the picture at least, so that texts of
+    unequal length can follow each other in it.
+    """
+    rows = max(rows, -(-len(tokens) // COLUMNS))
+    figure = base_figure(title, "", "", height=64 + ROW * rows)
+    short = [token if len(token) <= NARROW else f"{token[: NARROW - 1]}…" for token in tokens]
+    pairs = list(zip(short, probs, strict=True))
+    empty = rows * COLUMNS - len(pairs)
+    shown = [visible(token) if prob is None else f"{visible(token)}<br>{prob:.2f}" for token, prob in pairs]
+    shown += [""] * empty
+    depth: list[float | None] = [prob or 0.0 for prob in probs]
+    depth += [None] * empty
+    figure.add_heatmap(
+        x=list(range(COLUMNS)), y=list(range(rows)),
+        z=[depth[i : i + COLUMNS] for i in range(0, rows * COLUMNS, COLUMNS)],
+        text=[shown[i : i + COLUMNS] for i in range(0, rows * COLUMNS, COLUMNS)],
+        texttemplate="%{text}", textfont={"size": 11}, xgap=2, ygap=2, hoverongaps=False, hoverinfo="text",
+        colorscale=BLUES, zmin=0, zmax=1, showscale=False,
+    )  # fmt: skip
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, range=[rows - 0.5, -0.5])
+    figure.update_layout(margin={"l": 4, "r": 4, "b": 8})
+    return figure
+
+
+def attention_map(weights: Sequence[Sequence[float]], tokens: Sequence[str], title: str) -> go.Figure:
+    """How much the token of each row reads of the token of each column: (T, T), its rows sum to 1.
+
+    The deeper the blue, the more."""
+    figure = base_figure(title, "token read", "token that reads", height=120 + 20 * len(tokens))
+    labels = [visible(token) for token in tokens]
+    places = list(range(len(tokens)))
+    figure.add_heatmap(
+        x=places, y=places, z=[list(row) for row in weights], colorscale=BLUES, zmin=0, zmax=1,
+        xgap=1, ygap=1, text=[[f"{reader} reads {read}" for read in labels] for reader in labels],
+        hovertemplate="%{text}: %{z:.2f}<extra></extra>",
+        showscale=False,
+    )  # fmt: skip
+    bare = {"showgrid": False, "zeroline": False}
+    ticks = {"tickvals": places, "ticktext": labels, "tickfont_size": 10} | bare
+    figure.update_xaxes(**ticks, tickangle=-90)
+    figure.update_yaxes(**ticks, range=[len(tokens) - 0.5, -0.5])
     return figure
