@@ -6,10 +6,10 @@ BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
 STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
 
-.PHONY: help setup demo explore lab notebooks study study-full study-report test test-live bench clean
+.PHONY: help setup demo explore lab notebooks student-copies study study-full study-report test test-live bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/installed ## make .venv and install everything into it, only when something changed
 
@@ -35,6 +35,9 @@ study: setup ## a small study: five arms, three seeds, at most 8 minutes
 
 notebooks: setup ## run every notebook and save it with its outputs; needs Chrome or Chromium for the pictures
 	$(BIN)/python notebooks/build.py
+
+student-copies: setup ## the notebooks for a class, without solutions and outputs; to another place: TO=folder
+	$(BIN)/python notebooks/student_copies.py $(TO)
 
 # Hours. Each part continues after an interruption, and rows that stand in its table are not run again.
 study-full: setup ## the whole study, part by part; or one of them, as in PART=chain

@@ -9,6 +9,7 @@ are the same in every notebook and are written here. Widget state is not saved: 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import sys
@@ -18,12 +19,13 @@ from pathlib import Path
 import nbformat
 import plotly.io as pio
 from nbclient import NotebookClient
+from PIL import Image
 
 HERE = Path(__file__).parent
 REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
 PLOTLY = "application/vnd.plotly.v1+json"
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's, where kaleido does not look
-PNG_WIDTH, PNG_SCALE = 700, 1.25
+PNG_WIDTH, PNG_SCALE, PNG_COLOURS = 700, 1.25, 128  # few colours: a quarter of the bytes, and nobody sees it
 LIMIT = 2**20  # bytes of a notebook
 
 INSTALL = f"""\
@@ -73,7 +75,9 @@ def add_pictures(notebook: nbformat.NotebookNode) -> None:
                 figure = pio.from_json(json.dumps(data[PLOTLY]), skip_invalid=True)
                 figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", font_color="#444444")
                 png = figure.to_image("png", width=PNG_WIDTH, height=figure.layout.height, scale=PNG_SCALE)
-                data["image/png"] = base64.b64encode(png).decode()
+                small = io.BytesIO()
+                Image.open(io.BytesIO(png)).convert("RGB").quantize(PNG_COLOURS).save(small, "png", optimize=True)
+                data["image/png"] = base64.b64encode(small.getvalue()).decode()
 
 
 def build(path: Path) -> None:

@@ -31,6 +31,14 @@ def test_paired_forest_shows_means_and_intervals() -> None:
     assert figure.layout.xaxis.title.text == "difference (share)"
 
 
+def test_an_arm_looks_the_same_in_every_part() -> None:
+    rows = {label: difference(0.1) for label in ("chain: precision", "trap: diversity", "trap: precision")}
+    first, other, again = paired_forest(rows, "t", "difference (share)").data
+    assert (first.marker.color, first.marker.symbol) == (again.marker.color, again.marker.symbol)
+    assert other.marker.color != first.marker.color
+    assert again.y == ("trap: precision",)
+
+
 def test_phase_map_is_symmetric_around_zero_and_leaves_gaps() -> None:
     figure = phase_map([0.1, 0.2], [0.05], [[0.3, None]], "t", "x", "y", "difference")
     (heatmap,) = figure.data

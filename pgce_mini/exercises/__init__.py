@@ -22,6 +22,9 @@ MODULES = {
     "04": "where_training_ends",
     "05": "gpt",
     "06": "grpo",
+    "07": "prior_to_policy",
+    "08": "study",
+    "09": "your_turn",
 }
 JUDGES: dict[str, Judge] = {}
 

@@ -7,6 +7,7 @@ from pgce_mini.figures.grpo import advantages_over_right, clipped_objectives, co
 from pgce_mini.figures.one_state import probability_paths, stationary_bars
 from pgce_mini.figures.one_training import arms_by_panel, entropy_foretold
 from pgce_mini.figures.rewards import Earnings, hidden_rewards, push_and_pull
+from pgce_mini.figures.rl import predicted_measured, prediction_dots, through_rl
 from pgce_mini.figures.runs import (
     before_after,
     entropy_by_position,
@@ -47,6 +48,8 @@ __all__ = [
     "pass_at_k_curves",
     "phase_map",
     "policies_over_labels",
+    "predicted_measured",
+    "prediction_dots",
     "probability_paths",
     "push_and_pull",
     "reliability_diagram",
@@ -55,6 +58,7 @@ __all__ = [
     "simplex_flow",
     "stacked_figure",
     "stationary_bars",
+    "through_rl",
     "training_curves",
     "visible",
 ]

@@ -13,19 +13,20 @@ from pgce_mini.statistics import PairedDifference
 def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_title: str) -> go.Figure:
     """An arm a row: the mean difference from the baseline and its 95 % interval over seeds, around a line at 0.
 
-    differences: arm -> difference, from top to bottom.
+    differences: arm, or arm in a part as in "trap: precision", -> difference, from top to bottom.
     """
+    arms = {label: label.rpartition(": ")[2] for label in differences}
     figure = base_figure(title, x_title, "", height=150 + 34 * len(differences))
     figure.update_layout(showlegend=False)
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
     figure.add_vline(x=0, line={"color": TEXT, "width": 1, "dash": "dot"})
-    for arm, difference in differences.items():
-        colour, _, marker = arm_style(arm, list(differences))
+    for label, difference in differences.items():
+        colour, _, marker = arm_style(arms[label], list(arms.values()))
         figure.add_scatter(
             x=[difference.mean],
-            y=[arm],
+            y=[label],
             mode="markers",
-            name=arm,
+            name=label,
             marker={"symbol": marker, "size": 11, "color": colour},
             error_x={
                 "type": "data",
@@ -39,7 +40,7 @@ def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_tit
             customdata=[[difference.n, difference.low, difference.high, difference.detectable]],
             hovertemplate=(
                 "%{x:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}], %{customdata[0]} seeds<br>"
-                "detectable: %{customdata[3]:.3f}<extra>" + arm + "</extra>"
+                "detectable: %{customdata[3]:.3f}<extra>" + label + "</extra>"
             ),
         )
     return figure

@@ -1,0 +1,118 @@
+"""RL as it goes on: reward, reasoning, length and entropy one above the other; predictions beside measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pgce_mini.figures.style import OKABE_ITO, TEXT, arm_style, base_figure, stacked_figure
+from pgce_mini.mechanism import ChainPrediction
+
+PANELS = {
+    "reward": ("reward", "share", 150),
+    "reasoned_share": ("reasoned", "share", 110),
+    "completions/mean_length": ("length", "tokens", 110),
+    "entropy": ("entropy", "nats", 110),
+}
+"""key of metrics.jsonl -> its name, its unit, px high"""
+VERTICES = 40  # of the edge of a band, at most: it is drawn to be seen, not to be read
+
+
+def through_rl(
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], title: str, keys: Sequence[str] = tuple(PANELS)
+) -> go.Figure:
+    """Reward, share of reasoned completions, their length (tokens) and the entropy of the tokens trained on (nats)
+    over RL steps: an arm a line, the mean of its seeds; with several a band from lowest to highest.
+
+    curves: arm -> for each seed the rows of metrics.jsonl; keys: which of the measures, from top to bottom.
+    """
+    panels = [
+        ("RL step" if key == keys[-1] else "", f"{name}<br>({unit})", height)
+        for key, (name, unit, height) in ((key, PANELS[key]) for key in keys)
+    ]
+    figure = stacked_figure(title, panels)
+    for arm, seeds in curves.items():
+        colour, dash, _ = arm_style(arm, list(curves))
+        for i, key in enumerate(keys, 1):
+            name = PANELS[key][0]
+            by_step: dict[int, list[float]] = {}
+            for rows in seeds:
+                for row in rows:
+                    if row.get(key) is not None:  # a step without a group to train on has no entropy
+                        by_step.setdefault(row["step"], []).append(row[key])
+            steps = sorted(by_step)
+            axes = {"xaxis": f"x{i}", "yaxis": f"y{i}"}
+            if len(seeds) > 1:
+                edge = steps[:: -(-len(steps) // VERTICES)]
+                edge += [step for step in steps[-1:] if step not in edge]
+                low, high = ([round(f(by_step[step]), 3) for step in edge] for f in (min, max))
+                figure.add_scatter(
+                    x=[*edge, *reversed(edge)], y=[*high, *reversed(low)], fill="toself", mode="none",
+                    fillcolor=colour, opacity=0.18, hoverinfo="skip", showlegend=False, legendgroup=arm, **axes,
+                )  # fmt: skip
+            figure.add_scatter(
+                x=steps, y=[round(float(np.mean(by_step[step])), 3) for step in steps], mode="lines", name=arm,
+                legendgroup=arm, showlegend=i == 1, line={"color": colour, "dash": dash, "width": 2.2},
+                hovertemplate=f"step %{{x}}: {name} %{{y:.3f}}<extra>{arm}</extra>", **axes,
+            )  # fmt: skip
+    for i, key in enumerate(keys, 1):
+        shares = {"range": [-0.02, 1.02]} if PANELS[key][1] == "share" else {"rangemode": "tozero"}
+        figure.update_layout({f"yaxis{i}": shares})
+    return figure
+
+
+def predicted_measured(
+    points: Mapping[str, Sequence[tuple[float, float]]], tolerance: float, title: str, quantity: str
+) -> go.Figure:
+    """What was predicted (across) and measured (up) for each arm; on the line they agree, in the band to within
+    `tolerance`.
+
+    points: arm -> (predicted, measured) pairs, in the unit that `quantity` names.
+    """
+    figure = base_figure(title, f"{quantity}, predicted", f"{quantity}, measured", height=420)
+    values = [value for pairs in points.values() for pair in pairs for value in pair]
+    low, high = min(values) - tolerance, max(values) + tolerance
+    figure.add_scatter(
+        x=[low, high, high, low], y=[low - tolerance, high - tolerance, high + tolerance, low + tolerance],
+        fill="toself", mode="none", fillcolor=OKABE_ITO[-1], opacity=0.2, hoverinfo="skip",
+        name=f"within {tolerance:g}",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[low, high], y=[low, high], mode="lines", name="as predicted", hoverinfo="skip",
+        line={"color": TEXT, "dash": "dot", "width": 1.5},
+    )  # fmt: skip
+    for arm, pairs in points.items():
+        colour, _, marker = arm_style(arm, list(points))
+        figure.add_scatter(
+            x=[x for x, _ in pairs], y=[y for _, y in pairs], mode="markers", name=arm,
+            marker={"color": colour, "symbol": marker, "size": 11, "line": {"width": 1, "color": TEXT}},
+            hovertemplate="predicted %{x:.3f}, measured %{y:.3f}<extra>" + arm + "</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(range=[low, high])
+    figure.update_yaxes(range=[low - tolerance, high + tolerance])
+    return figure
+
+
+def prediction_dots(predictions: Mapping[str, ChainPrediction], title: str) -> go.Figure:
+    """What priors are predicted to do with chain sums, an arm a marker: how often they reason, how often reasoned
+    and direct answers are right (shares)."""
+    names = ("reasons", "right if reasoned", "right if direct")
+    figure = base_figure(title, "share", "", height=320)
+    for place, (arm, prediction) in enumerate(predictions.items()):
+        colour, _, marker = arm_style(arm, list(predictions))
+        shift = (place - (len(predictions) - 1) / 2) * 0.5 / len(predictions)  # arms that agree can all be seen
+        figure.add_scatter(
+            x=[prediction.reasoned_share, prediction.accuracy_if_reasoned, prediction.accuracy_if_direct],
+            y=[row + shift for row in range(len(names))],
+            mode="markers", name=arm, marker={"color": colour, "symbol": marker, "size": 12},
+            customdata=names, hovertemplate="%{customdata}: %{x:.3f}<extra>" + arm + "</extra>",
+        )  # fmt: skip
+    figure.update_yaxes(
+        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5],
+        zeroline=False, showgrid=False, ticklabelstandoff=6,
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1])
+    return figure

@@ -1,0 +1,68 @@
+"""Pictures of RL and of predictions: what they show is what they were given."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgce_mini import PAPER_ARMS, ChainSum
+from pgce_mini.figures import predicted_measured, prediction_dots, through_rl
+from pgce_mini.figures.rl import PANELS
+from pgce_mini.mechanism import predict_chain
+
+
+def rows(*rewards: float) -> list[dict[str, float]]:
+    return [
+        {"step": i, "reward": r, "reasoned_share": r / 2, "completions/mean_length": 3 + r}
+        | ({"entropy": 1 - r} if i > 1 else {})
+        for i, r in enumerate(rewards, 1)
+    ]
+
+
+def test_a_line_is_the_mean_over_seeds_and_the_band_reaches_to_all_of_them() -> None:
+    figure = through_rl({"ce": [rows(0.2, 0.4), rows(0.4, 0.8)]}, "t")
+    band, line = figure.data[:2]
+    assert list(line.x) == [1, 2]
+    assert list(line.y) == pytest.approx([0.3, 0.6])
+    assert list(band.x) == [1, 2, 2, 1]
+    assert list(band.y) == pytest.approx([0.4, 0.8, 0.4, 0.2])
+
+
+def test_one_seed_has_no_band_and_every_measure_its_panel() -> None:
+    figure = through_rl({"ce": [rows(0.2, 0.4)], "precision": [rows(0.3, 0.5)]}, "t")
+    assert len(figure.data) == 2 * len(PANELS)
+    assert {trace.yaxis for trace in figure.data} == {"y", "y2", "y3", "y4"}
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["ce", "precision"]
+    assert figure.data[0].line.dash != figure.data[4].line.dash
+    entropy = next(trace for trace in figure.data if trace.yaxis == "y4")
+    assert list(entropy.x) == [2]  # the first step trained on no group
+
+
+def test_the_measures_can_be_chosen_and_a_long_band_is_thinned_but_reaches_the_end() -> None:
+    long = [rows(*(i / 200 for i in range(101))) for _ in range(2)]
+    figure = through_rl({"ce": long}, "t", ("entropy", "reward"))
+    assert [figure.layout[f"yaxis{i}"].title.text for i in ("", 2)] == ["entropy<br>(nats)", "reward<br>(share)"]
+    band, line = figure.data[2:]
+    assert len(line.x) == 101
+    assert len(band.x) < 100
+    assert max(band.x) == 101
+
+
+def test_a_prediction_that_came_true_lies_on_the_line() -> None:
+    figure = predicted_measured({"ce": [(0.2, 0.2)], "precision": [(0.1, 0.14)]}, 0.05, "t", "share")
+    band, line, ce, precision = figure.data
+    assert (ce.x, ce.y, precision.y) == ((0.2,), (0.2,), (0.14,))
+    assert list(line.x) == list(line.y)
+    assert band.y[2] - line.y[1] == pytest.approx(0.05)
+    assert figure.layout.xaxis.title.text == "share, predicted"
+    assert ce.marker.symbol != precision.marker.symbol
+
+
+def test_predictions_are_dots_that_can_be_told_apart() -> None:
+    task = ChainSum()
+    predictions = {arm: predict_chain(task, PAPER_ARMS[arm]) for arm in ("ce", "precision")}
+    ce, precision = prediction_dots(predictions, "t").data
+    assert ce.x == pytest.approx(
+        (0.2, predictions["ce"].accuracy_if_reasoned, predictions["ce"].accuracy_if_direct)
+    )
+    assert ce.marker.symbol != precision.marker.symbol
+    assert ce.y[0] < precision.y[0] < ce.y[1]
