@@ -45,7 +45,7 @@ async function rasterise({ source, width, height }) {
 export default function ({ data, parentElement }) {
     const plot = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
     const files = {
-        csv: async () => new Blob([data.csv], { type: "text/csv" }),
+        csv: async () => new Blob(["\ufeff", data.csv], { type: "text/csv" }), // so that Excel reads UTF-8
         svg: async () => new Blob([picture(plot()).source], { type: "image/svg+xml" }),
         png: async () => rasterise(picture(plot())),
     };

@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+import plotly
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.components.v1 import declare_component
 from streamlit.delta_generator import DeltaGenerator
 
-# The text colours of Streamlit's two themes. A figure carries one from its first frame on; the style below, which
-# may arrive after it, keeps up when the reader changes the theme, of which Streamlit does not tell the server.
-INK = {"light": "#2f2d2b", "dark": "#edebe8"}
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
-/* not what is written on a mark, which has the mark for its ground */
-.js-plotly-plot .main-svg text:not(.bartext-inside) {fill: currentColor !important}
 .katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
@@ -33,19 +31,33 @@ STYLE = """<style>
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
 .numbers .number {text-align: right}
 </style>"""
-CONFIG = {"displaylogo": False, "displayModeBar": False}  # its buttons cover the title; ours have names
 
 HERE = Path(__file__).parent
+
+
+def source(file: str) -> str:
+    return (HERE / file).read_text(encoding="utf-8")
+
+
+# Streamlit's own chart is made anew after every change; ours keeps its place and draws what changed. It has the
+# JavaScript of the installed Plotly, served from where that lies.
+_library = declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
+LIBRARY = f"{st.get_option('server.baseUrlPath')}/component/{_library.name}/plotly.min.js?{plotly.__version__}"
+_chart = st.components.v2.component(
+    "chart",
+    html='<div class="pgce-chart" role="figure"></div>',
+    css=".pgce-chart {overflow: hidden}",
+    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
+    isolate_styles=False,  # it has the page's fonts and colours
+)
 
 _downloads = st.components.v2.component(
     "downloads",
     html='<div class="row" role="group" aria-label="Download"><button data-kind="csv">CSV</button>'
     '<button data-kind="png">PNG</button><button data-kind="svg">SVG</button></div>',
-    css=(HERE / "downloads.css").read_text(encoding="utf-8"),
-    js=(HERE / "downloads.js").read_text(encoding="utf-8"),
+    css=source("downloads.css"),
+    js=source("downloads.js"),
 )
-# Invisible: `data={"chart": key of a chart}`, and its state "value" is where the slider in that chart was let go.
-slider_end = st.components.v2.component("slider_end", js=(HERE / "slider_end.js").read_text(encoding="utf-8"))
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
@@ -59,14 +71,34 @@ def slider(label: str, key: str, low: float, high: float, default: float = 0.0, 
     return round(st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params"), 2)
 
 
+@st.cache_data(max_entries=128, show_spinner=False)
+def drawn(page: str, settings: Sequence[Any], _draw: Callable[[], go.Figure]) -> bytes:
+    """What `_draw` makes, as JSON; made once for a page and these settings, on which alone it depends."""
+    return as_json(_draw())
+
+
+def as_json(figure: go.Figure) -> bytes:
+    return figure.to_json(validate=False).encode()
+
+
+def chart(key: str, figure: bytes, alt: str, **listeners: Callable[[], None]) -> None:
+    """A picture with a text for screen readers.
+
+    listeners: `on_click_change` and `on_slider_change`, called when somebody clicks a point that has customdata,
+    or lets go of a slider within the picture; these data, or the slider's number, are then
+    `st.session_state[key].click` or `.slider`.
+    """
+    _chart(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
+
+
 def present(
     picture: DeltaGenerator,
-    figure: go.Figure,
+    figure: bytes,
     takeaway: str,
     table: Mapping[str, Sequence[Any]],
     code: str,
     name: str,
-    **chart: Any,
+    **listeners: Callable[[], None],
 ) -> None:
     """The takeaway and the chart in `picture`; here, what belongs to them: downloads, the table, the code.
 
@@ -74,17 +106,17 @@ def present(
     table: column -> values, all of one length: the numbers of the chart, as shown and as CSV.
     code: a cell that makes the same figure with the library.
     name: of the files and of the chart (key "chart_NAME"), [a-z_]; one of its kind on a page.
-    chart: what else `st.plotly_chart` takes, such as `on_select`.
+    figure, listeners: as of `chart`.
     """
-    figure.update_layout(font_color=INK[st.context.theme.type or "light"])
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
-        st.plotly_chart(figure, key=f"chart_{name}", theme=None, config=CONFIG, alt=takeaway, **chart)
+        chart(f"chart_{name}", figure, takeaway, **listeners)
     _downloads(key=f"downloads_{name}", data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table)})
-    with st.expander("Data"):
-        st.html(as_html(table))
-    with st.expander("Copy as Python"):
-        st.code(code, language="python")
+    # What is closed is not made, sent and drawn again with every release.
+    if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
+        data.html(as_html(table))
+    if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:
+        python.code(code, language="python")
 
 
 def refuse(place: DeltaGenerator, sentence: str) -> None:

@@ -46,13 +46,20 @@ def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
             entropy, as at or above log V, or below the entropy of a tie for the first place.
     """
     low, high = math.log(1e-4), math.log(1e4)
-    if not entropy(tempered(label_distribution, 1e-4)) <= nats <= entropy(tempered(label_distribution, 1e4)):
+    q = _as_distribution(label_distribution)
+    seen = np.log(q[q > 0])
+
+    def entropy_at(temperature: float) -> float:
+        logits = (seen - seen.max()) / temperature
+        weights = np.exp(logits)
+        total = weights.sum()
+        return float(np.log(total) - weights @ logits / total)
+
+    if not entropy_at(1e-4) <= nats <= entropy_at(1e4):
         raise ValueError(f"nats must be an entropy that some temperature in [1e-4, 1e4] gives, got {nats}")
     while high - low > 1e-12:  # the entropy rises with the temperature
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if entropy(tempered(label_distribution, math.exp(middle))) < nats else (low, middle)
-        )
+        low, high = (middle, high) if entropy_at(math.exp(middle)) < nats else (low, middle)
     return math.exp((low + high) / 2)
 
 

@@ -24,7 +24,6 @@ def judged(monkeypatch):
         ([1, 2], False, "99-1: not yet. Expected a single number, got shape (2,)."),
         (None, False, "99-1: not yet. There is no answer yet."),
         (float("nan"), False, "99-1: not yet. Some of it is not finite."),
-        (None, False, "99-1: not yet. There is no answer yet."),
         ("many", False, "99-1: not yet. A number is asked for, and this is str."),
     ],
 )

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
+import importlib
 import io
+import json
 import math
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import plotly.graph_objects as go
 import pytest
 
 APP = Path(__file__).parents[1] / "app"
 
 
 @pytest.fixture(scope="module")
-def shell() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("shell", APP / "shell.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def shell() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(APP)
+        yield importlib.import_module("shell")
 
 
 def test_csv_gives_back_every_number_and_text(shell: ModuleType) -> None:
@@ -45,3 +45,18 @@ def test_html_shows_four_digits_and_escapes_everything(shell: ModuleType) -> Non
 def test_columns_of_unequal_length_are_refused(shell: ModuleType) -> None:
     with pytest.raises(ValueError, match="shorter"):
         shell.as_csv({"a": [1, 2], "b": [1]})
+
+
+def test_drawn_is_made_once_for_the_same_settings_and_is_the_figure(shell: ModuleType) -> None:
+    made: list[str] = []
+
+    def draw(title: str) -> go.Figure:
+        made.append(title)
+        return go.Figure(layout_title_text=title).add_scatter(x=[1, 2], y=[math.nan, 0.1])
+
+    pictures = [shell.drawn("a page", (title, [0.1]), lambda title=title: draw(title)) for title in "xyx"]
+    assert made == ["x", "y"]
+    assert pictures[0] == pictures[2]
+    figure = json.loads(pictures[1])
+    assert figure["layout"]["title"]["text"] == "y"
+    assert figure["data"][0]["y"] == [None, 0.1]

@@ -8,8 +8,10 @@ from typing import Any, get_args
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import shell
+import tables
 from pgce_mini.checkpoint import Run, RunError
 from pgce_mini.compare import STAGE_LABELS
 from pgce_mini.figures import arm_differences, paper_dots
@@ -152,33 +154,51 @@ st.markdown(
 @st.fragment
 def view() -> None:
     picture, controls = shell.columns()
-    names = studies()
+    with_table = tables.studies(RUNS)
+    shipped = any(not study.own for study in with_table.values())
+    reports = [name for name in studies() if name not in with_table]
+    names = [*with_table, *reports]
+    if not shipped:
+        names.sort(key=lambda name: name != "demo")
     with controls:
         if names:
-            first = names.index("demo") if "demo" in names else 0
-            study = st.selectbox("Study", names, first, key="study", bind="query-params")
-            kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
+            name = st.selectbox("Study", names, key="study", bind="query-params")
+            if name in with_table:
+                choice = tables.choose(with_table[name])
+            else:
+                kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
         metric: PaperMetric = st.radio(
             "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
         )
         title = f"The paper's {metric}, above its ce"
         sentence = paper_sentence(metric)
-        figure = paper_dots(paper_differences(metric), title)
+        figure = shell.drawn("paper", (metric,), lambda: paper_dots(paper_differences(metric), title))
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     paper_table = {
         "model": [row.model for row in chosen],
         "arm": [row.arm for row in chosen],
         f"the paper's {metric}": [row.value for row in chosen],
     }
-    paper_code = PAPER_CODE.format(metric=metric, title=title)
     if not names:
         st.html("<p>No study is here yet: <code>make demo</code> makes one in four minutes.</p>")
-        shell.present(picture, figure, sentence, paper_table, paper_code, "paper")
+        shell.present(
+            picture, figure, sentence, paper_table, PAPER_CODE.format(metric=metric, title=title), "paper"
+        )
         return
     with controls:
-        figure.update_layout(font_color=shell.INK[st.context.theme.type or "light"])
-        st.plotly_chart(figure, key="chart_paper", theme=None, config=shell.CONFIG, alt=sentence)
+        shell.chart("chart_paper", figure, sentence)
         st.markdown(sentence)
+    if name in with_table:
+        tables.present(picture, with_table[name], choice)
+    else:
+        present_report(picture, name, kind, shipped)
+    tables.present_parts()
+    with st.expander("The paper's numbers"):
+        st.html(shell.as_html(paper_table))
+
+
+def present_report(picture: DeltaGenerator, study: str, kind: str, shipped: bool) -> None:
+    """A study of `make demo`, which has a report and intervals over problems."""
     try:
         report, pictures = report_of(study, stamp_of(study))
     except (RunError, ValueError, OSError) as error:
@@ -199,8 +219,8 @@ def view() -> None:
         )
         table = gaps(report)
     else:
-        _, cached = pictures[PICTURES[kind]]
-        ours, made = go.Figure(cached), f"report.figures()[{PICTURES[kind]!r}][1]"
+        _, ours = pictures[PICTURES[kind]]
+        made = f"report.figures()[{PICTURES[kind]!r}][1]"
         if kind == BEFORE_AFTER:
             table = before_after(report)
         else:
@@ -208,15 +228,14 @@ def view() -> None:
             takeaway = at_the_end(table)
     command = "make demo" if study == "demo" else "pgce study"
     code = CODE.format(folder=f"runs/{study}", command=command, figure=made)
-    shell.present(picture, ours, takeaway, table, code, "study")
+    shell.present(picture, shell.as_json(ours), takeaway, table, code, "study")
     if study == "demo":
-        st.markdown("This is what `make demo` left, a first look; no larger study is shipped yet.")
+        larger = "" if shipped else "; no larger study is shipped yet"
+        st.markdown(f"This is what `make demo` left, a first look{larger}.")
     st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
     if report.results.failed:
         reasons = "; ".join(f"{cell}: {reason}" for cell, reason in report.results.failed.items())
         shell.refuse(st, f"Failed and left out: {reasons}.")
-    with st.expander("The paper's numbers"):
-        st.html(shell.as_html(paper_table))
 
 
 view()

@@ -78,7 +78,7 @@ def prior(task: str, arm: str) -> tuple[GPT, Corpus]:
     return priors.load(task, arm)
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)  # nobody changes it, so none needs a copy
 def traced(task: str, arm: str, config: GRPOConfig) -> TracedStep:
     model, corpus = prior(task, arm)
     return trace_step(model, corpus, config)
@@ -197,21 +197,24 @@ def view() -> None:
 
     asked = step.problems[group]
     title = f"{corpus.decode(asked.prompt)}  (answer: {asked.target})"
-    figure = completion_group(
-        [[corpus.vocab[token] for token in ids] for ids in completions],
-        step.rewards[group].tolist(),
-        step.advantages[group].tolist(),
-        rows(values),
-        rows(update.held_back),
-        measure,
-        title,
+    figure = shell.drawn(
+        "grpo_step",
+        (task, arm, config, group, shown, measure),
+        lambda: completion_group(
+            [[corpus.vocab[token] for token in ids] for ids in completions],
+            step.rewards[group].tolist(),
+            step.advantages[group].tolist(),
+            rows(values),
+            rows(update.held_back),
+            measure,
+            title,
+        ),
     )
     code = CODE.format(
         task=task, arm=arm, problems=PROBLEMS, size=size, temperature=temperature, updates=updates, scale=scale,
         loss=loss, epsilon_high=epsilon_high, seed=seed, group=group, values=source, shown=min(shown, updates - 1),
         measure=measure, title=title,
     )  # fmt: skip
-    figure.update_traces(textfont_color=shell.INK[st.context.theme.type or "light"], selector={"type": "heatmap"})
     shell.present(
         picture, figure, takeaway(step, group, shown), table_of(step, group, shown, corpus), code, "grpo_step"
     )
@@ -227,10 +230,10 @@ def view() -> None:
                 }
             )
         )
-    st.subheader("Asked again and again")
-    for question, answer in QUESTIONS.items():
-        with st.expander(question):
-            st.markdown(answer)
 
 
 view()
+st.subheader("Asked again and again")
+for question, answer in QUESTIONS.items():
+    with st.expander(question):
+        st.markdown(answer)

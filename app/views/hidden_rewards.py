@@ -101,7 +101,11 @@ def view() -> None:
     )
     shell.present(
         picture,
-        hidden_rewards(PROBS.tolist(), earnings, list(HIDDEN_REWARDS), probe),
+        shell.drawn(
+            "hidden_rewards",
+            (strengths, probe),
+            lambda: hidden_rewards(PROBS.tolist(), earnings, list(HIDDEN_REWARDS), probe),
+        ),
         takeaway(pushes, probe, [name for name in names if any(earnings[name].wrong)]),
         {
             "pi": PROBS.round(2).tolist(),

@@ -135,8 +135,17 @@ def view() -> None:
         )
     shell.present(
         picture,
-        gradient_estimates(
-            TOKENS, {k: v.tolist() for k, v in gradients.items()}, SAMPLES, measured, expected, (samples, error)
+        shell.drawn(
+            "policy_gradient",
+            (target, samples, kind, seed),
+            lambda: gradient_estimates(
+                TOKENS,
+                {name: values.tolist() for name, values in gradients.items()},
+                SAMPLES,
+                measured,
+                expected,
+                (samples, error),
+            ),
         ),
         takeaway(
             samples,

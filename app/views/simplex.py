@@ -62,7 +62,7 @@ def endings(
     return found
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes them, so none needs a copy
 def all_frames(
     labels: list[float], start: list[float], lambda_head: float, lambda_tail: float, top_k: int, form: Form
 ) -> list[SimplexFrame]:
@@ -96,17 +96,14 @@ def takeaway(beta: float, labels: list[float], path: list[list[float]], end: lis
 
 def take_start() -> None:
     """A click on the field moves the sliders of the start there."""
-    points = st.session_state.chart_simplex.selection.points
-    if points and "customdata" in points[0]:
-        first, second, third = points[0]["customdata"]
-        st.session_state.start = round(min(max(first, 0.01), 0.98), 2)
-        st.session_state.start_rest = round(min(max(second / (second + third), 0.01), 0.99), 2)
+    first, second, third = st.session_state.chart_simplex.click
+    st.session_state.start = round(min(max(first, 0.01), 0.98), 2)
+    st.session_state.start_rest = round(min(max(second / (second + third), 0.01), 0.99), 2)
 
 
 def take_beta() -> None:
     """The slider in the picture moves the other one when it is let go."""
-    value = st.session_state.beta_in_picture.get("value")
-    if value in BETAS:
+    if (value := st.session_state.chart_simplex.slider) in BETAS:
         st.session_state.beta = value
 
 
@@ -147,7 +144,11 @@ def view() -> None:
     rows += [] if end is None else [("end", list(end))]
     shell.present(
         picture,
-        simplex_flow(TOKENS, labels, frames, active),
+        shell.drawn(
+            "simplex",
+            (labels, start, lambda_head, lambda_tail, top_k, form, active),
+            lambda: simplex_flow(TOKENS, labels, frames, active),
+        ),
         takeaway(beta, labels, path, None if end is None else list(end)),
         {"point": [name for name, _ in rows]}
         | {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)},
@@ -166,10 +167,9 @@ def view() -> None:
             active=active,
         ),
         "simplex",
-        on_select=take_start,
-        selection_mode="points",
+        on_click_change=take_start,
+        on_slider_change=take_beta,
     )
-    shell.slider_end(key="beta_in_picture", data={"chart": "chart_simplex"}, on_value_change=take_beta)
 
 
 view()

@@ -94,7 +94,7 @@ def models(task: str) -> dict[str, tuple[GPT, Corpus]]:
     return {arm: priors.load(task, arm) for arm in ARMS}
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it, so none needs a copy
 def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, seed: int) -> Found:
     top_k = priors.SETTINGS[task][1]
     return {
@@ -218,10 +218,17 @@ def view() -> None:
     if kind == "next token":
         names = [corpus.vocab[token] for token in tokens]
         probs = {arm: expected.probs[tokens].tolist() for arm, (expected, _) in found.items()}
-        figure, table = next_tokens(names, probs, "Next token", log=log), {"token": names, **probs}
+        table = {"token": names, **probs}
+        figure = shell.drawn(
+            "next_tokens", (task, prompt, log), lambda: next_tokens(names, probs, "Next token", log=log)
+        )
     else:
         entropy = {arm: reading.entropy for arm, reading in readings.items()}
-        figure = entropy_along(entropy, len(prompt), "Entropy along the text")
+        figure = shell.drawn(
+            "entropy_along",
+            (task, prompt, length, temperature, seed),
+            lambda: entropy_along(entropy, len(prompt), "Entropy along the text"),
+        )
         table = along(corpus, readings)
     settings = {"shown": SHOWN, "log": log, "length": length, "temperature": temperature, "seed": seed}
     code = CODE.format(task=task, text=text, top_k=top_k, figure=FIGURES[kind].format(**settings))

@@ -140,7 +140,7 @@ def view() -> None:
     settings = {"folder": str(folder), "steps": steps, "rl_steps": rl_steps, "title": title}
     shell.present(
         picture,
-        training_curves(prior, policy, steps, rl_steps, title),
+        shell.as_json(training_curves(prior, policy, steps, rl_steps, title)),
         takeaway(status, prior, policy),
         table_of(prior, policy),
         CODE.format(commands=commands.replace(" --stop-with-stdin", ""), **settings),

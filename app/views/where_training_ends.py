@@ -120,7 +120,11 @@ def view() -> None:
     by_temperature = [float(entropy(tempered(q, 1 + beta))) for beta in values] if field == "beta" else None
     shell.present(
         picture,
-        endings_over(setting, values, found, tokens, plain, getattr(shaping, field), by_temperature),
+        shell.drawn(
+            "where_training_ends",
+            (kind, setting, shaping),
+            lambda: endings_over(setting, values, found, tokens, plain, getattr(shaping, field), by_temperature),
+        ),
         takeaway(plain, here, tokens),
         {setting: values}
         | {f"π({token})": [None if e is None else e.policy[i] for e in found] for i, token in enumerate(tokens)}

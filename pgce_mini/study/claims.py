@@ -158,14 +158,19 @@ class Evidence:
     def __init__(self, results_dir: Path = RESULTS) -> None:
         self.results_dir = results_dir
         self._rows: dict[str, list[Columns]] = {}
+        self._curves: dict[str, dict[Key, list[Curve]]] = {}
 
     def rows(self, study: str) -> list[Columns]:
         """The finished rows of a study; none while it has not been run."""
         if study not in self._rows:
             rows = [row for row in self.all_rows(study) if row["error"] is None]
-            curves = read_curves(self.results_dir / f"{study}-curves.parquet")
-            self._rows[study] = [row | _changes(curves, key_of(row)) for row in rows]
+            self._rows[study] = [row | _changes(self.curves(study), key_of(row)) for row in rows]
         return self._rows[study]
+
+    def curves(self, study: str) -> dict[Key, list[Curve]]:
+        if study not in self._curves:
+            self._curves[study] = read_curves(self.results_dir / f"{study}-curves.parquet")
+        return self._curves[study]
 
     def all_rows(self, study: str) -> list[Columns]:
         """The same with those that failed."""

@@ -13,13 +13,11 @@ from pgce_mini.figures.svg import Interval, forest, lines
 from pgce_mini.mechanism import ChainPrediction, predict_chain
 from pgce_mini.statistics import PairedDifference
 from pgce_mini.study.claims import FAMILIES, Evidence, decide, decide_claims
+from pgce_mini.study.shown import ORDER, parts
 from pgce_mini.study.spec import Spec, load_spec
 from pgce_mini.study.summary import AFTER_RL, by_seed, compare
-from pgce_mini.study.tables import read_curves
 from pgce_mini.tasks import ChainSum
 
-ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
-         "top-k")  # fmt: skip
 WITH_CURVES = ("chain", "trap", "countdown")
 PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")
 TOLERANCES = {"share of reasoned answers": 0.05, "accuracy if reasoned": 0.10, "entropy by position": 0.15}
@@ -68,7 +66,7 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
     names = [name for name in (*ORDER, *(name for name in specs if name not in ORDER)) if name in specs]
     pictures: dict[str, str] = {}
-    sections = [HEAD, _inventory(evidence, [specs[name] for name in names])]
+    sections = [HEAD, _inventory(evidence, specs_dir)]
     if any(evidence.rows(name) for name in names):
         sections += [_claims(evidence), _families(evidence)]
         sections += [_part(evidence, specs[name], pictures) for name in names if evidence.rows(name)]
@@ -77,20 +75,16 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     return {"study.md": "\n".join(filter(None, sections)), **pictures}
 
 
-def _inventory(evidence: Evidence, specs: Sequence[Spec]) -> str:
-    rows, failures = [], []
-    for spec in specs:
-        finished = len(evidence.rows(spec.name))
-        failed = [row for row in evidence.all_rows(spec.name) if row["error"] is not None]
-        state = "complete" if finished == len(spec.rows) else "incomplete" if finished else "**not run yet**"
-        rows.append([f"`{spec.name}`", spec.question, f"{finished} of {len(spec.rows)}", state])
-        failures += [
-            f"- `{spec.name}` {row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}" for row in failed
-        ]
+def _inventory(evidence: Evidence, specs_dir: Path) -> str:
+    found = parts(evidence, specs_dir)
+    rows = [
+        [f"`{part.name}`", part.question, f"{part.finished} of {part.planned}",
+         "**not run yet**" if part.state == "not run yet" else part.state]
+        for part in found
+    ]  # fmt: skip
+    failures = "\n".join(f"- `{part.name}` {failure}" for part in found for failure in part.failed)
     text = "## What there is\n\n" + _table(["part", "question", "rows", ""], rows)
-    return text + (
-        "\nRuns that failed, and are in no number below:\n\n" + "\n".join(failures) + "\n" if failures else ""
-    )
+    return text + (f"\nRuns that failed, and are in no number below:\n\n{failures}\n" if failures else "")
 
 
 def _claims(evidence: Evidence) -> str:
@@ -172,7 +166,7 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
 
 def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
     """(what it shows, the picture): mean reward of the paper's arms over RL steps."""
-    curves = read_curves(evidence.results_dir / f"{spec.name}-curves.parquet")
+    curves = evidence.curves(spec.name)
     series: dict[str, list[tuple[float, float]]] = {}
     for arm in ("ce", "precision", "diversity", "tail-penalty", "head-reward"):
         points: dict[int, list[float]] = {}
@@ -234,7 +228,7 @@ def _mechanism(evidence: Evidence, specs: Mapping[str, Spec]) -> str:
 def _entropy_by_position(evidence: Evidence, study: str) -> dict[str, list[float]]:
     """arm -> entropy at each position before RL, the mean over seeds."""
     columns: dict[str, list[list[float]]] = {}
-    for (_, arm, _), of_row in read_curves(evidence.results_dir / f"{study}-curves.parquet").items():
+    for (_, arm, _), of_row in evidence.curves(study).items():
         for curve in of_row:
             if (curve["stage"], curve["metric"]) == ("before", "entropy"):
                 columns.setdefault(arm, []).append(curve["values"])

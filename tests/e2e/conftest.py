@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
-from tiny_study import write_study
+from tiny_study import write_study, write_tables
 
 expect.set_options(timeout=20_000)  # ms: on a busy machine a first page takes its time
 
@@ -97,6 +97,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("explorer")
     log, runs = folder / "log.txt", folder / "runs"
     write_study(runs / "demo")
+    write_tables(runs / "studies")
     with log.open("w") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port), "--runs-dir", str(runs)],

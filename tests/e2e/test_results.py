@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from downloads import assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
-from tiny_study import STEPS
+from tiny_study import STEPS, write_tables
 
 from pgce_mini.paper import paper_differences
 
 Visit = Callable[..., Page]
+
+SPECS = sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.toml"))
 
 TITLES = "() => [...document.querySelectorAll('.js-plotly-plot')].map(chart => chart.layout?.title?.text)"
 TITLED = f"title => ({TITLES})()[0] === title"
@@ -21,7 +24,7 @@ PAPER = """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-pl
     .map(line => [line.name, line.x]))"""
 
 
-def open_page(explorer: str, visit: Visit, query: str = "", **options: object) -> Page:
+def open_page(explorer: str, visit: Visit, query: str = "study=demo", **options: object) -> Page:
     page = visit(f"{explorer}results?{query}", **options)
     page.wait_for_function(f"() => ({TITLES})().length === 2")
     return page
@@ -68,7 +71,7 @@ def test_each_picture_has_its_sentence_and_table_and_address(explorer: str, visi
 
 
 def test_numbers_of_the_paper_can_be_chosen(explorer: str, visit: Visit) -> None:
-    page = open_page(explorer, visit, f"paper={quote('Pass@64')}")
+    page = open_page(explorer, visit, f"study=demo&paper={quote('Pass@64')}")
     expect(page.get_by_text("The paper's best arm, Pass@64: tail-penalty +0.19 at 4B")).to_be_visible()
     page.get_by_text("The paper's numbers").last.click()
     expect(page.get_by_role("cell", name="68.03")).to_be_visible()
@@ -77,7 +80,99 @@ def test_numbers_of_the_paper_can_be_chosen(explorer: str, visit: Visit) -> None
 @pytest.mark.parametrize("query", ["study=../../etc&picture=x&paper=y", "study=%2Fetc%2Fpasswd", "study=live"])
 def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Visit, query: str) -> None:
     page = open_page(explorer, visit, query)
-    expect(page.get_by_text("This is what make demo left")).to_be_visible()
+    usual = open_page(explorer, visit, "")
+    expect(page.get_by_role("status").first).to_have_text(usual.get_by_role("status").first.inner_text())
+
+
+TABLE_PICTURES = {
+    "before and after RL": (
+        "Accuracy before and after RL",
+        "RL took Avg@64 of ce from 0.33 to 0.63",
+    ),
+    "minus the baseline": (
+        "Each arm minus ce",
+        "higher: precision +0.130; lower: diversity -0.130",
+    ),
+    "Pass@k": ("Pass@k before and after RL", "RL took Pass@64 of ce from 0.53 to 0.83"),
+    "reward through RL": ("Reward through RL", "mean reward (share right): ce 0.63, precision 0.76"),
+    "entropy through RL": ("Entropy through RL", "entropy (nats/token): ce 0.63"),
+    "length through RL": ("Response length through RL", "length (tokens): ce 0.63"),
+    "entropy of the priors": ("Pre-training: held-out entropy", "At the last pre-training step"),
+}
+DRAWN = "() => [...document.querySelectorAll('.js-plotly-plot')][0].data.map(trace => [trace.name, trace.x])"
+
+
+@pytest.mark.parametrize("picture", TABLE_PICTURES)
+def test_table_of_a_study_is_shown_as_its_copied_python_shows_it(
+    explorer: str, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: str
+) -> None:
+    title, sentence = TABLE_PICTURES[picture]
+    page = open_page(explorer, visit, f"study={quote('studies/chain', safe='')}&picture={quote(picture)}")
+    page.wait_for_function(TITLED, arg=title)
+    expect(page.get_by_role("status").first).to_contain_text(sentence)
+    expect(page.get_by_role("alert")).to_contain_text("tail-penalty, seed 0: loss is nan <b>at step 3</b>")
+    rows = rows_of(download(page, "csv", tmp_path))
+    assert {row["arm"] for row in rows} >= {"precision", "diversity"}
+
+    page.get_by_text("Copy as Python").click()
+    code = page.get_by_test_id("stCode")
+    expect(code).to_be_visible()
+    write_tables(tmp_path / "runs" / "studies")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code.inner_text(), "cell", "exec"), names)
+    made = [trace.name for trace in names["figure"].data if trace.name]
+    assert made
+    assert [name for name, _ in page.evaluate(DRAWN) if name] == made
+
+
+def test_phase_diagram_leaves_out_what_has_not_been_run(
+    explorer: str, visit: Visit, assert_accessible: Callable[..., None]
+) -> None:
+    query = f"study={quote('studies/phase', safe='')}&picture=phase+diagram"
+    page = open_page(explorer, visit, query, width=360, color_scheme="dark")
+    page.wait_for_function(TITLED, arg="precision minus ce")
+    cells = page.evaluate("() => document.querySelector('.js-plotly-plot').data[0].z")
+    assert cells == [pytest.approx([0.11, 0.22]), [pytest.approx(0.11), None]]
+    expect(page.get_by_role("status").first).to_contain_text("from +0.11 to +0.22")
+    ink = page.evaluate("() => getComputedStyle(document.querySelector('.heatmap-label text')).fill")
+    assert ink == "rgb(26, 26, 26)"  # the cells are light in the dark, too
+    assert_accessible(page)
+
+
+def test_claims_and_parts_say_what_is_missing(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit, f"study={quote('studies/chain', safe='')}")
+    claims = page.get_by_role("table").first
+    expect(claims).to_contain_text("4. A higher Pass@k before RL does not need higher entropy")
+    expect(claims).to_contain_text("not decided: 10 of 12 comparisons are not run yet")
+    expect(claims).to_contain_text("cannot be tested at this scale")
+    page.get_by_text("Every planned comparison").click()
+    seen = page.get_by_role("row").filter(has_text="avg at m after: precision - ce").first
+    expect(seen).to_contain_text("0.13")
+    expect(page.get_by_role("row").filter(has_text="not run yet")).not_to_have_count(0)
+    said = page.get_by_text(f"The full study has {len(SPECS)} parts.")
+    for path in SPECS:
+        expect(said).to_contain_text(path.stem)
+
+
+def test_no_arm_picked_is_said(explorer: str, visit: Visit) -> None:
+    page = open_page(explorer, visit, f"study={quote('studies/chain', safe='')}")
+    for arm in ("ce", "precision", "diversity"):
+        page.get_by_role("checkbox", name=arm).or_(page.get_by_role("button", name=arm, exact=True)).first.click()
+    expect(page.get_by_text("Nothing to show: no arm is picked.")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_tables_are_readable_and_accessible_in_light_and_dark(
+    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
+    width: int,
+) -> None:  # fmt: skip
+    query = "study=studies%2Fchain&picture=minus+the+baseline"
+    page = open_page(explorer, visit, query, width=width, color_scheme="dark")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert_readable(page)
+        assert_accessible(page)
 
 
 @pytest.mark.parametrize("width", [1280, 360])
@@ -85,7 +180,7 @@ def test_page_is_readable_and_accessible_in_light_and_dark(
     explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
     width: int,
 ) -> None:  # fmt: skip
-    page = open_page(explorer, visit, "picture=minus+the+baseline", width=width, color_scheme="dark")
+    page = open_page(explorer, visit, "study=demo&picture=minus+the+baseline", width=width, color_scheme="dark")
     page.wait_for_function(TITLED, arg="Avg@4 after RL, by arm")
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

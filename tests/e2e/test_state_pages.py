@@ -176,7 +176,7 @@ def test_page_opens_with_a_described_picture_and_its_files(
         files[kind] = (tmp_path / kind).read_bytes()
 
     page.get_by_text("Data", exact=True).click()
-    header, *rows = csv.reader(io.StringIO(files["CSV"].decode()))
+    header, *rows = csv.reader(io.StringIO(files["CSV"].decode("utf-8-sig")))
     table = page.get_by_role("table").last
     expect(table.get_by_role("columnheader")).to_have_text(header)
     expect(table.get_by_role("row")).to_have_count(1 + len(rows))
@@ -260,7 +260,10 @@ def test_click_on_the_triangle_moves_the_start(explorer: str, visit: Visit) -> N
     eventually(lambda: same_numbers([t for t in drawn(page) if t["name"] == "start"], shown), page)
 
 
-def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(explorer: str, visit: Visit) -> None:
+@pytest.mark.parametrize("outside", [False, True], ids=["over-it", "outside"])
+def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(
+    explorer: str, visit: Visit, outside: bool
+) -> None:
     page = open_view(visit, explorer + "simplex")
     line = page.locator(".scatterlayer .trace:nth-child(4) .js-line")
     before = line.get_attribute("d")
@@ -271,10 +274,17 @@ def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(explore
     page.mouse.move(box["x"] + 90, box["y"] + 8, steps=4)
     expect(line).not_to_have_attribute("d", before or "")
     expect(page).to_have_url(explorer + "simplex")  # the server knows nothing yet
+    if outside:
+        page.mouse.move(box["x"] + 90, 5)
     page.mouse.up()
     expect(page).not_to_have_url(explorer + "simplex")
-    beta = control(page, "β").input_value()
+    beta = parse_qs(urlsplit(page.url).query)["beta"][0]
     expect(page.locator(".takeaway")).to_contain_text(f"At β = {float(beta):.2f}")
+    expect(control(page, "β")).to_have_value(beta)
+    box = page.locator(".slider-grip-rect").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] - 150, box["y"] + 8)  # over the slider: it was let go and does not follow
+    expect(control(page, "β")).to_have_value(beta)
 
 
 @pytest.mark.parametrize(

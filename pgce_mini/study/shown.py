@@ -1,0 +1,144 @@
+"""A study's tables as its pictures take them: arms before, through and after RL, over seeds and over settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from pgce_mini.compare import Stage, Summary
+from pgce_mini.evaluate import Estimate
+from pgce_mini.statistics import PairedDifference, expanded_interval
+from pgce_mini.study.claims import Evidence
+from pgce_mini.study.rows import Columns, Curve
+from pgce_mini.study.spec import load_spec
+from pgce_mini.study.summary import by_seed, compare
+from pgce_mini.study.tables import Key
+
+ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
+         "top-k")  # fmt: skip
+SUFFIXES: dict[Stage, str] = {"prior": "_before", "policy": "_after"}
+
+
+class Part(NamedTuple):
+    """How far a part of the study is."""
+
+    name: str
+    question: str
+    planned: int
+    """rows"""
+    finished: int
+    failed: tuple[str, ...]
+    """row: reason"""
+
+    @property
+    def state(self) -> str:
+        return "complete" if self.finished == self.planned else "incomplete" if self.finished else "not run yet"
+
+
+def parts(evidence: Evidence, specs_dir: Path) -> list[Part]:
+    """Every part that is specified, in the order of the study."""
+    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
+    return [
+        Part(
+            name,
+            specs[name].question,
+            len(specs[name].rows),
+            len(evidence.rows(name)),
+            tuple(
+                f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip()
+                for row in evidence.all_rows(name)
+                if row["error"] is not None
+            ),
+        )
+        for name in (*ORDER, *(name for name in specs if name not in ORDER))
+        if name in specs
+    ]
+
+
+def variants(rows: Iterable[Columns]) -> list[str]:
+    return list(dict.fromkeys(row["variant"] for row in rows))
+
+
+def arms(rows: Iterable[Columns]) -> list[str]:
+    """The baseline first."""
+    return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def samples(rows: Sequence[Columns]) -> int:
+    """m of Avg@m."""
+    return int(json.loads(rows[0]["settings"])["evaluation"]["samples"])
+
+
+def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") -> Summary:
+    """Accuracy and Pass@k of each arm, the mean over seeds; with two seeds or more also its 95 % interval."""
+    names = {re.sub("_(before|after)$", "", name) for row in rows for name in row}
+    metrics = ["avg_at_m", *sorted((n for n in names if n.startswith("pass_at_")), key=lambda n: int(n[8:]))]
+
+    def of(arm: str, column: str) -> Estimate:
+        values = list(by_seed(rows, arm, column, variant).values())
+        low, high = expanded_interval(values, 0) if len(values) > 1 else (None, None)
+        return {"value": fmean(values) if values else None, "low": low, "high": high}
+
+    return {
+        arm: {
+            stage: {metric: of(arm, metric + suffix) for metric in metrics} for stage, suffix in SUFFIXES.items()
+        }
+        for arm in arms
+    }
+
+
+def against(
+    rows: Sequence[Columns], arms: Sequence[str], baseline: str, metric: str, variant: str = ""
+) -> dict[str, PairedDifference]:
+    """Each arm minus the baseline, paired over seeds; without those that share fewer than two with it."""
+    found = {arm: compare(rows, arm, baseline, metric, variant) for arm in arms if arm != baseline}
+    return {arm: difference for arm, difference in found.items() if difference is not None}
+
+
+def through(
+    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], stage: str, metric: str, variant: str = ""
+) -> dict[str, list[list[dict[str, Any]]]]:
+    """arm -> for each seed the points of a curve, as `figures.learning_curves` takes them."""
+    found: dict[str, list[list[dict[str, Any]]]] = {arm: [] for arm in arms}
+    for (of_variant, arm, _), of_row in curves.items():
+        if arm not in found or of_variant != variant:
+            continue
+        for curve in of_row:
+            if (curve["stage"], curve["metric"]) == (stage, metric):
+                points = zip(curve["steps"], curve["values"], strict=True)
+                found[arm].append([{"step": step, metric: value} for step, value in points])
+    return {arm: seeds for arm, seeds in found.items() if seeds}
+
+
+class Phase(NamedTuple):
+    """A difference over two settings that vary."""
+
+    x_name: str
+    y_name: str
+    xs: list[float]
+    ys: list[float]
+    values: list[list[float | None]]
+    """a row for each of ys; None where fewer than two seeds are finished"""
+
+
+def phase(rows: Sequence[Columns], arm: str, baseline: str, metric: str) -> Phase | None:
+    """The mean difference at each pair of settings; None unless just two numbers vary in this study."""
+    settings = [dict(re.findall(r"(\w+)=([^,]*)", name)) for name in variants(rows)]
+    if len(settings[0]) != 2:
+        return None
+    x_name, y_name = settings[0]
+    try:
+        xs, ys = (sorted({float(found[name]) for found in settings}) for name in (x_name, y_name))
+    except ValueError:  # words
+        return None
+    if min(len(xs), len(ys)) < 2 or len(xs) * len(ys) > 2 * len(settings):  # as width, which goes with another
+        return None
+    at: dict[tuple[float, float], float] = {}
+    for name, found in zip(variants(rows), settings, strict=True):
+        if difference := compare(rows, arm, baseline, metric, name):
+            at[float(found[x_name]), float(found[y_name])] = difference.mean
+    return Phase(x_name, y_name, xs, ys, [[at.get((x, y)) for x in xs] for y in ys])
