@@ -68,8 +68,8 @@ def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequenc
     """
     figure = base_figure(
         "The end against the labels",
-        "frequency q(a) of the token (log scale)",
-        "policy π(a) (log scale)",
+        "frequency q<sub>a</sub> of the token (log scale)",
+        "policy π<sub>a</sub> (log scale)",
         height=460,
     )
     order = sorted(range(len(labels)), key=labels.__getitem__)
