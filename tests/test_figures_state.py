@@ -254,7 +254,7 @@ def test_endings_leave_a_gap_where_training_does_not_end() -> None:
     assert over[0] == pytest.approx(sharp.confidence - 0.6)
     assert over[1] == pytest.approx(0, abs=1e-9)
     assert over[2] is None
-    assert trace(figure, "missed by any temperature").y[0] == sharp.residual
+    assert trace(figure, "missed by temperature").y[0] == sharp.residual
     assert {t.legend for t in figure.data if t.yaxis == "y2"} == {"legend2"}
     assert figure.layout.xaxis3.title.text == "β"
 

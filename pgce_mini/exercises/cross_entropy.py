@@ -28,7 +28,7 @@ def push_on_each_logit(answer: Any) -> str:
     push = numbers(answer, (3,))
     require(
         not np.allclose(push, cross_entropy_rewards(THREE, 1), atol=1e-3),
-        "This is what each token earns. The push also has a factor pi(a), and the softmax takes from the others.",
+        "This is what each token earns. The push also has a factor pi_a, and the softmax takes from the others.",
     )
     require(
         not np.allclose(push, -truth, atol=1e-3),
@@ -38,7 +38,7 @@ def push_on_each_logit(answer: Any) -> str:
     require(
         np.allclose(push, truth, atol=1e-3), "They add up to 0, but put w = pi r and W into w - pi W once more."
     )
-    return "And it is 1(a = x) - pi(a), the gradient that you know from cross-entropy."
+    return "And it is 1(a = x) - pi_a, the gradient that you know from cross-entropy."
 
 
 @exercise("01-2")
