@@ -168,7 +168,7 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
         low=0,
         high=0,
         default=0,
-        source="Wu et al. 2025",
+        source="Wu et al. 2025, arXiv 2508.05629",
         push=lambda pi, strength, vocab_size: pi.copy(),
         wrong_push=_nothing,
     ),

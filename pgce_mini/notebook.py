@@ -61,6 +61,7 @@ def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
 
     first = draw(**values())
     shown = go.FigureWidget(first)
+    shown._config = {"responsive": True}  # as wide as the page, as a figure without controls is
 
     def redraw(_: Any) -> None:
         fresh = draw(**values())

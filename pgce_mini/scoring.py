@@ -5,9 +5,10 @@ gradient is nevertheless that of an honest function of pi(x), the probability of
 
     score(p) = integral from p to 1 of (1 - t)^beta / t dt,      which is -log p at beta = 0.
 
-A score is *proper* when its mean over labels x ~ q is least at pi = q. With three or more tokens only the
-logarithm is, among the scores that look at pi(x) alone (Shuford, Albert and Massengill 1966; Bernardo 1979):
-every other beta gives calibration up.
+A score is *proper* when its mean over labels x ~ q is least at pi = q. There a little probability may move from
+one token to another at no cost, so q_a score'(q_a) is the same for all a. With three or more tokens only the
+logarithm has that, up to a factor and a constant, among the smooth scores that look at pi(x) alone (Shuford,
+Albert and Massengill 1966; for densities Bernardo 1979): every other beta gives calibration up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+import torch
 
 from pgce_mini import check, exercises
 from pgce_mini.exercises import NotYet, call, exercise, numbers, require
@@ -21,6 +23,8 @@ def judged(monkeypatch):
     [
         (4, True, "99-1: right. Large enough."),
         (2.0, False, "99-1: not yet. Too low."),
+        (np.array(4), True, "99-1: right. Large enough."),
+        (torch.tensor(4.0, requires_grad=True), True, "99-1: right. Large enough."),
         ([1, 2], False, "99-1: not yet. Expected a single number, got shape (2,)."),
         (None, False, "99-1: not yet. There is no answer yet."),
         (float("nan"), False, "99-1: not yet. Some of it is not finite."),
@@ -44,3 +48,5 @@ def test_a_function_that_fails_or_is_none_gets_a_hint():
         call(lambda: 1 / 0)
     with pytest.raises(NotYet, match="this is int"):
         call(3)
+    with pytest.raises(NotYet, match="no answer yet"):
+        call(None)

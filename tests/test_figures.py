@@ -67,6 +67,8 @@ def test_other_arms_follow_the_papers_and_wrap_around() -> None:
     assert arm_style("arm 0", others)[0] == OKABE_ITO[5]
     assert arm_style("arm 2", others)[0] == OKABE_ITO[0]
     assert arm_style("arm 2", others)[1] != arm_style("ce", others)[1]  # same colour, another dash
+    names = [*ARM_ORDER, *others]
+    assert len({arm_style(name, others)[1:] for name in names}) == len(names)  # in grey too
 
 
 def test_an_arm_keeps_its_colour_dash_and_marker_in_every_figure() -> None:

@@ -15,6 +15,7 @@ from pgce_mini.figures import (
     Earnings,
     SimplexFrame,
     arms_by_panel,
+    both_pushes,
     endings_over,
     entropy_foretold,
     gradient_by_rank,
@@ -22,7 +23,6 @@ from pgce_mini.figures import (
     hidden_rewards,
     policies_over_labels,
     probability_paths,
-    push_and_pull,
     score_valleys,
     simplex_flow,
     stacked_figure,
@@ -136,15 +136,15 @@ def test_a_loss_looks_the_same_whichever_others_are_there_and_unlike_them() -> N
     assert len(set(together)) == len(names)
 
 
-def test_pull_is_the_push_times_what_is_missing_and_the_axes_stay_whatever_the_push() -> None:
-    figure = push_and_pull([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [2.0, 4.0]}, "β = -1")
+def test_push_on_a_logit_is_that_on_its_token_times_what_is_missing_and_the_axes_stay_whatever_the_push() -> None:
+    figure = both_pushes([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [2.0, 4.0]}, "β = -1")
     assert [(t.name, t.yaxis) for t in figure.data] == [
         ("cross-entropy", "y"), ("cross-entropy", "y2"), ("shaped", "y"), ("shaped", "y2"),
     ]  # fmt: skip
     assert figure.data[2].y == (2.0, 4.0)
     assert figure.data[3].y == pytest.approx((1.0, 0.4))
     assert len(set(looks(figure))) == 2
-    weaker = push_and_pull([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [0.2, 0.1]}, "β = 1")
+    weaker = both_pushes([0.5, 0.9], {"cross-entropy": [1.0, 1.0], "shaped": [0.2, 0.1]}, "β = 1")
     assert weaker.layout.yaxis.range == figure.layout.yaxis.range
     assert weaker.layout.yaxis2.range == figure.layout.yaxis2.range
 
@@ -254,7 +254,7 @@ def test_endings_leave_a_gap_where_training_does_not_end() -> None:
     assert over[0] == pytest.approx(sharp.confidence - 0.6)
     assert over[1] == pytest.approx(0, abs=1e-9)
     assert over[2] is None
-    assert trace(figure, "missed by any temperature").y[0] == sharp.residual
+    assert trace(figure, "missed by temperature").y[0] == sharp.residual
     assert {t.legend for t in figure.data if t.yaxis == "y2"} == {"legend2"}
     assert figure.layout.xaxis3.title.text == "β"
 

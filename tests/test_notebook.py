@@ -45,6 +45,7 @@ def test_sliders_redraw_the_picture_in_place():
     height = ipywidgets.FloatSlider(value=2, min=0, max=5)
     box = notebook.sliders(draw, height=height)
     shown = box.children[-1]
+    assert shown._config == {"responsive": True}  # or it is 700 px wide on any page
     height.value = 4
     assert list(shown.data[0].y) == [1, 4]
     assert shown.layout.title.text == "height 4"

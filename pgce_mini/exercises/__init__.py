@@ -74,22 +74,22 @@ def require(condition: bool, hint: str) -> None:
 
 
 def given(answer: Any) -> Any:
-    """The answer.
+    """The answer, or what the learner's function returned.
 
     Raises:
-        NotYet: there is none; the cell still says `None`.
+        NotYet: it is None, as the cells say before anybody has answered.
     """
-    require(answer is not None, "There is no answer yet: write yours in the place of None.")
+    require(answer is not None, "There is no answer yet.")
     return answer
 
 
 def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The answer as float64 numbers of the given shape: () for a single one.
+    """The answer, of whatever sequence or tensor, as float64 numbers of the given shape: () for a single one.
 
     Raises:
-        NotYet: it is something else, or not finite.
+        NotYet: it is None or something else, or not finite.
     """
-    require(answer is not None, "There is no answer yet.")
+    given(answer)
     try:
         values = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=np.float64)
     except (TypeError, ValueError):
@@ -104,9 +104,12 @@ def call(function: Any, *arguments: Any) -> Any:
     """What the learner's function returns.
 
     Raises:
-        NotYet: it is no function, or fails.
+        NotYet: it is None or no function, or fails.
     """
-    require(callable(function), f"A function is asked for, and this is {type(function).__name__}: pass its name.")
+    require(
+        callable(given(function)),
+        f"A function is asked for, and this is {type(function).__name__}: pass its name.",
+    )
     try:
         return function(*arguments)
     except Exception as error:

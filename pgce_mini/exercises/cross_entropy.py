@@ -25,10 +25,10 @@ RARE, ERROR = np.array([0.02, 0.98]), 0.05  # 01-3; that of the true token decid
 @exercise("01-1")
 def push_on_each_logit(answer: Any) -> str:
     truth = cross_entropy_gradient(THREE, 1)
-    push = numbers(given(answer), (3,))
+    push = numbers(answer, (3,))
     require(
         not np.allclose(push, cross_entropy_rewards(THREE, 1), atol=1e-3),
-        "This is what each token earns. The push also has a factor pi(a), and the softmax takes from the others.",
+        "This is what each token earns. The push also has a factor pi_a, and the softmax takes from the others.",
     )
     require(
         not np.allclose(push, -truth, atol=1e-3),
@@ -38,12 +38,11 @@ def push_on_each_logit(answer: Any) -> str:
     require(
         np.allclose(push, truth, atol=1e-3), "They add up to 0, but put w = pi r and W into w - pi W once more."
     )
-    return "And it is 1(a = x) - pi(a), the gradient that you know from cross-entropy."
+    return "And it is 1(a = x) - pi_a, the gradient that you know from cross-entropy."
 
 
 @exercise("01-2")
 def surrogate(answer: Any) -> str:
-    function = given(answer)
     generator = torch.Generator().manual_seed(1)
     for size in (2, 3, 7):
         logits = torch.randn(size, dtype=torch.float64, generator=generator, requires_grad=True)
@@ -51,19 +50,19 @@ def surrogate(answer: Any) -> str:
         attached = fixed / logits.softmax(-1)  # rewards made from the policy, as 1 / pi is
         truth = policy_gradient(logits.softmax(-1).tolist(), attached.tolist())
         for rewards in (attached.detach(), attached):
-            push = -_gradient(function, logits, rewards)
+            push = -_gradient(answer, logits, rewards)
             require(
-                not np.allclose(push, -truth, atol=1e-9),
+                not np.allclose(push, -truth, atol=1e-6),
                 "Its gradient has the wrong sign: training goes *down* a loss, and J is to go up.",
             )
             weights = rewards.detach().numpy()
             forgotten = weights - logits.softmax(-1).detach().numpy() * weights.sum()
             require(
-                not np.allclose(push, forgotten, atol=1e-9),
+                not np.allclose(push, forgotten, atol=1e-6),
                 "Every token counts alike here. In an expectation over the policy, how much does each count?",
             )
             require(
-                np.allclose(push, truth, atol=1e-9),
+                np.allclose(push, truth, atol=1e-6),
                 "Its gradient is not pi W - w. Is there a factor, the reward among them, that should be held "
                 "constant and still carries a gradient?",
             )
@@ -86,9 +85,9 @@ def samples_for_an_error(answer: Any) -> str:
     rewards = cross_entropy_rewards(RARE, 0)
     size = float((policy_gradient(RARE, rewards) ** 2).sum())
     truth = reinforce_variance(RARE, rewards) / size / ERROR**2
-    samples = float(numbers(given(answer)))
+    samples = float(numbers(answer))
     require(samples >= 1, "At least one sample has to be drawn.")
-    if not abs(samples / truth - 1) < 0.02:
+    if not abs(samples / truth - 1) < 0.025:  # 1 - pi(x) may be taken for 1
         measured = reinforce_residual(RARE, rewards, min(round(samples), 10**9), 2000, seed=0)
         hint = f"Measured with that many samples, the error is {measured:.1%}. "
         if samples < truth:
@@ -101,7 +100,7 @@ def samples_for_an_error(answer: Any) -> str:
 
 @exercise("01-4")
 def punishment_alone(answer: Any) -> str:
-    rewards = numbers(given(answer), (6,))
+    rewards = numbers(answer, (6,))
     require(abs(rewards[1]) < 1e-9, 'The true token "5" is to earn exactly 0.')
     require(bool(rewards.any()), "If every token earns the same, nothing is pushed.")
     push, truth = policy_gradient(SIX, rewards), cross_entropy_gradient(SIX, 1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pgce_mini.dynamics import stationary_policy
-from pgce_mini.exercises import call, exercise, numbers, require
+from pgce_mini.exercises import call, exercise, given, numbers, require
 from pgce_mini.reward import RewardShaping
 from pgce_mini.temperature import tempered
 
@@ -17,7 +17,6 @@ COLOURS = {"blue": 0.5, "green": 0.2, "red": 0.12, "grey": 0.09, "teal": 0.06, "
 
 @exercise("00-1")
 def beta_for_blue(answer: Any) -> str:
-    require(answer is not None, "Write a number in the place of None.")
     beta = float(numbers(answer))
     require(beta > -1, "At -1 and below nothing ends inside: some token takes all. Try beta above -1.")
     require(beta < 0, "From 0 on blue ends at 0.5 or below. Which sign sharpens?")
@@ -29,14 +28,10 @@ def beta_for_blue(answer: Any) -> str:
 @exercise("00-2")
 def beta_is_a_temperature(answer: Any) -> str:
     for beta in (-0.25, 0.0, -0.5, 0.5, 2.0):
-        value = call(answer, beta)
-        require(value is not None, "Your function returns nothing.")
-        given = float(numbers(value))
-        require(
-            given > 0, f"At beta = {beta} it gives {given + 0:g}, which is no temperature: it must be above 0."
-        )
+        temperature = float(numbers(call(answer, beta)))
+        require(temperature > 0, f"At beta = {beta} it gives {temperature + 0:g}: a temperature is above 0.")
         end = stationary_policy([0.7, 0.3], RewardShaping(beta))[0]
-        sampled = tempered([0.7, 0.3], given)[0]
+        sampled = tempered([0.7, 0.3], temperature)[0]
         require(
             abs(sampled - end) < 1e-4,
             f"At beta = {beta} labels (0.7, 0.3) end at {end:.4f}, and your temperature gives {sampled:.4f}.",
@@ -46,23 +41,20 @@ def beta_is_a_temperature(answer: Any) -> str:
 
 @exercise("00-3")
 def ratios_that_change(answer: Any) -> str:
-    require(answer is not None, "Write a list of names in the place of None.")
-    given = (
-        {answer} if isinstance(answer, str) else set(answer) if isinstance(answer, (list, tuple, set)) else None
-    )
-    require(given is not None, f"A list of names is asked for, and this is {type(answer).__name__}.")
-    assert given is not None
-    unknown = sorted(str(name) for name in given - set(COLOURS))
+    named = {answer} if isinstance(given(answer), str) else answer
+    require(np.iterable(named), f"A list of names is asked for, and this is {type(answer).__name__}.")
+    named = {str(name) for name in named}
+    unknown = sorted(named - set(COLOURS))
     require(not unknown, f"There is no colour {', '.join(unknown)}: they are {', '.join(COLOURS)}.")
     q = np.array(list(COLOURS.values()))
     end = stationary_policy(q, RewardShaping(beta=-0.6))
     change = (end / end[-1]) / (q / q[-1])
     right = {name for name, factor in zip(COLOURS, change, strict=True) if abs(factor - 1) > 0.2}
-    require("gold" not in given, "Gold against gold is 1, before and after.")
+    require("gold" not in named, "Gold against gold is 1, before and after.")
     require(
-        len(given) < len(COLOURS) - 1,
+        len(named) < len(COLOURS) - 1,
         "A temperature would change them all, but this is none. Print both ratios side by side.",
     )
-    require(given >= right, "Some ratio has changed by more than a fifth and is not in your list.")
-    require(given <= right, "Some ratio in your list has changed by less than a fifth.")
+    require(named >= right, "Some ratio has changed by more than a fifth and is not in your list.")
+    require(named <= right, "Some ratio in your list has changed by less than a fifth.")
     return "The dominant token is sharpened; among the unlikely ones the ratios stay those of the data."

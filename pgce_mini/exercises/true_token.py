@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pgce_mini.dynamics import stationary_policy
-from pgce_mini.exercises import call, exercise, given, numbers, require
+from pgce_mini.exercises import call, exercise, numbers, require
 from pgce_mini.implied import HIDDEN_REWARDS
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.temperature import tempered
@@ -20,9 +20,9 @@ PROBS = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
 
 @exercise("02-1")
 def beta_of_a_push(answer: Any) -> str:
-    beta = float(numbers(given(answer)))
-    push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, np.clip(beta, -1, 2)))
+    beta = float(numbers(answer))
     require(-1 <= beta <= 2, "Look between -1 and 2.")
+    push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, beta))
     require(push > 1, f"At this beta the push is {push:.2f}: weaker than that of cross-entropy.")
     require(abs(push - 2) < 0.02, f"At this beta the push is {push:.2f}.")
     precision = PAPER_ARMS["precision"].beta
@@ -36,7 +36,7 @@ def reward_of_the_squared_error(answer: Any) -> str:
     loss = (1 - probs) ** 2
     (slope,) = torch.autograd.grad(loss.sum(), probs)
     truth = -slope.numpy()
-    rewards = np.array([float(numbers(given(call(given(answer), prob)))) for prob in PROBS.tolist()])
+    rewards = np.array([float(numbers(call(answer, prob))) for prob in PROBS.tolist()])
     require(not np.allclose(rewards, loss.detach()), "This is the loss itself. What does it lose as pi(x) rises?")
     require(not np.allclose(rewards, -truth), "The sign: a token *earns* what its probability takes off the loss.")
     require(
@@ -51,12 +51,11 @@ def reward_of_the_squared_error(answer: Any) -> str:
 
 @exercise("02-3")
 def ending(answer: Any) -> str:
-    function = given(answer)
     for labels in LABELS:
         q = np.array(labels)
         for beta in BETAS:
             truth = stationary_policy(q, RewardShaping(beta))
-            policy = numbers(given(call(function, q.copy(), beta)), q.shape)
+            policy = numbers(call(answer, q.copy(), beta), q.shape)
             require(abs(policy.sum() - 1) < 1e-6, "What it returns is no distribution: divide by the sum.")
             once = q * (1 - q) ** beta
             require(
@@ -76,7 +75,7 @@ def ending(answer: Any) -> str:
 
 @exercise("02-4")
 def true_objective(answer: Any) -> str:
-    values = numbers(given(call(given(answer), PROBS.clone())), tuple(PROBS.shape))
+    values = numbers(call(answer, PROBS.clone()), tuple(PROBS.shape))
     falls = values[0] - values  # from the first probability on
     truth = _paid_between(PROBS.tolist())
     focal = (-(1 - PROBS) * PROBS.log()).numpy()

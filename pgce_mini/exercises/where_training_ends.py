@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
-from pgce_mini.dynamics import simplex_field, stationary_policy
+from pgce_mini.dynamics import FloatArray, simplex_field, stationary_policy
 from pgce_mini.exercises import call, exercise, numbers, require
 from pgce_mini.reward import RewardShaping
 from pgce_mini.temperature import tempered
 
+TRUTHS = np.array([[0.62, 0.27, 0.11], [0.34, 0.33, 0.33], [0.08, 0.13, 0.79]])
+BESIDE = 1e-3 * np.array(list(permutations((1, 0, -1))))  # (6, 3), small steps that keep the sum
+
 
 @exercise("04-1")
 def two_tokens_end(answer: Any) -> str:
-    require(answer is not None, "Write a number in the place of None.")
-    given = float(numbers(answer))
+    end = float(numbers(answer))
     right = float(stationary_policy([0.8, 0.2], RewardShaping(beta=-0.5))[0])
-    require(0 < given < 1, "A probability is asked for, between 0 and 1.")
-    require(given > 0.8, "Below 0 beta makes the likelier token likelier still.")
+    require(0 < end < 1, "A probability is asked for, between 0 and 1.")
+    require(end > 0.8, "Below 0 beta makes the likelier token likelier still.")
     require(
-        abs(given - right) < 1e-3, "Work with odds, p / (1 - p), and turn them back into a probability at the end."
+        abs(end - right) < 1e-3, "Work with odds, p / (1 - p), and turn them back into a probability at the end."
     )
     return "Odds of 4, squared."
 
@@ -28,12 +31,10 @@ def two_tokens_end(answer: Any) -> str:
 @exercise("04-2")
 def temperature_that_undoes(answer: Any) -> str:
     for beta in (-0.5, -0.25, 0.5, 1.0, 0.0):
-        value = call(answer, beta)
-        require(value is not None, "Your function returns nothing.")
-        given = float(numbers(value))
-        require(given > 0, f"At beta = {beta} this is no temperature: {given:g}.")
+        temperature = float(numbers(call(answer, beta)))
+        require(temperature > 0, f"At beta = {beta} it gives {temperature + 0:g}: a temperature is above 0.")
         trained = stationary_policy([0.7, 0.3], RewardShaping(beta))
-        sampled = tempered(trained, given)
+        sampled = tempered(trained, temperature)
         miss, untouched = abs(sampled[0] - 0.7), abs(trained[0] - 0.7)
         require(miss < untouched + 1e-3, f"At beta = {beta} this makes it worse. On which side of 1 must T be?")
         require(
@@ -49,12 +50,10 @@ def fixed_point_by_hand(answer: Any) -> str:
     rng = np.random.default_rng(7)
     for beta in (0.0, -0.3, 0.5, 1.0, -0.6):
         q = rng.dirichlet(np.full(int(rng.integers(3, 7)), 2.0))
-        value = call(answer, q.copy(), beta)
-        require(value is not None, "Your function returns nothing.")
-        given = numbers(value, q.shape)
-        require(abs(given.sum() - 1) < 1e-6, "The probabilities do not sum to 1.")
+        policy = numbers(call(answer, q.copy(), beta), q.shape)
+        require(abs(policy.sum() - 1) < 1e-6, "The probabilities do not sum to 1.")
         right = stationary_policy(q, RewardShaping(beta))
-        error = float(np.abs(given - right).max())
+        error = float(np.abs(policy - right).max())
         require(
             error < 1e-4,
             f"At beta = {beta} with {q.size} tokens some probability is off by {error:.4f}. Put your policy into "
@@ -65,30 +64,27 @@ def fixed_point_by_hand(answer: Any) -> str:
 
 @exercise("04-4")
 def another_proper_score(answer: Any) -> str:
-    policies, _ = simplex_field(RewardShaping(), [1 / 3] * 3, 30)  # (N, 3), a lattice inside the triangle
-    truths = np.array([[0.62, 0.27, 0.11], [0.34, 0.33, 0.33], [0.08, 0.13, 0.79]])
-    everywhere = np.concatenate([policies, truths])  # (N + 3, 3)
+    def charges(forecasts: FloatArray) -> FloatArray:
+        """What each forecast is charged under each label. (N, 3) -> (N, 3)"""
+        rows = [[float(numbers(call(answer, pi.copy(), x))) for x in range(3)] for pi in forecasts]
+        return np.array(rows)
 
-    def charge(policy: Any, label: int) -> float:
-        value = call(answer, policy.copy(), label)
-        require(value is not None, "Your function returns nothing.")
-        return float(numbers(value))
-
-    charges = np.array([[charge(policy, label) for label in range(3)] for policy in everywhere])  # (N + 3, 3)
-    for place, truth in enumerate(truths, len(policies)):
-        means = charges @ truth  # (N + 3)
-        better = int(np.delete(means, place).argmin())
-        least = float(np.delete(means, place)[better])
+    lattice, _ = simplex_field(RewardShaping(), [1 / 3] * 3, 30)  # (N, 3), inside the triangle
+    on_lattice = charges(lattice)
+    for truth in TRUTHS:
+        beside = truth + BESIDE  # where a score that is nearly proper is least
+        means = np.concatenate([on_lattice, charges(beside)]) @ truth  # (N + 6,)
+        least = int(means.argmin())
         require(
-            means[place] < least - 1e-9,
+            float((charges(truth[None]) @ truth)[0]) < means[least] - 1e-12,
             f"Not proper: when the truth is {truth.tolist()}, the forecast "
-            f"{np.delete(everywhere, place, axis=0)[better].round(2).tolist()} is charged no more than the truth.",
+            f"{np.concatenate([lattice, beside])[least].round(3).tolist()} is charged no more than the truth.",
         )
-    logs = -np.log(np.stack([everywhere, np.ones_like(everywhere)], -1)).reshape(-1, 2)
-    logs[:, 1] = 1
-    _, residual, *_ = np.linalg.lstsq(logs, charges.reshape(-1), rcond=None)
-    spread = float(((charges - charges.mean()) ** 2).sum())
+    columns = np.stack([-np.log(lattice).ravel(), np.ones(lattice.size)], -1)  # a logarithm, and a constant
+    fit, *_ = np.linalg.lstsq(columns, on_lattice.ravel(), rcond=None)
+    left = on_lattice.ravel() - columns @ fit
     require(
-        float(residual.sum()) > 1e-6 * spread, "Proper, but it is the logarithm, and another score is asked for."
+        float(left.std()) > 1e-3 * float(on_lattice.std()),
+        "Proper, but it is the logarithm, and another score is asked for.",
     )
     return "Honesty pays under it, and it looks at more than the probability of what came."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgce_mini.exercises import call, exercise, numbers, require
+from pgce_mini.exercises import call, exercise, given, numbers, require
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping, token_rewards
 
@@ -21,10 +21,9 @@ CUP = torch.tensor([34.0, 22, 13, 9, 6.5, 4.5, 3.3, 2.4, 1.8, 1.4, 1.2, 0.9], dt
 
 @exercise("03-1")
 def what_six_tokens_earn(answer: Any) -> str:
-    require(answer is not None, "Write a list of six numbers in the place of None.")
-    given = numbers(answer, (6,))
+    earned = numbers(answer, (6,))
     right = token_rewards(SIX, torch.tensor(SIX_TARGET), SIX_SHAPING).numpy()
-    wrong = np.flatnonzero(np.abs(given - right) > 1e-6)
+    wrong = np.flatnonzero(np.abs(earned - right) > 1e-6)
     require(
         SIX_TARGET not in wrong, "Begin with the second token: it is the true one. Does Eq. 12 say what it earns?"
     )
@@ -40,8 +39,7 @@ def what_six_tokens_earn(answer: Any) -> str:
 
 @exercise("03-2")
 def where_the_runner_up_rises(answer: Any) -> str:
-    require(answer is not None, "Write a number in the place of None.")
-    given = float(numbers(answer))
+    threshold = float(numbers(answer))
 
     def push(lambda_head: float) -> float:
         """dJ/dz of the first token."""
@@ -51,9 +49,12 @@ def where_the_runner_up_rises(answer: Any) -> str:
         return -float(gradient[0])
 
     require(
-        push(given + 0.01) > 0, "With a little more than this, tea still sinks: the mean rises with the reward."
+        push(threshold + 0.01) > 0,
+        "With a little more than this, tea still sinks: the mean rises with the reward.",
     )
-    require(push(given - 0.01) < 0, "Tea rises already with less than this. Which tokens of the head earn lambda?")
+    require(
+        push(threshold - 0.01) < 0, "Tea rises already with less than this. Which tokens of the head earn lambda?"
+    )
     return "The reward must exceed a mean that it raises itself; all wrong tokens of the head share in it."
 
 
@@ -71,8 +72,7 @@ def loss_by_hand(answer: Any) -> str:
             logits = torch.randn(8, dtype=torch.float64, generator=generator, requires_grad=True)
             target = torch.randint(8, (), generator=generator)
             settings = (shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k)
-            value = call(answer, logits, target, *settings)
-            require(value is not None, "Your function returns nothing.")
+            value = given(call(answer, logits, target, *settings))
             require(isinstance(value, torch.Tensor) and value.dim() == 0, "Return a tensor with a single number.")
             require(
                 bool(value.requires_grad),
@@ -80,7 +80,7 @@ def loss_by_hand(answer: Any) -> str:
             )
             (gradient,) = torch.autograd.grad(value, logits, allow_unused=True)
             (right,) = torch.autograd.grad(shaped_cross_entropy(logits, target, shaping), logits)
-            require(gradient is not None and torch.allclose(gradient, right, atol=1e-9), hint)
+            require(gradient is not None and torch.allclose(gradient, right, atol=1e-6), hint)
     return "The reward is held, the policy is not: the whole paper in three lines."
 
 
@@ -92,8 +92,7 @@ def factor_of_uniform_reward(answer: Any) -> str:
         logits = torch.from_numpy(rng.normal(size=7)).requires_grad_()
         target = torch.tensor(int(rng.integers(7)))
         p = float(logits.detach().softmax(-1)[target])
-        given = call(answer, p, lam, beta)
-        require(given is not None, "Your function returns nothing.")
+        factor = float(numbers(call(answer, p, lam, beta)))
         shaped = shaped_cross_entropy(logits, target, RewardShaping(beta, lambda_head=lam, top_k=7))
         (gradient,) = torch.autograd.grad(shaped, logits)
         right = float(gradient[target]) / (p - 1)  # cross-entropy's is p - 1 there
@@ -102,5 +101,5 @@ def factor_of_uniform_reward(answer: Any) -> str:
             if trial < 4
             else "Right for beta = 0. Subtract lambda again: what does the true token earn now, and times pi(x)?"
         )
-        require(abs(float(numbers(given)) - right) < 1e-6, hint)
+        require(abs(factor - right) < 1e-6, hint)
     return "Two ways to weigh one direction: they add up, they do not multiply."

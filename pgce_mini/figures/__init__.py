@@ -6,7 +6,7 @@ from pgce_mini.figures.gradients import gradient_by_rank, gradient_estimates
 from pgce_mini.figures.grpo import advantages_over_right, clipped_objectives, completion_group, rl_curves
 from pgce_mini.figures.one_state import probability_paths, stationary_bars
 from pgce_mini.figures.one_training import arms_by_panel, entropy_foretold
-from pgce_mini.figures.rewards import Earnings, hidden_rewards, push_and_pull
+from pgce_mini.figures.rewards import Earnings, both_pushes, hidden_rewards
 from pgce_mini.figures.rl import predicted_measured, prediction_dots, through_rl
 from pgce_mini.figures.runs import (
     before_after,
@@ -31,6 +31,7 @@ __all__ = [
     "attention_map",
     "base_figure",
     "before_after",
+    "both_pushes",
     "clipped_objectives",
     "coloured_tokens",
     "completion_group",
@@ -51,7 +52,6 @@ __all__ = [
     "predicted_measured",
     "prediction_dots",
     "probability_paths",
-    "push_and_pull",
     "reliability_diagram",
     "rl_curves",
     "score_valleys",

@@ -54,9 +54,7 @@ def endings_over(
     line(2, "labels", [labels.entropy] * len(xs), TEXT, "dot", 1.5)
     gaps = [None if e is None else e.confidence - e.accuracy for e in endings]
     line(3, "overconfidence", gaps, OKABE_ITO[3], "solid")
-    line(
-        3, "missed by any temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash"
-    )
+    line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
     mark(figure, now, 3)
     figure.update_layout(yaxis1_rangemode="tozero", yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
     return figure
@@ -68,8 +66,8 @@ def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequenc
     """
     figure = base_figure(
         "The end against the labels",
-        "frequency q(a) of the token (log scale)",
-        "policy π(a) (log scale)",
+        "frequency q<sub>a</sub> of the token (log scale)",
+        "policy π<sub>a</sub> (log scale)",
         height=460,
     )
     order = sorted(range(len(labels)), key=labels.__getitem__)

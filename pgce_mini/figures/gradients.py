@@ -67,7 +67,7 @@ def gradient_by_rank(
     probs: Sequence[float], gradients: Mapping[str, Sequence[float]], target: int, top_k: int
 ) -> go.Figure:
     """What each arm does to the logit of every token; the same less what the first arm does; and, for the wrong
-    tokens, per unit of their probability, which is r(a) - W. Tokens come likeliest first: their place is the rank.
+    tokens, per unit of their probability, which is r_a - W. Tokens come likeliest first: their place is the rank.
 
     gradients: arm -> dJ/dz, one value a token. target: place of the true token, from 0. A line closes the head.
     """
@@ -77,7 +77,7 @@ def gradient_by_rank(
         [
             ("", "push dJ/dz", 170),
             ("", f"push less<br>that of {reference}", 170),
-            ("rank of the token", "wrong tokens:<br>push / π(a)", 170),
+            ("rank of the token", "wrong tokens:<br>push / π<sub>a</sub>", 170),
         ],
     )
     ranks = list(range(1, len(probs) + 1))

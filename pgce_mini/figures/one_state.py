@@ -41,7 +41,7 @@ def stationary_bars(
 
 def probability_paths(paths: Mapping[str, Sequence[float]], title: str, y_title: str) -> go.Figure:
     """One probability along training, under up to six losses: name -> a value at each step, the start included."""
-    figure = base_figure(title, "step of gradient descent", y_title, height=440)
+    figure = base_figure(title, "step of training", y_title, height=440)
     for (name, path), colour, dash, marker in zip(paths.items(), OKABE_ITO, DASHES, MARKERS, strict=False):
         figure.add_scatter(
             x=list(range(len(path))), y=list(path), mode="lines+markers", name=name,

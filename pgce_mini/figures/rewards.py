@@ -56,19 +56,22 @@ def hidden_rewards(
     return figure
 
 
-def push_and_pull(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
-    """Over the probability of the true token: its push pi r, and the pull on its logit, pi r (1 - pi), by reward.
+def both_pushes(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
+    """Over the probability of the true token: the push pi r on it, and pi r (1 - pi) on its logit, by reward.
 
     The axes stay where they are, so that a slider shows what moves; a push above 3 leaves them.
     """
     figure = stacked_figure(
         title,
-        [("", "push π r", 200), ("probability π of the true token", "pull on its logit,<br>π r (1 − π)", 200)],
+        [
+            ("", "push on the token,<br>π r", 200),
+            ("probability π of the true token", "push on its logit,<br>π r (1 − π)", 200),
+        ],
     )
     for place, (name, push) in enumerate(pushes.items()):
         colour = TEXT if place == 0 else OKABE_ITO[place - 1]
-        pull = [weight * (1 - prob) for weight, prob in zip(push, probs, strict=True)]
-        for panel, curve in enumerate((list(push), pull), 1):
+        on_logit = [weight * (1 - prob) for weight, prob in zip(push, probs, strict=True)]
+        for panel, curve in enumerate((list(push), on_logit), 1):
             figure.add_scatter(
                 x=list(probs), y=curve, mode="lines", name=name, legendgroup=name, showlegend=panel == 1,
                 line={"color": colour, "dash": DASHES[place % 6], "width": 2.5},

@@ -21,13 +21,17 @@ ARM_ORDER = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
 
 
 def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
-    """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`."""
+    """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`.
+
+    Dashes and markers come round before the colours do: then they are paired anew, so that grey tells them apart.
+    """
     names = [*ARM_ORDER, *(name for name in arms if name not in ARM_ORDER)]
     place = names.index(arm)
+    turn = place // len(DASHES)
     return (
         OKABE_ITO[place % len(OKABE_ITO)],
-        DASHES[place % len(DASHES)],
-        MARKERS[place % len(MARKERS)],
+        DASHES[(place + turn) % len(DASHES)],
+        MARKERS[(place + 2 * turn) % len(MARKERS)],
     )
 
 
