@@ -67,7 +67,7 @@ def attend(answer: Any) -> str:
             require(False, "Right for the first head only: neighbouring query heads must read the same keys.")
         require(
             torch.allclose(given[:, :, 0], first, atol=1e-5) or heads < 4,
-            "The first position does not read itself alone: who may see what comes later?",
+            "The first position does not read itself, and itself alone: who may read what?",
         )
         require(False, "The first position is right, the others are not: how are the scores scaled?")
     return "Causal, scaled, and grouped: it equals the library's attention."
