@@ -17,7 +17,7 @@ from pgce_mini.figures import (
     reliability_diagram,
     stationary_bars,
 )
-from pgce_mini.figures.style import ARM_ORDER, OKABE_ITO
+from pgce_mini.figures.style import ARM_COLOURS, ARM_ORDER
 
 NOTHING = {"value": None, "low": None, "high": None}
 
@@ -64,8 +64,8 @@ def test_arms_of_the_paper_look_the_same_whoever_else_is_there() -> None:
 
 def test_other_arms_follow_the_papers_and_wrap_around() -> None:
     others = [f"arm {i}" for i in range(9)]
-    assert arm_style("arm 0", others)[0] == OKABE_ITO[5]
-    assert arm_style("arm 2", others)[0] == OKABE_ITO[0]
+    assert arm_style("arm 0", others)[0] == ARM_COLOURS[5]
+    assert arm_style("arm 2", others)[0] == ARM_COLOURS[0]
     assert arm_style("arm 2", others)[1] != arm_style("ce", others)[1]  # same colour, another dash
     names = [*ARM_ORDER, *others]
     assert len({arm_style(name, others)[1:] for name in names}) == len(names)  # in grey too

@@ -56,7 +56,7 @@ def first_advantage(answer: Any) -> str:
             f"For {arm} with reasoned_share={share:g} and slip_rate={slip:g} it gives {value:.3f}, which is "
             f"too {'high' if value > right else 'low'}. What does the group earn on average?",
         )
-    return "Above 0 RL begins by reasoning more, below 0 by reasoning less: before any network is trained."
+    return "Above 0 RL should begin by reasoning more, below 0 by reasoning less: a prediction for runs to test."
 
 
 @exercise("07-3")

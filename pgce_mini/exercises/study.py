@@ -11,7 +11,7 @@ import numpy as np
 from pgce_mini.exercises import NotYet, call, exercise, numbers, require
 from pgce_mini.statistics import PairedDifference, holm, sign_flip_test, verdict
 from pgce_mini.study.claims import Comparison, Evidence
-from pgce_mini.study.shipped import shipped_rows
+from pgce_mini.study.shown import rows_of
 from pgce_mini.study.summary import by_seed
 
 FAMILY_SIZE = 6
@@ -64,7 +64,7 @@ def words_for(answer: Any) -> str:
 def misleading_triples(answer: Any) -> str:
     """How many of the triples of seeds point the other way than all seeds together."""
     count = float(numbers(answer))
-    rows = shipped_rows("chain")
+    rows = rows_of("chain")
     arm, ce = (by_seed(rows, name, "avg_at_m_after") for name in ("precision", "ce"))
     differences = [arm[seed] - ce[seed] for seed in sorted(arm.keys() & ce.keys())]
     sign = np.sign(np.mean(differences))
@@ -84,7 +84,7 @@ def fair_claim(answer: Any) -> str:
     """A claim as a mapping: what was compared, on how many seeds, with which result and which words."""
     finding = Evidence().findings["2", CLAIMED]
     if finding.difference is None:
-        shipped_rows(CLAIMED.study)  # says what is missing
+        rows_of(CLAIMED.study)  # says what is missing
     difference, adjusted = finding.difference, finding.adjusted_p
     assert difference is not None
     assert adjusted is not None

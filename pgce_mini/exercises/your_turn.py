@@ -15,7 +15,7 @@ from pgce_mini.reward import RewardShaping
 from pgce_mini.statistics import PairedDifference, verdict
 from pgce_mini.study.duel import TASK
 from pgce_mini.study.rows import Columns
-from pgce_mini.study.shipped import predicted
+from pgce_mini.study.shown import predicted
 from pgce_mini.study.summary import compare
 
 MEASURE = "avg_at_m_after"
@@ -25,6 +25,7 @@ TOLERANCES = {"reasoned_share": 0.05, "accuracy_if_reasoned": 0.10}  # of the st
 PREDICTION = ("shaping", *TOLERANCES, "push", "after_rl", "because")
 REPORT = ("prediction", "rows", "words", "came_true", "limits")
 LEAST_WORDS = 8  # of a reason
+COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 
 
 @exercise("09-1")
@@ -105,12 +106,14 @@ def report(answer: Any) -> str:
         )
     limits = answer["limits"]
     _reason(limits, "limits")
+    count = rf"\b({difference.n}|{COUNTS.get(difference.n, difference.n)})\b"
     require(
-        re.search(rf"\b{difference.n}\b[^.]*\bseeds\b", limits) is not None,
+        re.search(count, limits, re.IGNORECASE) is not None and re.search(r"\bseeds?\b", limits) is not None,
         f"limits must say how many seeds there were, as in '{difference.n} seeds'.",
     )
+    claims = (sentence for sentence in re.split(r"[.;:]", limits) if re.search(r"\bpro(ve|of)", sentence))
     require(
-        re.search(r"\bpro(ve|of|en)", limits) is None,
+        all(re.search(r"\b(no|not|nothing|never|cannot|without)\b|n't\b", sentence) for sentence in claims),
         "limits speaks of proof. What was seen, on which task, at which size?",
     )
     kept = sum(truth.values())

@@ -8,14 +8,11 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, base_figure, mark, stacked_figure
-from pgce_mini.figures.text import visible
+from pgce_mini.figures.text import BLUES, visible
 
 Measure = Literal["push", "ratio", "probability"]
 
-# Over any page: text stays readable on them in a light and in a dark theme.
-DOWN, NONE, UP = "rgba(213, 94, 0, 0.6)", "rgba(128, 128, 128, 0.06)", "rgba(0, 114, 178, 0.6)"
-DIVERGING = [[0.0, DOWN], [0.5, NONE], [1.0, UP]]
-SEQUENTIAL = [[0.0, NONE], [1.0, UP]]
+DIVERGING = [[0.0, OKABE_ITO[1]], [0.5, BLUES[0][1]], [1.0, BLUES[1][1]]]  # opaque, as these blues are
 ROW = 24  # px
 
 
@@ -140,7 +137,7 @@ def rl_curves(rows: Sequence[Mapping[str, Any]], title: str) -> go.Figure:
 def _scale(values: Sequence[Sequence[float]], measure: Measure) -> dict[str, Any]:
     """Colours that mean the same however far the values go: none at 0 of a push, at 1 of a ratio."""
     if measure == "probability":
-        return {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
+        return {"colorscale": BLUES, "zmin": 0, "zmax": 1}
     middle = 1.0 if measure == "ratio" else 0.0
     reach = max((abs(value - middle) for row in values for value in row), default=0.0)
     return {"colorscale": DIVERGING, "zmid": middle, "zmin": middle - (reach or 1), "zmax": middle + (reach or 1)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import OKABE_ITO, TEXT, arm_style, base_figure, stacked_figure
+from pgce_mini.figures.style import TEXT, arm_style, base_figure, stacked_figure
 from pgce_mini.mechanism import ChainPrediction
 
 PANELS = {
@@ -77,7 +77,7 @@ def predicted_measured(
     low, high = min(values) - tolerance, max(values) + tolerance
     figure.add_scatter(
         x=[low, high, high, low], y=[low - tolerance, high - tolerance, high + tolerance, low + tolerance],
-        fill="toself", mode="none", fillcolor=OKABE_ITO[-1], opacity=0.2, hoverinfo="skip",
+        fill="toself", mode="none", fillcolor=TEXT, opacity=0.15, hoverinfo="skip",
         name=f"within {tolerance:g}",
     )  # fmt: skip
     figure.add_scatter(

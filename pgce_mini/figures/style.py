@@ -13,6 +13,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+# Of arms: for sky blue, too near the blue of ce, their yellow, darkened until it reads on white.
+ARM_COLOURS = (*OKABE_ITO[:5], "#A08C00", OKABE_ITO[6])
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 TEXT = "#767676"
@@ -29,7 +31,7 @@ def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
     place = names.index(arm)
     turn = place // len(DASHES)
     return (
-        OKABE_ITO[place % len(OKABE_ITO)],
+        ARM_COLOURS[place % len(ARM_COLOURS)],
         DASHES[(place + turn) % len(DASHES)],
         MARKERS[(place + 2 * turn) % len(MARKERS)],
     )

@@ -5,18 +5,17 @@ With some of the tables, or none, it says what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
 from pgce_mini.figures.svg import Interval, forest, lines
-from pgce_mini.mechanism import ChainPrediction, predict_chain
+from pgce_mini.mechanism import ChainPrediction
 from pgce_mini.statistics import PairedDifference
 from pgce_mini.study.claims import FAMILIES, Evidence, decide, decide_claims
-from pgce_mini.study.shown import ORDER, parts
+from pgce_mini.study.shown import ORDER, parts, predicted
 from pgce_mini.study.spec import Spec, load_spec
 from pgce_mini.study.summary import AFTER_RL, by_seed, compare
-from pgce_mini.tasks import ChainSum
 
 WITH_CURVES = ("chain", "trap", "countdown")
 PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")
@@ -70,7 +69,7 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     if any(evidence.rows(name) for name in names):
         sections += [_claims(evidence), _families(evidence)]
         sections += [_part(evidence, specs[name], pictures) for name in names if evidence.rows(name)]
-        sections.append(_mechanism(evidence, specs))
+        sections.append(_mechanism(evidence))
     sections.append(CAUTIONS)
     return {"study.md": "\n".join(filter(None, sections)), **pictures}
 
@@ -184,18 +183,15 @@ def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
     return alt, lines(f"{spec.name}: reward through RL", "RL step", "mean reward (share right)", series, alt)
 
 
-def _mechanism(evidence: Evidence, specs: Mapping[str, Spec]) -> str:
+def _mechanism(evidence: Evidence) -> str:
     rows, worst = [], dict.fromkeys(TOLERANCES, 0.0)
     for study in ("chain", "trap"):
-        by_position = _entropy_by_position(evidence, study) if study in specs else {}
+        by_position = _entropy_by_position(evidence, study)
         for arm in PREDICTED:
             measured = [row for row in evidence.rows(study) if row["arm"] == arm]
             if not measured:
                 continue
-            planned = next(row for row in specs[study].rows if row.arm.name == arm)
-            corpus = planned.pretrain.corpus
-            assert isinstance(corpus, ChainSum)
-            prediction = predict_chain(corpus, planned.pretrain.shaping)
+            prediction = predicted(measured[0])
             share = fmean(row["reasoned_share_before"] for row in measured)
             accuracy = fmean(row["accuracy_if_reasoned_before"] for row in measured)
             gap = _largest_gap(prediction, by_position[arm])

@@ -1,4 +1,4 @@
-"""A study's tables as its pictures take them: arms before, through and after RL, over seeds and over settings."""
+"""A study's tables as explorer and notebooks take them: through RL, over seeds, over settings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from pgce_mini.checkpoint import RunError
 from pgce_mini.compare import Stage, Summary
 from pgce_mini.evaluate import Estimate
+from pgce_mini.mechanism import ChainPrediction, predict_chain
+from pgce_mini.reward import RewardShaping
 from pgce_mini.statistics import PairedDifference, expanded_interval
-from pgce_mini.study.claims import Evidence
+from pgce_mini.study.claims import RESULTS, Evidence
 from pgce_mini.study.rows import Columns, Curve
 from pgce_mini.study.spec import load_spec
 from pgce_mini.study.summary import by_seed, compare
 from pgce_mini.study.tables import Key
+from pgce_mini.tasks import ChainSum, task_from_dict
+
+Metrics = list[dict[str, Any]]  # like the lines of metrics.jsonl
 
 ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
          "top-k")  # fmt: skip
@@ -100,18 +106,74 @@ def against(
 
 
 def through(
-    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], stage: str, metric: str, variant: str = ""
-) -> dict[str, list[list[dict[str, Any]]]]:
-    """arm -> for each seed the points of a curve, as `figures.learning_curves` takes them."""
-    found: dict[str, list[list[dict[str, Any]]]] = {arm: [] for arm in arms}
-    for (of_variant, arm, _), of_row in curves.items():
+    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], stage: str, metric: str = "", variant: str = ""
+) -> dict[str, list[Metrics]]:
+    """arm -> for each seed the lines of a stage, as `figures.learning_curves` and `through_rl` take them.
+
+    metric: that one alone; by default all.
+    """
+    found: dict[str, list[Metrics]] = {arm: [] for arm in arms}
+    for (of_variant, arm, _), of_row in sorted(curves.items()):
         if arm not in found or of_variant != variant:
             continue
+        lines: dict[int, dict[str, Any]] = {}
         for curve in of_row:
-            if (curve["stage"], curve["metric"]) == (stage, metric):
-                points = zip(curve["steps"], curve["values"], strict=True)
-                found[arm].append([{"step": step, metric: value} for step, value in points])
+            if curve["stage"] == stage and metric in ("", curve["metric"]):
+                for step, value in zip(curve["steps"], curve["values"], strict=True):
+                    lines.setdefault(step, {"step": step})[curve["metric"]] = value
+        if lines:
+            found[arm].append([lines[step] for step in sorted(lines)])
     return {arm: seeds for arm, seeds in found.items() if seeds}
+
+
+def rows_of(part: str, folder: Path = RESULTS) -> list[Columns]:
+    """The finished rows of a part of the study, for those who cannot go on without.
+
+    Raises:
+        RunError: the table is missing, and which command makes it; or it is damaged.
+        ValueError: pyarrow, which reads the tables, is missing.
+    """
+    rows = Evidence(folder).rows(part)
+    if not rows:
+        raise RunError(_missing(f"{part}.parquet", part))
+    return rows
+
+
+def curves_of(part: str, stage: str, arms: Sequence[str], folder: Path = RESULTS) -> dict[str, list[Metrics]]:
+    """The learning curves of a stage ("pretrain", "midtrain" or "rl") of a part without variants, as `through`.
+
+    Raises:
+        RunError: the table, or an arm in it, is missing, and which command makes it; or it is damaged.
+        ValueError: pyarrow, which reads the tables, is missing.
+    """
+    curves = Evidence(folder).curves(part)
+    found = through(curves, arms, stage)
+    absent = [arm for arm in arms if arm not in found]
+    if absent:
+        file = f"{part}-curves.parquet"
+        raise RunError(_missing(f"{file} of {', '.join(absent)}" if curves else file, part))
+    return found
+
+
+def predicted(row: Columns) -> ChainPrediction:
+    """What the stationary policy says about the prior of a row of a chain-sum study: task and shaping are those in
+    its settings.
+
+    Raises:
+        ValueError: the row is of another task.
+    """
+    settings = json.loads(row["settings"])["pretrain"]
+    task = task_from_dict(settings["corpus"])
+    if not isinstance(task, ChainSum):
+        raise ValueError(f"row must be of a chain-sum study, got one of {task.name}")
+    return predict_chain(task, RewardShaping(**settings["shaping"]))
+
+
+def _missing(what: str, part: str) -> str:
+    return (
+        f"the study's table {what} is missing: it comes with the repository in pgce_mini/results/, "
+        f"and `make study-full PART={part}` makes it again"
+    )
 
 
 class Phase(NamedTuple):

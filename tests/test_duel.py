@@ -1,4 +1,4 @@
-"""The shipped tables as notebooks read them, and the small study of the last notebook."""
+"""The small study of the last notebook, and the tables of a study read back as notebooks read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pgce_mini.mechanism import predict_chain
 from pgce_mini.pretrain import ModelShape
 from pgce_mini.study.duel import TASK, duel
 from pgce_mini.study.engine import StudyTable, run_spec
-from pgce_mini.study.shipped import predicted, shipped_curves, shipped_rows
+from pgce_mini.study.shown import curves_of, predicted, rows_of
 
 SHARP = RewardShaping(beta=-0.4, lambda_tail=-0.1, top_k=6)
 
@@ -45,9 +45,9 @@ def test_a_duel_runs_both_arms_on_the_same_seeds(table: StudyTable) -> None:
 
 def test_rows_and_curves_come_back_by_arm_and_seed(table: StudyTable) -> None:
     folder = table.path.parent
-    rows = shipped_rows("duel", folder)
+    rows = rows_of("duel", folder)
     assert [row["avg_at_m_after"] for row in rows] == [row["avg_at_m_after"] for row in table.rows]
-    curves = shipped_curves("duel", "rl", ["sharp", "ce"], folder)
+    curves = curves_of("duel", "rl", ["sharp", "ce"], folder)
     assert list(curves) == ["sharp", "ce"]
     assert [[row["step"] for row in seed] for seed in curves["ce"]] == [[1, 2], [1, 2]]
     assert {"reward", "completions/mean_length", "reasoned_share"} <= curves["ce"][0][0].keys()
@@ -64,11 +64,11 @@ def test_a_missing_table_or_arm_is_named_with_the_command_that_makes_it(table: S
     with pytest.raises(
         RunError, match=r"^the study's table chain\.parquet is missing.*make study-full PART=chain"
     ):
-        shipped_rows("chain", folder)
+        rows_of("chain", folder)
     with pytest.raises(RunError, match=r"chain-curves\.parquet is missing"):
-        shipped_curves("chain", "rl", ["ce"], folder)
+        curves_of("chain", "rl", ["ce"], folder)
     with pytest.raises(RunError, match=r"duel-curves\.parquet of focal-2 is missing"):
-        shipped_curves("duel", "rl", ["ce", "focal-2"], folder)
+        curves_of("duel", "rl", ["ce", "focal-2"], folder)
 
 
 @pytest.mark.parametrize(
