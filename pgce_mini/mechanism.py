@@ -10,6 +10,7 @@ Source: ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -34,6 +35,7 @@ class ChainPrediction:
     entropy_by_position: tuple[float, ...]
 
 
+@lru_cache(maxsize=1024)
 def predict_chain(task: ChainSum, shaping: RewardShaping, problems: int = 96) -> ChainPrediction:
     """What the stationary policy of `shaping` does with held-out problems of `task` (a mean over `problems`).
 

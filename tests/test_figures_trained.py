@@ -24,7 +24,8 @@ from pgce_mini.figures import (
     training_curves,
     visible,
 )
-from pgce_mini.figures.grpo import DIVERGING, SEQUENTIAL
+from pgce_mini.figures.grpo import DIVERGING
+from pgce_mini.figures.text import BLUES
 from pgce_mini.paper import paper_differences
 
 
@@ -142,7 +143,7 @@ def test_completions_stand_as_columns_under_their_advantage() -> None:
     [
         ("push", [[-0.5] * 3, [2.0] * 5], DIVERGING, -2, 0, 2),
         ("ratio", [[0.9] * 3, [1.4] * 5], DIVERGING, 0.6, 1, 1.4),
-        ("probability", [[0.2] * 3, [0.9] * 5], SEQUENTIAL, 0, 0.5, 1),
+        ("probability", [[0.2] * 3, [0.9] * 5], BLUES, 0, 0.5, 1),
         ("push", [[0.0] * 3, [0.0] * 5], DIVERGING, -1, 0, 1),  # a group that teaches nothing has no colour
     ],
 )

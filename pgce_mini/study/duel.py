@@ -30,7 +30,7 @@ PRETRAIN = PretrainConfig(
     eval_every=200,
 )
 RL = GRPOConfig(steps=15, prompts_per_step=16)
-EVALUATION = EvaluationConfig(problems=64, samples=32, ks=(1, 2, 4, 8, 16, 32), documents=128)
+EVALUATION = EvaluationConfig(problems=48, samples=32, ks=(1, 2, 4, 8, 16, 32), documents=128)
 
 
 def duel(

@@ -23,9 +23,10 @@ from pgce_mini.checkpoint import RunError, write_atomic
 POLL_SECONDS = 0.5
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 # Forked from a process that has imported torch but not used it: no thread is there to be lost, and a start takes
-# no time. The main module is imported there once, if it is a script, in place of once a worker.
+# no time. The main module is imported there once, if it is a script, in place of once a worker; so is what torch
+# imports, in a second, as soon as there is a model.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["__main__", "pgce_mini.study.rows"])
+CONTEXT.set_forkserver_preload(["__main__", "pgce_mini.study.rows", "torch._dynamo"])
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_FULL_EXIT = 74  # exit code of a worker that could not write: EX_IOERR of sysexits.h
 
