@@ -4,7 +4,7 @@ Read in this order: `reward` (what a token earns), `loss` (its exact gradient), 
 `model`, `tasks`, `pretrain`, `grpo`, `evaluate`, `study`.
 """
 
-from pgce_mini.dynamics import policy_flow, simplex_field, stationary_policy
+from pgce_mini.dynamics import policy_flow, simplex_field, stationary_policies, stationary_policy
 from pgce_mini.evaluate import EvaluationConfig, avg_at_m, cons_at_m, evaluate, pass_at_k
 from pgce_mini.exercises import check
 from pgce_mini.grpo import GRPOConfig, train_grpo
@@ -40,6 +40,7 @@ __all__ = [
     "run_study",
     "shaped_cross_entropy",
     "simplex_field",
+    "stationary_policies",
     "stationary_policy",
     "token_rewards",
     "train_grpo",

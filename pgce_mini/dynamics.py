@@ -18,12 +18,13 @@ uses, promises no order among ties.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgce_mini.reward import MIN_COMPLEMENT, RewardShaping
+from pgce_mini.reward import MIN_COMPLEMENT, Form, RewardShaping
 
 FloatArray = NDArray[np.float64]
 
@@ -73,15 +74,23 @@ def expected_reward(logits: ArrayLike, label_distribution: ArrayLike, shaping: R
 
 
 def policy_flow(
-    logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping, steps: int, lr: float
+    logits: ArrayLike,
+    label_distribution: ArrayLike,
+    shaping: RewardShaping | Sequence[RewardShaping],
+    steps: int,
+    lr: float,
 ) -> FloatArray:
     """The policy along `steps` steps of plain gradient descent on the logits, the start included.
 
+    Several shapings, of one form and top_k, each lead their own way from the same start, N at once.
+
     Shapes:
-        logits: (..., V); label_distribution: (V,) -> (steps + 1, ..., V) probabilities
+        logits: (..., V); label_distribution: (V,) -> (steps + 1, ..., V) probabilities; with several shapings
+        logits: (V,) -> (steps + 1, N, V)
 
     Raises:
-        ValueError: as `expected_gradient`, or when `steps` is negative or `lr` is not a positive number.
+        ValueError: as `expected_gradient`, or when `steps` is negative, `lr` is not a positive number or the
+            shapings are none or of several forms or top_k.
 
     Source: ours.
     """
@@ -91,9 +100,15 @@ def policy_flow(
         raise ValueError(f"lr must be a positive number, got {lr}")
     q = _as_distribution(label_distribution)
     z = _as_logits(logits, q.size)
+    rewards: RewardShaping | _Shapings
+    if isinstance(shaping, RewardShaping):
+        rewards = shaping
+    else:
+        rewards = _Shapings.of(shaping)
+        z = np.broadcast_to(z, (len(shaping), q.size))
     path = [z]
     for _ in range(steps):
-        path.append(path[-1] - lr * _gradient(path[-1], q, shaping))
+        path.append(path[-1] - lr * _gradient(path[-1], q, rewards))
     return np.exp(_log_softmax(np.stack(path)))
 
 
@@ -125,15 +140,36 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
             f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
             "in the product form a leading token then takes all, and the start decides which"
         )
-    probs = _equal_rewards(q, _rank_lambda(q, shaping), shaping)
-    with np.errstate(divide="ignore"):  # log 0: a token that has died out
-        residual = np.abs(expected_gradient(np.log(probs), q, shaping)).max()
-    if not residual <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q
+    probs, residual = _solved(q, _Shapings.of([shaping]))
+    if not residual[0] <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q
         raise ValueError(
             "shaping has no stationary policy for this label_distribution: being in the head drives a token "
-            f"out of it (a gradient of {residual:.1e} is left); choose lambda_head >= lambda_tail or another top_k"
+            f"out of it (a gradient of {residual[0]:.1e} is left); choose lambda_head >= lambda_tail or "
+            "another top_k"
         )
-    return probs
+    return np.asarray(probs[0])
+
+
+def stationary_policies(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> FloatArray:
+    """`stationary_policy` of several shapings, of one form and top_k, at once; a row of nan where there is none.
+
+    Shapes:
+        label_distribution: (V,) -> (N, V)
+
+    Raises:
+        ValueError: when `label_distribution` is not a distribution, or the shapings are none or of several forms
+            or top_k.
+
+    Source: ours.
+    """
+    q = _as_distribution(label_distribution)
+    several = _Shapings.of(shapings)
+    resting = several.beta[:, 0] > -1
+    found = np.full((len(shapings), q.size), np.nan)
+    if resting.any():
+        probs, residual = _solved(q, several.where(resting))
+        found[resting] = np.where(residual[:, None] <= RESIDUAL_TOLERANCE, probs, np.nan)
+    return found
 
 
 def simplex_field(
@@ -175,6 +211,29 @@ def simplex_xy(points: ArrayLike) -> FloatArray:
     return np.asarray(np.asarray(points, dtype=np.float64) @ corners)
 
 
+class _Shapings(NamedTuple):
+    """Several `RewardShaping` at once, each to its row: it stands wherever one of them does."""
+
+    beta: FloatArray  # (N, 1), as both lambdas
+    lambda_head: FloatArray
+    lambda_tail: FloatArray
+    top_k: int
+    form: Form
+
+    @classmethod
+    def of(cls, shapings: Sequence[RewardShaping]) -> _Shapings:
+        kinds = {(shaping.top_k, shaping.form) for shaping in shapings}
+        if len(kinds) != 1:
+            raise ValueError(f"shapings must be some, of one top_k and form, got {len(kinds)} kinds")
+        numbers = np.array([(s.beta, s.lambda_head, s.lambda_tail) for s in shapings], dtype=np.float64)
+        return cls(numbers[:, :1], numbers[:, 1:2], numbers[:, 2:], *kinds.pop())
+
+    def where(self, rows: NDArray[np.bool_]) -> _Shapings:
+        return self._replace(
+            beta=self.beta[rows], lambda_head=self.lambda_head[rows], lambda_tail=self.lambda_tail[rows]
+        )
+
+
 def _as_distribution(label_distribution: ArrayLike) -> FloatArray:
     """A float64 copy, normalised: a float32 distribution misses 1 by a little."""
     q = np.asarray(label_distribution, dtype=np.float64)
@@ -194,18 +253,20 @@ def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
     return z
 
 
-def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping) -> FloatArray:
+def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping | _Shapings) -> FloatArray:
     """`expected_gradient` of what has been checked."""
     probs, weights = _expected_weights(logits, q, shaping)
     return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
 
 
-def _expected_weights(logits: FloatArray, q: FloatArray, shaping: RewardShaping) -> tuple[FloatArray, FloatArray]:
+def _expected_weights(
+    logits: FloatArray, q: FloatArray, shaping: RewardShaping | _Shapings
+) -> tuple[FloatArray, FloatArray]:
     """pi_a and w_a of what has been checked. (..., V), (V,) -> (..., V), (..., V)"""
     log_probs = _log_softmax(logits)
     probs = np.exp(log_probs)
     weights = q * _true_token_weight(log_probs, shaping)
-    if shaping.lambda_head or shaping.lambda_tail:
+    if np.any(shaping.lambda_head) or np.any(shaping.lambda_tail):
         weights += (1 - q) * probs * _rank_lambda(probs, shaping)
     return probs, weights
 
@@ -215,7 +276,7 @@ def _log_softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
-def _rank_lambda(probs: FloatArray, shaping: RewardShaping) -> FloatArray:
+def _rank_lambda(probs: FloatArray, shaping: RewardShaping | _Shapings) -> FloatArray:
     """The reward of each token when it is not the label (paper Eq. 12). (..., V) -> (..., V)"""
     head = np.argsort(-probs, axis=-1, kind="stable")[..., : shaping.top_k]
     lambdas = np.full_like(probs, shaping.lambda_tail)
@@ -223,7 +284,7 @@ def _rank_lambda(probs: FloatArray, shaping: RewardShaping) -> FloatArray:
     return lambdas
 
 
-def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping) -> FloatArray:
+def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping | _Shapings) -> FloatArray:
     """omega(pi) from log pi: the float64 twin of `reward.true_token_weight`."""
     scale = np.maximum(-np.expm1(log_probs), MIN_COMPLEMENT) ** shaping.beta  # (1 - pi)^beta
     if shaping.form == "product":
@@ -231,8 +292,20 @@ def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping) -> FloatAr
     return np.asarray(np.exp(np.where(scale == 1, 0.0, log_probs) * (1 - scale)))  # not -inf * 0 where pi = 0
 
 
-def _equal_rewards(q: FloatArray, lambdas: FloatArray, shaping: RewardShaping) -> FloatArray:
-    """The policy under which all tokens alive earn the same, with the ranks held fixed. (V,), (V,) -> (V,)
+def _solved(q: FloatArray, shapings: _Shapings) -> tuple[FloatArray, FloatArray]:
+    """Where training would end if the head stayed that of q, and the largest gradient left there.
+
+    (V,) -> (N, V), (N,)
+    """
+    lambdas = _rank_lambda(np.broadcast_to(q, (len(shapings.beta), q.size)), shapings)
+    probs = _equal_rewards(q, lambdas, shapings)
+    with np.errstate(divide="ignore"):  # log 0: a token that has died out
+        left = _gradient(np.log(probs), q, shapings)
+    return probs, np.abs(left).max(-1)
+
+
+def _equal_rewards(q: FloatArray, lambdas: FloatArray, shapings: _Shapings) -> FloatArray:
+    """The policy under which all tokens alive earn the same, with the ranks held fixed. (V,), (N, V) -> (N, V)
 
     R_a depends on pi_a alone and falls in it, so each W has one pi_a(W), and W itself is found by bisection.
     Only in the product form with beta < 0 does R_a rise again, above pi_a = 1/2, where there is room for a
@@ -242,82 +315,89 @@ def _equal_rewards(q: FloatArray, lambdas: FloatArray, shaping: RewardShaping) -
     seen = np.flatnonzero(q)
     top = int(q.argmax())
     others = seen[seen != top]
-    floor = as_wrong[seen].max()  # W lies above; solving for W - floor keeps it exact near 0
+    floor = as_wrong[:, seen].max(-1, keepdims=True)  # W lies above; solving for W - floor keeps it exact near 0
     below_floor = floor - as_wrong
 
-    def probs_earning(margin: float, tokens: NDArray[np.intp]) -> FloatArray:
+    def probs_earning(margin: FloatArray, tokens: NDArray[np.intp]) -> FloatArray:
         """The probability at which each of `tokens` earns floor + margin."""
-        return _prob_of_log_reward(np.log(margin + below_floor[tokens]) - np.log(q[tokens]), shaping)
+        return _prob_of_log_reward(np.log(margin + below_floor[:, tokens]) - np.log(q[tokens]), shapings)
 
-    def top_excess(margin: float) -> float:
-        """What the top token earns above floor + margin on the probability that the others leave."""
-        rest = probs_earning(margin, others).sum()
-        if rest >= 1:
-            return math.inf
-        weight = _true_token_weight(np.log1p(-rest), shaping)
-        return float(q[top] * weight / (1 - rest) - margin - below_floor[top])
+    def top_excess(log_margin: FloatArray) -> FloatArray:
+        """What the top token earns above floor + margin on the probability that the others leave. (N, 1)"""
+        margin = np.exp(log_margin)
+        taken = probs_earning(margin, others).sum(-1, keepdims=True)
+        room = taken < 1
+        taken = np.where(room, taken, 0.0)
+        weight = _true_token_weight(np.log1p(-taken), shapings)
+        return np.where(room, q[top] * weight / (1 - taken) - margin - below_floor[:, [top]], math.inf)
 
     # The logarithm of the margin is sought, from the least that floats can tell from 0.
-    margin = math.exp(_root_of_falling(lambda log_margin: top_excess(math.exp(log_margin)), -700.0, 40.0))
+    margin = np.exp(_root_of_falling(top_excess, np.full_like(floor, -700.0), np.full_like(floor, 40.0)))
 
-    probs = np.zeros_like(q)
-    best_unseen = np.where(q == 0, lambdas, -math.inf).max()  # never the label: R_a = lambda_a at any pi_a
-    if best_unseen > floor + margin:
-        probs[seen] = probs_earning(best_unseen - floor, seen)
-        sharing = (q == 0) & (lambdas == best_unseen)
-        probs[sharing] = (1 - probs.sum()) / sharing.sum()
-    else:
-        probs[others] = probs_earning(margin, others)
-        probs[top] = 1 - probs.sum()
+    # A token that is never the label earns lambda_a at any pi_a: it lives where the others would earn less.
+    unseen = np.where(q == 0, lambdas, -math.inf)
+    best_unseen = unseen.max(-1, keepdims=True)
+    joined = best_unseen > floor + margin
+    probs = np.zeros_like(lambdas)
+    probs[:, seen] = probs_earning(np.where(joined, best_unseen - floor, margin), seen)
+    heirs = np.where(joined, unseen == best_unseen, np.arange(q.size) == top)  # of what the others leave
+    probs[heirs] = 0
+    probs += heirs * (1 - probs.sum(-1, keepdims=True)) / heirs.sum(-1, keepdims=True)
     return probs
 
 
-def _root_of_falling(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a falling function reaches 0, from above: by bisection and, once near, the Illinois method."""
-    at_low, at_high, side = function(low), function(high), 0
+def _root_of_falling(
+    function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
+) -> FloatArray:
+    """Where falling functions, a row each, reach 0, from above: by bisection and, near it, the Illinois method."""
+    at_low, at_high, side = function(low), function(high), np.zeros_like(low)
     for _ in range(200):  # some 25 are the rule
-        if at_high == 0 or high - low <= 1e-15 * (1 + abs(high)):
+        done = (at_high == 0) | (high - low <= 1e-15 * (1 + np.abs(high)))
+        if done.all():
             break
-        middle = (low + high) / 2
-        if high - low < 1 and math.isfinite(at_low):
-            secant = high + at_high * (high - low) / (at_low - at_high)
-            middle = min(max(secant, low), high)
+        with np.errstate(invalid="ignore"):  # inf / inf, where the secant is not taken
+            secant = np.clip(high + at_high * (high - low) / (at_low - at_high), low, high)
+        near = (high - low < 1) & np.isfinite(at_low)
+        middle = np.where(near, secant, (low + high) / 2)
         value = function(middle)
-        if value > 0:
-            low, at_low, at_high = middle, value, at_high / 2 if side == 1 else at_high
-        else:
-            high, at_high, at_low = middle, value, at_low / 2 if side == -1 else at_low
-        side = 1 if value > 0 else -1
+        rises, falls = ~done & (value > 0), ~done & ~(value > 0)
+        # The Illinois method halves the value at the end that stays twice.
+        at_high = np.where(falls, value, np.where(rises & (side == 1), at_high / 2, at_high))
+        at_low = np.where(rises, value, np.where(falls & (side == -1), at_low / 2, at_low))
+        low, high = np.where(rises, middle, low), np.where(falls, middle, high)
+        side = np.where(value > 0, 1.0, -1.0)
     return high
 
 
-def _prob_of_log_reward(log_reward: FloatArray, shaping: RewardShaping) -> FloatArray:
+def _prob_of_log_reward(log_reward: FloatArray, shapings: _Shapings) -> FloatArray:
     """The probability at which a true token earns r_pos = exp(log_reward); ~1 where it always earns more.
 
     r_pos falls in pi, save in the product form with beta < 0, where it rises again above pi = 1 / (1 - beta):
     the root sought is the one below. Newton's method on the logit u of pi, kept inside a bracket. With
-    L = -log pi, log r_pos is L + beta log(1 - pi) (product) or L (1 - pi)^beta (exponent).
+    L = -log pi, log r_pos is L + beta log(1 - pi) (product) or L (1 - pi)^beta (exponent). (N, K) -> (N, K)
     """
-    beta = shaping.beta
-    low = -np.maximum(log_reward, 0) * 2 ** max(beta, 0.0) - max(beta, 0.0)  # log r_pos is larger there
-    turning_point = -math.log(-beta) if shaping.form == "product" and beta < 0 else math.inf
-    high = np.full_like(low, min(turning_point, 40.0))  # pi rounds to 1 at a logit of 40
-    logit = np.clip(-log_reward, low, high)
-    for _ in range(100):
-        minus_log, log_complement = np.logaddexp(0, -logit), -np.logaddexp(0, logit)
-        probs, complement = np.exp(-minus_log), np.exp(log_complement)
-        if shaping.form == "product":
-            value, slope = minus_log + beta * log_complement, -complement - beta * probs
-        else:
-            scale = np.exp(beta * log_complement)
-            value, slope = minus_log * scale, -scale * (complement + beta * probs * minus_log)
-        gap = value - log_reward
-        low, high = np.where(gap > 0, logit, low), np.where(gap > 0, high, logit)
-        with np.errstate(divide="ignore", invalid="ignore"):  # the slope is 0 at the turning point
+    beta, product = shapings.beta, shapings.form == "product"
+    raised = np.maximum(beta, 0)
+    low = -np.maximum(log_reward, 0) * 2**raised - raised  # log r_pos is larger there
+    with np.errstate(divide="ignore", invalid="ignore"):  # what never turns; a slope of 0 at the turning point
+        turning_point = -np.log(np.maximum(-beta, 0)) if product else np.full_like(beta, math.inf)
+        high = np.broadcast_to(np.minimum(turning_point, 40.0), low.shape)  # pi rounds to 1 at a logit of 40
+        logit, done = np.clip(-log_reward, low, high), np.zeros(low.shape, dtype=bool)
+        for _ in range(100):
+            minus_log, log_complement = np.logaddexp(0, -logit), -np.logaddexp(0, logit)
+            probs, complement = np.exp(-minus_log), np.exp(log_complement)
+            if product:
+                value, slope = minus_log + beta * log_complement, -complement - beta * probs
+            else:
+                scale = np.exp(beta * log_complement)
+                value, slope = minus_log * scale, -scale * (complement + beta * probs * minus_log)
+            gap = value - log_reward
+            low, high = np.where(gap > 0, logit, low), np.where(gap > 0, high, logit)
             newton = logit - gap / slope
-        following = np.where((low <= newton) & (newton <= high), newton, (low + high) / 2)
-        done = (np.abs(following - logit) <= 1e-15 * (1 + np.abs(logit))).all()
-        logit = following
-        if done:
-            break
+            following = np.where((low <= newton) & (newton <= high), newton, (low + high) / 2)
+            following = np.where(done, logit, following)
+            done |= np.abs(following - logit) <= 1e-15 * (1 + np.abs(logit))
+            logit = following
+            if done.all():
+                break
     return np.asarray(np.exp(-np.logaddexp(0, -logit)))

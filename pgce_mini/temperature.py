@@ -8,13 +8,14 @@ to the temperature of the same entropy measures by how much.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgce_mini.dynamics import FloatArray, _as_distribution, entropy, stationary_policy
+from pgce_mini.dynamics import FloatArray, _as_distribution, entropy, stationary_policies, stationary_policy
 from pgce_mini.reward import RewardShaping
 
 
@@ -96,7 +97,25 @@ def ending(label_distribution: ArrayLike, shaping: RewardShaping) -> Ending:
     Source: ours.
     """
     q = _as_distribution(label_distribution)
-    policy = stationary_policy(q, shaping)
+    return _beside(q, stationary_policy(q, shaping))
+
+
+def endings(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> list[Ending | None]:
+    """`ending` of several shapings, of one form and top_k, at once; None where training does not end.
+
+    Shapes:
+        label_distribution: (V,)
+
+    Raises:
+        ValueError: as `stationary_policies`.
+
+    Source: ours.
+    """
+    q = _as_distribution(label_distribution)
+    return [None if np.isnan(policy[0]) else _beside(q, policy) for policy in stationary_policies(q, shapings)]
+
+
+def _beside(q: FloatArray, policy: FloatArray) -> Ending:
     nats = float(entropy(policy))
     temperature: float | None = None
     residual: float | None = None

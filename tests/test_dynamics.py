@@ -20,6 +20,7 @@ from pgce_mini.dynamics import (
     policy_flow,
     simplex_field,
     simplex_xy,
+    stationary_policies,
     stationary_policy,
 )
 from pgce_mini.loss import shaped_cross_entropy
@@ -283,6 +284,38 @@ def test_a_head_that_drives_its_tokens_out_has_no_stationary_policy() -> None:
 
 
 # --- what the stationary point means
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    distributions(),
+    st.lists(st.tuples(st.floats(-1.2, 2.0), lambdas, lambdas), min_size=1, max_size=6),
+    st.integers(1, 8),
+    st.sampled_from(FORMS),
+)
+def test_solved_at_once_each_shaping_has_the_policy_and_the_path_that_it_has_alone(
+    q: FloatArray, numbers: list[tuple[float, float, float]], top_k: int, form: Form
+) -> None:
+    shapings = [RewardShaping(*three, top_k, form) for three in numbers]
+    start = np.log(np.arange(1.0, q.size + 1))
+    paths = policy_flow(start, q, shapings, steps=5, lr=0.3)
+    assert paths.shape == (6, len(shapings), q.size)
+    for i, (shaping, policy) in enumerate(zip(shapings, stationary_policies(q, shapings), strict=True)):
+        try:
+            alone = stationary_policy(q, shaping)
+        except ValueError:
+            assert np.isnan(policy).all()
+        else:
+            np.testing.assert_allclose(policy, alone, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(paths[:, i], policy_flow(start, q, shaping, 5, 0.3), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("shapings", [[], [RewardShaping(top_k=1), RewardShaping(top_k=2)]])
+def test_shapings_that_cannot_be_solved_at_once_are_refused(shapings: list[RewardShaping]) -> None:
+    with pytest.raises(ValueError, match="shapings must be some, of one top_k and form"):
+        stationary_policies(Q, shapings)
+    with pytest.raises(ValueError, match="shapings must be some, of one top_k and form"):
+        policy_flow(np.zeros(5), Q, shapings, steps=1, lr=0.1)
 
 
 @settings(max_examples=60, deadline=None)

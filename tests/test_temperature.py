@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping, stationary_policy
 from pgce_mini.dynamics import entropy
-from pgce_mini.temperature import ending, matched_temperature, tempered, total_variation
+from pgce_mini.temperature import ending, endings, matched_temperature, tempered, total_variation
 
 
 def test_tempered_by_hand() -> None:
@@ -68,6 +68,17 @@ def test_ending_of_two_tokens_is_a_temperature() -> None:
     two = ending([0.7, 0.3], RewardShaping(0.5))
     assert two.temperature == pytest.approx(1.5, rel=1e-4)
     assert two.residual == pytest.approx(0, abs=1e-6)
+
+
+def test_endings_are_those_of_each_shaping_and_none_where_training_does_not_end() -> None:
+    shapings = [RewardShaping(beta) for beta in (-1.0, -0.25, 0.5)]
+    none, *some = endings([0.5, 0.3, 0.2], shapings)
+    assert none is None
+    for found, shaping in zip(some, shapings[1:], strict=True):
+        assert found is not None
+        alone = ending([0.5, 0.3, 0.2], shaping)
+        assert found.policy == pytest.approx(alone.policy)
+        assert found[1:] == pytest.approx(alone[1:])
 
 
 def test_ending_whose_entropy_no_temperature_gives_has_none() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 import shell
-from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policy
+from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policies
 from pgce_mini.dynamics import entropy
 from pgce_mini.figures import SimplexFrame, simplex_flow
 from pgce_mini.reward import Form
@@ -19,24 +19,22 @@ STEPS, LR, RESOLUTION = 60, 0.5, 10
 CODE = """\
 import numpy as np
 
-from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policy
+from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policies
 from pgce_mini.figures import SimplexFrame, simplex_flow
 
 labels, start = {labels}, {start}
 
 
-def frame(beta):
-    shaping = RewardShaping(beta, {lambda_head}, {lambda_tail}, {top_k}, "{form}")
-    points, velocities = simplex_field(shaping, labels, {resolution})
-    path = policy_flow(np.log(start), labels, shaping, steps={steps}, lr={lr})
-    try:
-        end = stationary_policy(labels, shaping).tolist()
-    except ValueError:  # there is none
-        end = None
-    return SimplexFrame(beta, points, velocities, path, end)
-
-
-frames = [frame(round(-1.5 + 0.05 * i, 2)) for i in range({count})]
+betas = [round(-1.5 + 0.05 * i, 2) for i in range({count})]
+shapings = [RewardShaping(beta, {lambda_head}, {lambda_tail}, {top_k}, "{form}") for beta in betas]
+paths = policy_flow(np.log(start), labels, shapings, steps={steps}, lr={lr})
+ends = stationary_policies(labels, shapings)
+frames = [
+    SimplexFrame(
+        shaping.beta, *simplex_field(shaping, labels, {resolution}), path, None if np.isnan(end).any() else end
+    )
+    for shaping, path, end in zip(shapings, paths.swapaxes(0, 1), ends.tolist())
+]
 figure = simplex_flow({tokens}, labels, frames, {active})
 figure
 """
@@ -47,31 +45,19 @@ def three(first: float, share: float) -> list[float]:
     return [first, (1 - first) * share, (1 - first) * (1 - share)]
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def endings(
-    labels: list[float], lambda_head: float, lambda_tail: float, top_k: int, form: Form
-) -> list[list[float] | None]:
-    """Where training ends at each beta; None where it does not, or where the start decides."""
-    found: list[list[float] | None] = []
-    for beta in BETAS:
-        try:
-            shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)
-            found.append(stationary_policy(labels, shaping).tolist())
-        except ValueError:
-            found.append(None)
-    return found
-
-
 @st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes them, so none needs a copy
 def all_frames(
     labels: list[float], start: list[float], lambda_head: float, lambda_tail: float, top_k: int, form: Form
 ) -> list[SimplexFrame]:
-    frames = []
-    for beta, end in zip(BETAS, endings(labels, lambda_head, lambda_tail, top_k, form), strict=True):
-        shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)
-        path = policy_flow(np.log(start), labels, shaping, STEPS, LR)
-        frames.append(SimplexFrame(beta, *simplex_field(shaping, labels, RESOLUTION), path, end))
-    return frames
+    shapings = [RewardShaping(beta, lambda_head, lambda_tail, top_k, form) for beta in BETAS]
+    paths = policy_flow(np.log(start), labels, shapings, STEPS, LR)  # (STEPS + 1, betas, 3)
+    ends = stationary_policies(labels, shapings)
+    return [
+        SimplexFrame(
+            shaping.beta, *simplex_field(shaping, labels, RESOLUTION), path, None if np.isnan(end).any() else end
+        )
+        for shaping, path, end in zip(shapings, paths.swapaxes(0, 1), ends.tolist(), strict=True)
+    ]
 
 
 def percent(probs: list[float]) -> str:

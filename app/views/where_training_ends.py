@@ -12,7 +12,7 @@ from pgce_mini import RewardShaping
 from pgce_mini.dynamics import entropy
 from pgce_mini.figures import endings_over
 from pgce_mini.reward import Form
-from pgce_mini.temperature import Ending, ending, tempered
+from pgce_mini.temperature import Ending, endings, tempered
 
 # Made up: how often each token follows a prompt.
 LABELS = {
@@ -31,38 +31,27 @@ from dataclasses import replace
 from pgce_mini import RewardShaping
 from pgce_mini.dynamics import entropy
 from pgce_mini.figures import endings_over
-from pgce_mini.temperature import ending, tempered
+from pgce_mini.temperature import ending, endings, tempered
 
 labels = {labels}
 shaping = {shaping!r}
-
-
-def end(shaping):
-    try:
-        return ending(list(labels.values()), shaping)
-    except ValueError:  # there is none
-        return None
-
-
 values = {values}
-endings = [end(replace(shaping, {field}=value)) for value in values]
 figure = endings_over(
-    "{setting}", values, endings, list(labels), end(RewardShaping()), shaping.{field}, {tempered}
+    "{setting}",
+    values,
+    endings(list(labels.values()), [replace(shaping, {field}=value) for value in values]),
+    list(labels),
+    ending(list(labels.values()), RewardShaping()),
+    shaping.{field},
+    {tempered},
 )
 figure
 """
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def endings(labels: list[float], shapings: list[RewardShaping]) -> list[Ending | None]:
-    return [end(labels, shaping) for shaping in shapings]
-
-
-def end(labels: list[float], shaping: RewardShaping) -> Ending | None:
-    try:
-        return ending(labels, shaping)
-    except ValueError:
-        return None
+def solved(labels: list[float], shapings: list[RewardShaping]) -> list[Ending | None]:
+    return endings(labels, shapings)
 
 
 def takeaway(plain: Ending, here: Ending | None, tokens: list[str]) -> str:
@@ -115,8 +104,9 @@ def view() -> None:
 
     tokens, q = list(labels), list(labels.values())
     field, values = SWEEPS[setting]
-    found = endings(q, [replace(shaping, **{field: value}) for value in values])
-    plain, here = ending(q, RewardShaping()), end(q, shaping)
+    found = solved(q, [replace(shaping, **{field: value}) for value in values])
+    plain, here = solved(q, [RewardShaping(0, 0, 0, shaping.top_k, shaping.form), shaping])
+    assert plain is not None  # cross-entropy ends at the labels
     by_temperature = [float(entropy(tempered(q, 1 + beta))) for beta in values] if field == "beta" else None
     shell.present(
         picture,

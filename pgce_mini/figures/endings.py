@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -31,23 +32,25 @@ def endings_over(
         legend_rows=3,
     )
     xs = list(values)
+    traces: list[dict[str, Any]] = []  # all are added at once: one by one they take twice the time
 
     def line(
         panel: int, name: str, ys: Sequence[float | None], colour: str, dash: str, width: float = 2.5
     ) -> None:
-        figure.add_scatter(
-            x=xs, y=list(ys), mode="lines", name=name, line={"color": colour, "dash": dash, "width": width},
-            xaxis=f"x{panel}", yaxis=f"y{panel}", hovertemplate=f"{setting} %{{x:.2f}}: %{{y:.4f}}",
-            legend=f"legend{panel}",
-        )  # fmt: skip
+        traces.append({
+            "x": xs, "y": list(ys), "mode": "lines", "name": name,
+            "line": {"color": colour, "dash": dash, "width": width},
+            "xaxis": f"x{panel}", "yaxis": f"y{panel}", "legend": f"legend{panel}",
+            "hovertemplate": f"{setting} %{{x:.2f}}: %{{y:.4f}}",
+        })  # fmt: skip
 
     for i, token in enumerate(tokens):
         colour = OKABE_ITO[i % 6]
         line(1, token, [None if e is None else e.policy[i] for e in endings], colour, DASHES[i % 6])
-        figure.add_scatter(
-            x=[min(xs), max(xs)], y=[labels.policy[i]] * 2, mode="lines", hoverinfo="skip", showlegend=False,
-            line={"color": colour, "dash": "dot", "width": 1}, xaxis="x1", yaxis="y1",
-        )  # fmt: skip
+        traces.append({
+            "x": [min(xs), max(xs)], "y": [labels.policy[i]] * 2, "mode": "lines", "hoverinfo": "skip",
+            "line": {"color": colour, "dash": "dot", "width": 1}, "showlegend": False,
+        })  # fmt: skip
     line(2, "entropy of the end", [None if e is None else e.entropy for e in endings], OKABE_ITO[0], "solid")
     if tempered_entropies is not None:
         line(2, "labels at temperature 1 + β", tempered_entropies, OKABE_ITO[1], "dash")
@@ -55,6 +58,7 @@ def endings_over(
     gaps = [None if e is None else e.confidence - e.accuracy for e in endings]
     line(3, "overconfidence", gaps, OKABE_ITO[3], "solid")
     line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
+    figure.add_traces(traces)
     mark(figure, now, 3)
     figure.update_layout(yaxis1_rangemode="tozero", yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
     return figure
