@@ -6,7 +6,7 @@ import streamlit as st
 import torch
 
 import pgce_mini.figures  # noqa: F401, before the freeze
-from shell import STYLE
+from shell import STYLE, source
 
 # Streamlit collects garbage after every run. The million objects of the libraries are none, and looking through
 # all of them each time would take longer than the rest of a run.
@@ -42,6 +42,7 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
+    st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
 
 # Streamlit hands the value of a control to a control of that name on the next page, where β may not reach as far.
 # Here a page shows what its address says.

@@ -1,0 +1,28 @@
+// Back and forward, where Streamlit 1.67 and controls bound to the address do not agree. A page that is left first
+// loses its settings by an entry of its own, so that Back would show its defaults; and a setting that two pages
+// share is taken for that of the page that is left, and dropped.
+
+if (!window.pgceHistory) {
+    window.pgceHistory = true; // this text runs with every page
+    const PATIENCE = 2000; // ms, for the page that follows
+    const push = history.pushState.bind(history);
+    let page = location.pathname;
+    let settings;
+    history.pushState = (state, title, address) => {
+        const { pathname, hash } = new URL(address, location);
+        clearTimeout(settings);
+        if (pathname === page && !hash) {
+            // Either the page is left, and keeps its settings in its entry, or a control is gone with its own.
+            settings = setTimeout(() => history.replaceState(state, title, address), PATIENCE);
+        } else {
+            push(state, title, address);
+            page = pathname;
+        }
+    };
+    const arrive = (event) => {
+        if (location.pathname === page) return;
+        event.stopImmediatePropagation(); // a page made anew has what its address says
+        location.reload();
+    };
+    window.addEventListener("popstate", arrive, { capture: true });
+}
