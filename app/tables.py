@@ -318,10 +318,7 @@ def present_claims(evidence: Evidence) -> None:
                 {
                     "family": [family.name for family, _ in findings],
                     "part": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
-                    "comparison": [
-                        f"{f.comparison.metric.replace('_', ' ')}: {f.comparison.arm} - {f.comparison.baseline}"
-                        for _, f in findings
-                    ],
+                    "comparison": [f.comparison.words for _, f in findings],
                     "seeds": [None if gap is None else gap.n for gap in gaps],
                     "difference": [None if gap is None else gap.mean for gap in gaps],
                     "low": [None if gap is None else gap.low for gap in gaps],

@@ -121,7 +121,7 @@ def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, file
         expected = differences[name]
         interval = f"{expected.mean:+.3f} [{expected.low:+.3f}, {expected.high:+.3f}]"
         line = (
-            f"| `{comparison.study}` | avg at m after: {comparison.arm} - ce | 10 | {interval} | "
+            f"| `{comparison.study}` | Avg@64 after RL: {comparison.arm} - ce | 10 | {interval} | "
             f"{adjusted[name]:.3f} | {expected.detectable:.3f} | higher "
         )
         assert line in files["study.md"]

@@ -25,6 +25,14 @@ MIN_OF_CLAIM_1 = 9  # of its twelve comparisons, each part
 TASKS = ("chain", "trap", "countdown")
 PRIORS = ("chain", "countdown", "text")
 LOWER, RAISED = ("precision", "tail-penalty"), ("diversity", "head-reward")
+WORDS = {  # of the metrics that are compared
+    "avg_at_m_after": "Avg@64 after RL",
+    "pass_at_8_before": "Pass@8 before RL",
+    "cross_entropy_before": "held-out cross-entropy of the prior",
+    "entropy_before": "held-out entropy of the prior",
+    "rl_entropy_change": "change of entropy early in RL",
+    "rl_length_change": "change of length early in RL",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,10 @@ class Comparison:
     expected: Expected
     baseline: str = "ce"
     variant: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{WORDS[self.metric]}: {self.arm} - {self.baseline}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Family:
 
 def _in(studies: Sequence[str], arm: str, metric: str, expected: Expected, baseline: str = "ce") -> Hypothesis:
     return Hypothesis(
-        f"{arm}: {metric.replace('_', ' ')} {expected} than {baseline}",
+        f"{arm}: {WORDS[metric]} {expected} than {baseline}",
         tuple(Comparison(study, arm, metric, expected, baseline) for study in studies),
     )
 
@@ -100,20 +112,20 @@ FAMILIES = (
         for baseline in ("temperature-0.75", "matched-precision")
     )),
     Family("6", "Other controls differ from precision (ours).", tuple(
-        Hypothesis(f"{arm}: accuracy after RL different from precision",
+        Hypothesis(f"{arm}: Avg@64 after RL different from precision",
                    (Comparison("chain", arm, "avg_at_m_after", "different", "precision"),), 1)
         for arm in (
             "evaluation-temperature-0.75", "label-smoothing-0.1", "focal-2", "steps-2", "precision-exponent",
         )
     )),
     Family("7", "The prior's shape survives mid-training (ours).", tuple(
-        Hypothesis(f"{arm}, mid-trained with the loss of {loss}: {metric.replace('_', ' ')} different from ce",
+        Hypothesis(f"{arm}, mid-trained with the loss of {loss}: {WORDS[metric]} different from ce",
                    (Comparison("midtraining", arm, metric, "different", variant=f"loss={loss}"),), 1)
         for loss in ("arm", "ce") for arm in ("precision", "diversity")
         for metric in ("entropy_before", "avg_at_m_after")
     )),
     Family("8", "Precision gives the better space for RL at other sizes (ours).", tuple(
-        Hypothesis(f"precision at width {width}: accuracy after RL higher than ce", (
+        Hypothesis(f"precision at width {width}: Avg@64 after RL higher than ce", (
             Comparison("chain-sizes", "precision", "avg_at_m_after", "higher",
                        variant=f"hidden_size={width},intermediate_size={2 * width}"),
         ), 1)

@@ -98,9 +98,9 @@ def _families(evidence: Evidence) -> str:
         rows = []
         for comparison in dict.fromkeys(family.comparisons):
             finding = evidence.findings[family.name, comparison]
-            difference, metric = finding.difference, comparison.metric.replace("_", " ")
+            difference = finding.difference
             where = f"`{comparison.study}`" + (f", {comparison.variant}" if comparison.variant else "")
-            row = [where, f"{metric}: {comparison.arm} - {comparison.baseline}"]
+            row = [where, comparison.words]
             if difference is None or finding.adjusted_p is None:
                 row += ["", "", "", "", comparison.expected, finding.seen]
             else:

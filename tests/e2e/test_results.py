@@ -147,7 +147,7 @@ def test_claims_and_parts_say_what_is_missing(explorer: str, visit: Visit) -> No
     expect(claims).to_contain_text("not decided: 10 of 12 comparisons are not run yet")
     expect(claims).to_contain_text("cannot be tested at this scale")
     page.get_by_text("Every planned comparison").click()
-    seen = page.get_by_role("row").filter(has_text="avg at m after: precision - ce").first
+    seen = page.get_by_role("row").filter(has_text="Avg@64 after RL: precision - ce").first
     expect(seen).to_contain_text("0.13")
     expect(page.get_by_role("row").filter(has_text="not run yet")).not_to_have_count(0)
     said = page.get_by_text(f"The full study has {len(SPECS)} parts.")
