@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +34,7 @@ from streamlit.proto.Slider_pb2 import Slider
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from pgce_mini.figures import training_curves
 
@@ -43,6 +44,7 @@ CHART, WITH_FRAMES = 300, 1000  # kB of JSON
 VISITORS, MOVING, PAUSE, MOST_STEPS = 30, 10, 0.3, 12  # at a time; seconds; between releases; of a slider
 MEMORY, GROWTH = 1000, 50  # MB of the server in all, and from one wave of visitors to the next
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PING = 30  # s from one to the next, and for the answer
 PATIENCE = 120_000  # ms, for what is slow on a busy machine
 IDLE = "() => document.querySelector('.stApp')?.dataset.testScriptState === 'notRunning'"
 CHART_SHOWN = "() => document.querySelector('.js-plotly-plot')?._fullData?.length > 0"
@@ -267,6 +269,13 @@ class Visitor:
         if self.shown == self._first:
             self.complaints.append(f"{self.view.path}: it never shows anything new")
 
+    async def unless_cut(self, visit: Coroutine[None, None, None]) -> None:
+        """A connection that is cut, or that nobody answers, is a complaint like any other."""
+        try:
+            await visit
+        except (ConnectionClosed, TimeoutError) as cut:
+            self.complaints.append(f"{self.view.path}: {type(cut).__name__} {cut}")
+
     async def _run(self, state: ClientState) -> None:
         """Sends a message and reads what the server answers, to the end of the script."""
         await self.socket.send(BackMsg(rerun_script=state).SerializeToString())
@@ -294,11 +303,16 @@ async def wave(server: Server) -> tuple[list[Visitor], float]:
         visitors = []
         for i in range(VISITORS):
             socket = await sockets.enter_async_context(
-                connect(f"{server.address.replace('http', 'ws')}_stcore/stream", max_size=None, ping_interval=None)
+                connect(
+                    f"{server.address.replace('http', 'ws')}_stcore/stream",
+                    max_size=None,
+                    ping_interval=PING,
+                    ping_timeout=PING,
+                )
             )
             visitors.append(Visitor(socket, views[i % len(views)]))
-        await asyncio.gather(*(visitor.open() for visitor in visitors))
-        await asyncio.gather(*(visitor.move(i) for i, visitor in enumerate(visitors)))
+        await asyncio.gather(*(visitor.unless_cut(visitor.open()) for visitor in visitors))
+        await asyncio.gather(*(visitor.unless_cut(visitor.move(i)) for i, visitor in enumerate(visitors)))
         return visitors, server.megabytes()
 
 
