@@ -52,6 +52,13 @@ CLASHES = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap(cha
         texts.slice(i + 1).filter(([, other]) => !apart(box, other)).map(([b]) => [a, b])));
 })"""
 
+# A change of theme that was asked for has come.
+THEMED = """() => {
+    const paper = getComputedStyle(document.querySelector(".stApp") ?? document.body).backgroundColor;
+    const isDark = Math.max(...paper.match(/[0-9]+/g).map(Number)) < 128;
+    return isDark === matchMedia("(prefers-color-scheme: dark)").matches;
+}"""
+
 # The least WCAG contrast of a chart's text against the page.
 CONTRAST = """() => {
     const parse = colour => colour.match(/[0-9.]+/g).map(Number);
@@ -174,7 +181,8 @@ def assert_readable() -> Callable[[Page], None]:
     """Soon there is no sideways scrolling; texts of charts whole, apart and of WCAG AA's contrast."""
 
     def check(page: Page) -> None:
-        with suppress(TimeoutError):  # fonts, styles and a change of theme arrive in their own time
+        page.wait_for_function(THEMED)
+        with suppress(TimeoutError):  # fonts and styles arrive in their own time
             page.wait_for_function(f"() => !({SCROLLS})() && !({CLASHES})().length && ({CONTRAST})() >= 4.5")
         assert not page.evaluate(SCROLLS)
         assert page.evaluate(CLASHES) == []

@@ -32,6 +32,7 @@ def test_back_and_forward_bring_pages_as_they_were_left(explorer: str, visit: Vi
     expect(page.get_by_role("heading", name="Where training ends")).to_be_visible()
     expect(beta).to_have_value("-0.3")
     expect(page).to_have_url(f"{explorer}where-training-ends?beta=-0.3")
+    page.wait_for_function("() => window.pgceHistory")  # comes with the page, perhaps after its heading
     page.go_back()
     expect(page.locator(".takeaway")).to_contain_text("At β = -0.50")
     expect(page.get_by_role("slider", name="λ head")).to_have_value("0.25")

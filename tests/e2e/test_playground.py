@@ -644,8 +644,11 @@ def test_state_survives_a_rerun_and_a_visit_to_another_page(explorer: str, visit
     expect(page).to_have_url(explorer)
     page.go_back()
     expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible(timeout=SERVED)
+    page.wait_for_function("() => window.pgceHistory")  # comes with the page, perhaps after its heading
     page.go_back()
-    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels")
+    expect(page).to_have_url(f"{explorer}?beta=0.55")  # as it was left the first time
+    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
+    assert_shows(page, replace(DEFAULT, beta=0.55))
 
 
 def test_link_of_another_page_brings_its_own_state(explorer: str, visit: Visit) -> None:
