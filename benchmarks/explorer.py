@@ -41,7 +41,7 @@ from pgce_mini.figures import training_curves
 APP = Path(__file__).parents[1] / "app"
 FIRST_PAGE, REPAINT, RERUN = 3000, 200, 50  # ms; the last two at the 95th percentile
 CHART, WITH_FRAMES = 300, 1000  # kB of JSON
-VISITORS, MOVING, PAUSE, MOST_STEPS = 30, 10, 0.3, 12  # at a time; seconds; between releases; of a slider
+VISITORS, RELEASES, PAUSE = 30, 12, 0.3  # at a time; of each visitor; seconds between two
 MEMORY, GROWTH = 1000, 50  # MB of the server in all, and from one wave of visitors to the next
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 PING = 30  # s from one to the next, and for the answer
@@ -170,12 +170,17 @@ def repaints(page: Page, server: Server, view: View, count: int) -> tuple[list[f
         return 1000 * next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
     wall, processor = [], []
+    keys = dict.fromkeys(view.sliders, "ArrowRight")  # of each slider, until it is at its end
     for i in range(-len(view.sliders), count):  # the first of each warm up
         page.wait_for_function(IDLE)
-        page.get_by_role("slider", name=list(view.sliders)[i % len(view.sliders)]).first.focus()
+        label = list(view.sliders)[i % len(view.sliders)]
+        slider = page.get_by_role("slider", name=label).first
+        slider.focus()
+        value, low, high = slider.evaluate("({ value, min, max }) => [value, min, max].map(Number)")
+        keys[label] = {low: "ArrowRight", high: "ArrowLeft"}.get(value, keys[label])
         page.evaluate(WATCH)
         before = spent()
-        page.keyboard.press("ArrowLeft" if len(view.sliders) == 1 and i % 10 >= 5 else "ArrowRight")
+        page.keyboard.press(keys[label])
         took = page.evaluate("() => window.repaint")
         if i >= 0:
             wall.append(took)
@@ -249,15 +254,13 @@ class Visitor:
         self._first = set(self.shown)
 
     async def move(self, first: int) -> None:
-        """Releases for MOVING seconds, `first` steps from where the slider is at the beginning."""
-        until, place = time.monotonic() + MOVING, first
-        while time.monotonic() < until:
-            slider, place = self._slider, place % MOST_STEPS + 1
-            if slider is None:
-                self.complaints.append(f"{self.view.path}: its slider is not there")
-                return
+        """Releases of the slider, 1 to RELEASES steps from where it is at the beginning, from step `first` on."""
+        if (slider := self._slider) is None:
+            self.complaints.append(f"{self.view.path}: its slider is not there")
+            return
+        for i in range(RELEASES):
             state = WidgetState(id=slider.id)
-            state.double_array_value.data.append(slider.default[0] + place * slider.step)
+            state.double_array_value.data.append(slider.default[0] + ((first + i) % RELEASES + 1) * slider.step)
             began = time.perf_counter()
             await self._run(
                 ClientState(
@@ -339,7 +342,7 @@ def check_reruns(count: int) -> list[bool]:
 
 
 def check_visitors(server: Server) -> list[bool]:
-    """Two waves: the first fills the caches, which are bounded, and the second shall add nothing to speak of."""
+    """Two waves: the first fills the caches; the second asks for the same and shall add nothing to speak of."""
     kept, left = [], []
     print(f"server before the visitors: {server.megabytes():.0f} MB")
     for number in (1, 2):
