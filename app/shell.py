@@ -142,7 +142,12 @@ def as_html(table: Mapping[str, Sequence[Any]]) -> str:
         kind = ' class="number"' if isinstance(value, int) else ""
         return f"<td{kind}>{'' if value is None else escape(str(value))}</td>"
 
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table)
+    def header(column: str) -> str:
+        numbers = all(value is None or isinstance(value, int | float) for value in table[column])
+        kind = ' class="number"' if numbers else ""
+        return f'<th scope="col"{kind}>{escape(column)}</th>'
+
+    head = "".join(map(header, table))
     rows = ("".join(map(cell, row)) for row in zip(*table.values(), strict=True))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (

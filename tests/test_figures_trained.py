@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from hypothesis import given
@@ -24,8 +25,7 @@ from pgce_mini.figures import (
     training_curves,
     visible,
 )
-from pgce_mini.figures.grpo import DIVERGING
-from pgce_mini.figures.text import BLUES
+from pgce_mini.figures.style import BLUES, DIVERGING, INK
 from pgce_mini.paper import paper_differences
 
 
@@ -154,6 +154,18 @@ def test_colour_means_the_same_on_both_sides(
     assert [list(stop) for stop in heatmap.colorscale] == scale
     assert (heatmap.zmin, heatmap.zmax) == pytest.approx((low, high))
     assert (heatmap.zmin + heatmap.zmax) / 2 == pytest.approx(middle)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance by WCAG 2.2."""
+    channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("colour", [colour for _, colour in [*BLUES, *DIVERGING]])
+def test_ink_reads_on_every_cell(colour: str) -> None:
+    assert (luminance(str(colour)) + 0.05) / (luminance(INK) + 0.05) > 7
 
 
 def test_tokens_that_the_clip_holds_back_are_framed() -> None:

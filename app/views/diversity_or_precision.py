@@ -40,13 +40,6 @@ report = Report(Path({folder!r}))  # made by: {command}
 figure = {figure}
 figure
 """
-PAPER_CODE = """\
-from pgce_mini.figures import paper_dots
-from pgce_mini.paper import paper_differences
-
-figure = paper_dots(paper_differences({metric!r}), {title!r})
-figure
-"""
 
 
 def studies() -> list[str]:
@@ -155,49 +148,40 @@ st.markdown(
 def view() -> None:
     picture, controls = shell.columns()
     with_table = tables.studies(RUNS)
-    shipped = any(not study.own for study in with_table.values())
     reports = [name for name in studies() if name not in with_table]
-    names = [*with_table, *reports]
-    if not shipped:
-        names.sort(key=lambda name: name != "demo")
     with controls:
-        if names:
-            name = st.selectbox("Study", names, key="study", bind="query-params")
-            if name in with_table:
-                choice = tables.choose(with_table[name])
-            else:
-                kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
+        name = st.selectbox("Study", [*with_table, *reports], key="study", bind="query-params")
+        if name in with_table:
+            choice = tables.choose(with_table[name])
+        else:
+            kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
         metric: PaperMetric = st.radio(
             "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
         )
         title = f"The paper's {metric}, above its ce"
         sentence = paper_sentence(metric)
         figure = shell.drawn("paper", (metric,), lambda: paper_dots(paper_differences(metric), title))
-    chosen = [row for row in PAPER_RESULTS if row.metric == metric]
-    paper_table = {
-        "model": [row.model for row in chosen],
-        "arm": [row.arm for row in chosen],
-        f"the paper's {metric}": [row.value for row in chosen],
-    }
-    if not names:
-        st.html("<p>No study is here yet: <code>make demo</code> makes one in four minutes.</p>")
-        shell.present(
-            picture, figure, sentence, paper_table, PAPER_CODE.format(metric=metric, title=title), "paper"
-        )
-        return
-    with controls:
         shell.chart("chart_paper", figure, sentence)
         st.markdown(sentence)
     if name in with_table:
         tables.present(picture, with_table[name], choice)
     else:
-        present_report(picture, name, kind, shipped)
+        present_report(picture, name, kind)
     tables.present_parts()
+    chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):
-        st.html(shell.as_html(paper_table))
+        st.html(
+            shell.as_html(
+                {
+                    "model": [row.model for row in chosen],
+                    "arm": [row.arm for row in chosen],
+                    f"the paper's {metric}": [row.value for row in chosen],
+                }
+            )
+        )
 
 
-def present_report(picture: DeltaGenerator, study: str, kind: str, shipped: bool) -> None:
+def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
     """A study of `make demo`, which has a report and intervals over problems."""
     try:
         report, pictures = report_of(study, stamp_of(study))
@@ -230,8 +214,7 @@ def present_report(picture: DeltaGenerator, study: str, kind: str, shipped: bool
     code = CODE.format(folder=f"runs/{study}", command=command, figure=made)
     shell.present(picture, shell.as_json(ours), takeaway, table, code, "study")
     if study == "demo":
-        larger = "" if shipped else "; no larger study is shipped yet"
-        st.markdown(f"This is what `make demo` left, a first look{larger}.")
+        st.markdown("This is what `make demo` left, a first look.")
     st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
     if report.results.failed:
         reasons = "; ".join(f"{cell}: {reason}" for cell, reason in report.results.failed.items())

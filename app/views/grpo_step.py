@@ -196,7 +196,8 @@ def view() -> None:
         return [row[: len(ids)] for row, ids in zip(tensor[group].tolist(), completions, strict=True)]
 
     asked = step.problems[group]
-    title = f"{corpus.decode(asked.prompt)}  (answer: {asked.target})"
+    prompt = corpus.decode(asked.prompt)
+    title = f"{prompt} {asked.target}" if task == "chain-sum" else prompt.removesuffix(" :")
     figure = shell.drawn(
         "grpo_step",
         (task, arm, config, group, shown, measure),

@@ -7,12 +7,22 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, base_figure, mark, stacked_figure
-from pgce_mini.figures.text import BLUES, visible
+from pgce_mini.figures.style import (
+    BLUES,
+    DASHES,
+    DIVERGING,
+    INK,
+    MARKERS,
+    OKABE_ITO,
+    TEXT,
+    base_figure,
+    mark,
+    stacked_figure,
+)
+from pgce_mini.figures.text import visible
 
 Measure = Literal["push", "ratio", "probability"]
 
-DIVERGING = [[0.0, OKABE_ITO[1]], [0.5, BLUES[0][1]], [1.0, BLUES[1][1]]]  # opaque, as these blues are
 ROW = 24  # px
 
 
@@ -50,7 +60,8 @@ def completion_group(
         y=list(range(1, longest + 1)),
         z=[[cell(values, i, place, None) for i in range(len(tokens))] for place in range(longest)],
         text=[[visible(cell(tokens, i, place, "")) for i in range(len(tokens))] for place in range(longest)],
-        texttemplate="%{text}", textfont={"size": 11}, xgap=1, ygap=1, xaxis="x2", yaxis="y2", hoverongaps=False,
+        texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=1, ygap=1, xaxis="x2", yaxis="y2",
+        hoverongaps=False,
         hovertemplate="completion %{x}, token %{y}: %{text}<br>" + measure + " %{z:.3f}<extra></extra>",
         showscale=False, **_scale(values, measure),
     )  # fmt: skip

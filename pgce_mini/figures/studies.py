@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import TEXT, arm_style, base_figure
+from pgce_mini.figures.style import DIVERGING, INK, TEXT, arm_style, base_figure
 from pgce_mini.statistics import PairedDifference
 
 
@@ -55,7 +55,7 @@ def phase_map(
     y_title: str,
     value_title: str,
 ) -> go.Figure:
-    """A number for each pair of settings, written in its cell; blue below 0, white at 0, orange above.
+    """A number for each pair of settings, written in its cell; orange below 0, pale at 0, blue above.
 
     values: a row for each of `ys`, a column for each of `xs`; None where nothing was measured.
     """
@@ -67,8 +67,8 @@ def phase_map(
         z=[list(row) for row in values],
         text=[["" if value is None else f"{value:+.2f}" for value in row] for row in values],
         texttemplate="%{text}",
-        textfont={"color": "#1a1a1a", "size": 13},  # the middle of the scale is white in either scheme
-        colorscale=[[0, "#56B4E9"], [0.5, "#FFFFFF"], [1, "#E69F00"]],
+        textfont={"size": 13, "color": INK},
+        colorscale=DIVERGING,
         zmin=-largest,
         zmax=largest,
         xgap=2,

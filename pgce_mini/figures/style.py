@@ -18,6 +18,10 @@ ARM_COLOURS = (*OKABE_ITO[:5], "#A08C00", OKABE_ITO[6])
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
 TEXT = "#767676"
+# Of heat maps: opaque and light enough for one ink in either scheme.
+INK = "#1A1A1A"
+BLUES = [[0.0, "#EDF2F6"], [1.0, OKABE_ITO[5]]]
+DIVERGING = [[0.0, OKABE_ITO[4]], [0.5, BLUES[0][1]], [1.0, BLUES[1][1]]]
 GRID = "rgba(128, 128, 128, 0.25)"
 ARM_ORDER = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
 

@@ -7,7 +7,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import GRID, TEXT, arm_style, base_figure
+from pgce_mini.figures.style import BLUES, GRID, INK, TEXT, arm_style, base_figure
 from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS
 
 END = "∎"  # for <eos>
@@ -15,7 +15,6 @@ ROW, SPREAD = 44, 0.8  # px of a token's row; the part of it that its markers ta
 LONGEST = 14  # characters of a token on an axis
 COLUMNS = 8  # tokens in a line of a text whose tokens are coloured
 NARROW = 7  # characters of a token in such a line
-BLUES = [[0.0, "#EDF2F6"], [1.0, "#0072B2"]]  # opaque, so that the text on them can be chosen for contrast
 
 
 def visible(token: str) -> str:
@@ -100,8 +99,8 @@ def coloured_tokens(tokens: Sequence[str], probs: Sequence[float | None], title:
         x=list(range(COLUMNS)), y=list(range(rows)),
         z=[depth[i : i + COLUMNS] for i in range(0, rows * COLUMNS, COLUMNS)],
         text=[shown[i : i + COLUMNS] for i in range(0, rows * COLUMNS, COLUMNS)],
-        texttemplate="%{text}", textfont={"size": 11}, xgap=2, ygap=2, hoverongaps=False, hoverinfo="text",
-        colorscale=BLUES, zmin=0, zmax=1, showscale=False,
+        texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=2, ygap=2, hoverongaps=False,
+        hoverinfo="text", colorscale=BLUES, zmin=0, zmax=1, showscale=False,
     )  # fmt: skip
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, range=[rows - 0.5, -0.5])

@@ -59,7 +59,7 @@ THEMED = """() => {
     return isDark === matchMedia("(prefers-color-scheme: dark)").matches;
 }"""
 
-# The least WCAG contrast of a chart's text against the page.
+# The least WCAG contrast of a chart's text against the page; that in the cells of a heat map is on their colours.
 CONTRAST = """() => {
     const parse = colour => colour.match(/[0-9.]+/g).map(Number);
     const luminance = ([r, g, b]) => [r, g, b].map(c => c / 255)
@@ -68,7 +68,8 @@ CONTRAST = """() => {
     const page = document.querySelector(".stApp") ?? document.body;
     const paper = luminance(parse(getComputedStyle(page).backgroundColor));
     const texts = document.querySelectorAll(".js-plotly-plot :is(.cartesianlayer, .infolayer) text");
-    return Math.min(...[...texts].map(e => luminance(parse(getComputedStyle(e).fill)))
+    const onPage = [...texts].filter(e => !e.closest(".heatmap-label"));
+    return Math.min(...onPage.map(e => luminance(parse(getComputedStyle(e).fill)))
         .map(ink => (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)));
 }"""
 

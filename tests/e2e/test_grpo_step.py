@@ -114,12 +114,12 @@ def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) 
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("width", "task"), [(1280, "countdown"), (360, "countdown"), (360, "chain-sum")])
 def test_page_is_readable_and_accessible_in_light_and_dark(
     explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int,
+    width: int, task: str,
 ) -> None:  # fmt: skip
-    page = open_page(explorer, visit, "task=countdown&stage=before+4", width=width, color_scheme="dark")
+    page = open_page(explorer, visit, f"task={task}&stage=before+4", width=width, color_scheme="dark")
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert_readable(page)
