@@ -128,9 +128,9 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
         label_distribution: (V,) -> (V,)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution; when beta <= -1, where a leading token
-            takes all and the start decides which; when being in the head drives a token out of it
-            (lambda_head < lambda_tail), so that nothing is stationary.
+        ValueError: when `label_distribution` is not a distribution; when beta <= -1, where a token that
+            leads far enough takes all (product form), so that the end may depend on the start; when being in
+            the head drives a token out of it (lambda_head < lambda_tail), so that nothing is stationary.
 
     Source: ours.
     """
@@ -138,7 +138,7 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
     if shaping.beta <= -1:
         raise ValueError(
             f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
-            "in the product form a leading token then takes all, and the start decides which"
+            "in the product form a token that leads far enough then takes all, so the start may decide"
         )
     probs, residual = _solved(q, _Shapings.of([shaping]))
     if not residual[0] <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q

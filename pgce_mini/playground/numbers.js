@@ -103,7 +103,7 @@ export function takeaway(state, numbers) {
             `${quoted(tokens[i])}: you said ${fixed(prediction[i])}, it ${verb} ${fixed(target[i])}.`
         );
     }
-    if (!end) return `There is no place to end: ${numbers.reason}.`;
+    if (!end) return `No end is marked: ${numbers.reason}.`;
     if (elsewhere) {
         const i = widest(elsewhere, end);
         return (
@@ -167,7 +167,7 @@ export function python(state, numbers) {
     const logits = state.start === "labels" ? "np.log(labels)" : "np.zeros(len(labels))";
     const end = numbers.end
         ? "end = stationary_policy(labels, shaping)\n"
-        : "end = None  # nothing is stationary under this reward: stationary_policy raises ValueError\n";
+        : "end = None  # stationary_policy raises ValueError for this reward\n";
     const distance = numbers.end
         ? 'print("distance to the end (total variation)", np.abs(policy - end).sum() / 2)\n'
         : "";
