@@ -247,6 +247,7 @@ class Trainer:
             with self._lock:
                 self._line = [(recipe, viewer) for recipe, viewer in self._line if not self._gone(viewer)]
                 if self._child is not None:
+                    self._gone(self._child.viewer)  # notes that they are there
                     self._advance(self._child)
                 if self._child is None and self._line:
                     recipe, viewer = self._line.pop(0)
@@ -326,7 +327,10 @@ class _Child:
 
     def last_words(self) -> str:
         """What it said last, which for an error is one sentence."""
-        lines = (self.path / "log.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        try:
+            lines = (self.path / "log.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:  # somebody has removed the folder
+            return ""
         said = [line for line in lines if line.startswith("pgce: ")]
         return said[-1].removeprefix("pgce: ").replace(f"{self.path}{os.sep}", "") if said else ""
 

@@ -67,8 +67,9 @@ def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
 
 
 def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
-    """A slider of two decimals whose key is its name in the address."""
-    return round(st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params"), 2)
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+    return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -3,6 +3,7 @@ and those that somebody's own studies left in the runs folder."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,8 +112,11 @@ def evidence_of(folder: Path, stamp: float) -> Evidence:
 
 
 def choose(study: Study) -> Choice | None:
-    """The controls of a study with a table; None where no row is finished."""
-    rows = evidence_of(study.folder, stamp(study.folder)).rows(study.name)
+    """The controls of a study with a table; None where there is nothing to choose, and `present` says why."""
+    try:
+        rows = evidence_of(study.folder, stamp(study.folder)).rows(study.name)
+    except RunError:
+        return None
     if not rows:
         return None
     has_rl = any("avg_at_m_after" in row for row in rows)
@@ -123,7 +127,7 @@ def choose(study: Study) -> Choice | None:
     if has_rl and shown.phase(rows, arms[-1], arms[0], "avg_at_m_after"):
         kinds.append(PHASE)
     kind = st.radio("Picture", kinds, key="picture", bind="query-params")
-    metric = next(iter(METRICS if has_rl else list(METRICS)[5:]))
+    metric = ""
     if kind in (DIFFERENCES, PHASE):
         known = [name for name in METRICS if any(row.get(name) is not None for row in rows)]
         metric = st.selectbox("Of", known, format_func=METRICS.__getitem__, key="metric", bind="query-params")
@@ -134,27 +138,51 @@ def choose(study: Study) -> Choice | None:
         variant = st.selectbox("Variant", variants, key="variant", bind="query-params")
     usual = arms if kind == DIFFERENCES else [arm for arm in arms if arm in PAPER_ARMS]
     picked = st.pills(
-        "Arms", arms, selection_mode="multi", default=usual, key=f"arms_{kind}", wrap=True, bind="query-params"
+        "Arms",
+        arms,
+        selection_mode="multi",
+        default=usual,
+        key=f"arms_{study.name}_{kind}",
+        wrap=True,
+        bind="query-params",
     )
     return Choice(kind, [arm for arm in arms if arm in picked], variant, metric)
 
 
 def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> None:
-    evidence = evidence_of(study.folder, stamp(study.folder))
+    now = stamp(study.folder)
+    evidence = evidence_of(study.folder, now)
     try:
+        all_rows = evidence.all_rows(study.name)
         if choice is None:
             raise ValueError("no row of it is finished")
-        found = show(evidence, study, choice)
-    except (RunError, ValueError) as error:
+        found = shown_of(study, now, choice)
+    except RunError as error:
+        shell.refuse(picture, f"Nothing to show: {without_folder(error, study)}.")
+        return
+    except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
     else:
         shell.present(picture, shell.as_json(found.figure), found.takeaway, found.table, found.code, "study")
-    failed = [row for row in evidence.all_rows(study.name) if row["error"] is not None]
+    failed = [row for row in all_rows if row["error"] is not None]
     if failed:
         reasons = (f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip() for row in failed)
         shell.refuse(st, f"Failed and left out: {'; '.join(reasons)}.")
-    if any(evidence.rows(name) for name in shown.ORDER):
-        present_claims(evidence)
+    try:
+        if any(evidence.rows(name) for name in shown.ORDER):
+            present_claims(evidence)
+    except RunError as error:  # of the table of another part
+        shell.refuse(st, f"The paper's claims cannot be judged: {without_folder(error, study)}.")
+
+
+def without_folder(error: RunError, study: Study) -> str:
+    return str(error).replace(f"{study.folder}{os.sep}", "")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it, so none needs a copy
+def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
+    """`show`, made once for the tables as they stood at `stamp`."""
+    return show(evidence_of(study.folder, stamp), study, choice)
 
 
 def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:

@@ -60,17 +60,21 @@ def measured_residuals(target: int, seed: int, baseline: float) -> list[float]:
     return [reinforce_residual(POLICY, rewards, n, REPEATS, seed, baseline) for n in SAMPLES]
 
 
-def takeaway(samples: int, hits: int, prob: float, error: float, typical: float, gap: float) -> str:
+def takeaway(samples: int, hits: int, prob: float, error: float, rms: float, gap: float) -> str:
     exact = (
         "Cross-entropy and the exact policy gradient are the same"
         if gap < 1e-12
         else f"Cross-entropy and the exact policy gradient differ by {gap:.1e}"
     )
-    drew = f"{hits:,} of {samples:,} samples" if samples > 1 else f"{'the' if hits else 'not the'} one sample"
-    seen = f"{drew} drew the true token (π(x) = {prob:g}"
+    drew = (
+        f"{hits:,} of {samples:,} samples drew"
+        if samples > 1
+        else f"the one sample {'drew' if hits else 'missed'}"
+    )
+    seen = f"{drew} the true token (π(x) = {prob:g}"
     unseen = (1 - prob) ** samples
     seen += f"; in {unseen:.0%} of such draws none does)" if unseen >= 0.005 else ")"
-    return f"{exact}; REINFORCE is off by {error:.1%} here, typically {typical:.1%}: {seen}."
+    return f"{exact}; REINFORCE is off by {error:.1%} here (root mean square {rms:.1%}): {seen}."
 
 
 st.title("Cross-entropy is a policy gradient")

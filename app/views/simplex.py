@@ -64,7 +64,19 @@ def percent(probs: list[float]) -> str:
     return ", ".join(f"{token} {p:.1%}" for token, p in zip(TOKENS, probs, strict=True))
 
 
-def takeaway(beta: float, labels: list[float], path: list[list[float]], end: list[float] | None) -> str:
+def head(probs: list[float], top_k: int) -> set[int]:
+    return set(np.argsort(-np.array(probs), kind="stable")[:top_k].tolist())
+
+
+def takeaway(
+    beta: float, labels: list[float], path: list[list[float]], end: list[float] | None, elsewhere: bool
+) -> str:
+    """elsewhere: from this start other tokens come to hold the head than from the labels, and are kept in it."""
+    if end is not None and elsewhere:
+        return (
+            f"At β = {beta:.2f} training from the labels ends at {percent(end)}; from this start other tokens "
+            f"hold the head, with {percent(path[-1])} after {STEPS} steps."
+        )
     if end is not None:
         before, after = float(entropy(labels)), float(entropy(end))
         kind = (
@@ -74,8 +86,8 @@ def takeaway(beta: float, labels: list[float], path: list[list[float]], end: lis
     if beta <= -1:
         leader = max(range(3), key=path[-1].__getitem__)
         return (
-            f"At β = {beta:.2f} a leading token takes all, and the start decides which: from here "
-            f"{TOKENS[leader]} has {path[-1][leader]:.1%} after {STEPS} steps."
+            f"At β = {beta:.2f} no end is marked, as it may depend on the start: from here {TOKENS[leader]} has "
+            f"{path[-1][leader]:.1%} after {STEPS} steps."
         )
     return f"At β = {beta:.2f} and these λ nothing is at rest: being in the head drives a token out of it."
 
@@ -128,6 +140,7 @@ def view() -> None:
     end = frames[active].end
     rows = [("labels", labels), *(((f"path, step {i}"), probs) for i, probs in enumerate(path))]
     rows += [] if end is None else [("end", list(end))]
+    elsewhere = lambda_head > lambda_tail and head(path[-1], top_k) != head(labels, top_k)
     shell.present(
         picture,
         shell.drawn(
@@ -135,7 +148,7 @@ def view() -> None:
             (labels, start, lambda_head, lambda_tail, top_k, form, active),
             lambda: simplex_flow(TOKENS, labels, frames, active),
         ),
-        takeaway(beta, labels, path, None if end is None else list(end)),
+        takeaway(beta, labels, path, None if end is None else list(end), elsewhere),
         {"point": [name for name, _ in rows]}
         | {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)},
         CODE.format(

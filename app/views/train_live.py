@@ -63,7 +63,7 @@ def told(seconds: float | None) -> str:
 
 def takeaway(status: Status, prior: list[dict[str, Any]], policy: list[dict[str, Any]]) -> str:
     if not prior:
-        return "Nothing is trained yet." if status.state == "new" else "It begins in a moment."
+        return "It begins in a moment." if status.state == "running" else "Nothing is trained yet."
     first, last = prior[0], prior[-1]
     sentence = (
         f"Pre-training took cross-entropy from {first['cross_entropy']:.2f} to {last['cross_entropy']:.2f} nats a "
