@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,7 +137,7 @@ def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pyt
 def test_nobody_stops_what_is_anothers_until_they_have_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(live, "PATIENCE_SECONDS", 1.0)
     here = {"one", "two", "three"}
     trainer = Trainer(tmp_path, present=here.__contains__)
     try:
@@ -147,7 +148,9 @@ def test_nobody_stops_what_is_anothers_until_they_have_left(
             trainer.stop(LONG, "three")
         here.discard("two")
         wait(lambda: state(trainer, SHORT) == "new")  # gone from the line
+        time.sleep(1.2)
         here.discard("one")
+        assert not trainer.may_stop(LONG, "three")  # they were there until now
         wait(lambda: trainer.may_stop(LONG, "three"))
         assert state(trainer, LONG) == "running"  # it goes on, whoever has left
         trainer.stop(LONG, "three")
@@ -178,6 +181,17 @@ def test_killed_training_has_failed_and_can_go_on(trainer: Trainer) -> None:
     assert trainer.status(LONG).reason == "its process ended with exit code -9"
     trainer.submit(LONG, "me")
     wait(lambda: state(trainer, LONG) == "running")
+
+
+def test_training_whose_folder_is_removed_fails_and_the_next_can_begin(trainer: Trainer) -> None:
+    trainer.submit(LONG, "me")
+    process = child_of(trainer)
+    wait(lambda: trainer.status(LONG).done > 0)
+    os.killpg(process.pid, signal.SIGKILL)
+    shutil.rmtree(trainer.folder / LONG.name)
+    wait(lambda: not trainer.busy)
+    trainer.submit(SHORT, "me")
+    wait(lambda: state(trainer, SHORT) == "running")
 
 
 def test_child_that_does_not_stop_is_killed(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

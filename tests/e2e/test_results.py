@@ -126,6 +126,11 @@ def test_table_of_a_study_is_shown_as_its_copied_python_shows_it(
     assert [name for name, _ in page.evaluate(DRAWN) if name] == made
 
 
+def test_damaged_table_is_named_in_one_sentence(explorer: str, visit: Visit) -> None:
+    page = visit(f"{explorer}results?study={quote('studies/damaged', safe='')}")
+    expect(page.get_by_role("alert")).to_contain_text("Nothing to show: damaged.parquet")
+
+
 def test_phase_diagram_leaves_out_what_has_not_been_run(
     explorer: str, visit: Visit, assert_accessible: Callable[..., None]
 ) -> None:

@@ -293,12 +293,27 @@ def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(
         ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.3&start_rest=0.8", "from here coffee has 100.0%"),
         ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.5&start_rest=0.8", "from here tea has 100.0%"),
         ("labels=0.45&labels_rest=0.8&lambda_head=-0.5", "nothing is at rest"),
+        ("beta=-1&labels=0.4&labels_rest=0.6&start=0.33&start_rest=0.5", "from here tea has 47.6% after 60 steps"),
     ],
 )
 def test_triangle_without_an_end_says_so(explorer: str, visit: Visit, query: str, sentence: str) -> None:
     page = open_view(visit, f"{explorer}simplex?{query}")
     expect(page.locator(".takeaway")).to_contain_text(sentence)
     assert next(trace for trace in drawn(page) if trace["name"] == "end")["x"] in ([None], [])
+
+
+def test_triangle_says_when_the_start_leads_to_another_end(explorer: str, visit: Visit) -> None:
+    query = "beta=0&labels=0.45&labels_rest=0.8&start=0.1&start_rest=0.9&lambda_head=0.5"
+    page = open_view(visit, f"{explorer}simplex?{query}")
+    expect(page.locator(".takeaway")).to_contain_text(
+        "training from the labels ends at tea 51.9%, coffee 38.5%, water 9.6%; from this start other tokens hold "
+        "the head, with tea 39.4%, coffee 51.0%"
+    )
+
+
+def test_address_between_the_steps_of_a_slider_means_the_next_step(explorer: str, visit: Visit) -> None:
+    page = open_view(visit, f"{explorer}simplex?beta=-0.33")
+    expect(page.locator(".takeaway")).to_contain_text("At β = -0.35 training ends")
 
 
 def test_two_tokens_end_at_a_temperature_and_six_do_not(explorer: str, visit: Visit) -> None:

@@ -84,6 +84,7 @@ def write_tables(folder: Path) -> None:
     ]
     write_rows(folder / "phase.parquet", phase)
     write_curves(folder / "phase-curves.parquet", [(row, _curves(row)) for row in phase])
+    (folder / "damaged.parquet").write_text("no table")
 
 
 def _row(study: str, arm: str, seed: int, variant: str = "", lift: float = 0.1) -> Columns:
