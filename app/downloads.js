@@ -51,6 +51,6 @@ export default function ({ data, parentElement }) {
     };
     for (const button of parentElement.querySelectorAll("button")) {
         const kind = button.dataset.kind;
-        button.onclick = async () => save(await files[kind](), `${data.name}.${kind}`);
+        button.onclick = async () => (kind === "csv" || plot()) && save(await files[kind](), `${data.name}.${kind}`);
     }
 }

@@ -131,7 +131,7 @@ class Trainer:
         self._line: list[tuple[Recipe, str]] = []  # the first is the next
         self._child: _Child | None = None
         self._seen: dict[str, float] = {}  # viewer -> when they were last there
-        self._stopped: dict[str, str] = {}  # name -> reason, empty when it was asked for
+        self._failed: dict[str, str] = {}  # name -> reason
         self._thread: threading.Thread | None = None
 
     def submit(self, recipe: Recipe, viewer: str) -> None:
@@ -148,7 +148,7 @@ class Trainer:
                 raise Refused("you have one training waiting or running: stop it, or let it end first")
             if len(self._line) >= QUEUE:
                 raise Refused(f"{QUEUE} trainings are waiting: try again when one of them is done")
-            self._stopped.pop(recipe.name, None)
+            self._failed.pop(recipe.name, None)
             self._line.append((recipe, viewer))
             self._seen = {owner: self._seen.get(owner, 0.0) for _, owner in self._all()} | {
                 viewer: time.monotonic()
@@ -202,7 +202,7 @@ class Trainer:
                 return Status("waiting", done, total, ahead=ahead)
             if all(Run(self._path(recipe) / stage).finished for stage in recipe.steps):
                 return Status("finished", total, total)
-            if reason := self._stopped.get(recipe.name, ""):
+            if reason := self._failed.get(recipe.name):
                 return Status("failed", done, total, reason=reason)
             return Status("stopped" if done else "new", done, total)
 
@@ -264,7 +264,7 @@ class Trainer:
             stage = next(stage for stage in recipe.steps if not Run(path / stage).finished)
             self._child = _Child(recipe, viewer, stage, path, self._done(recipe))
         except OSError as error:
-            self._stopped[recipe.name] = f"it cannot be started: {error.strerror or error}"
+            self._failed[recipe.name] = f"it cannot be started: {error.strerror or error}"
 
     def _advance(self, child: _Child) -> None:
         code = child.poll(self._done(child.recipe))
@@ -272,9 +272,9 @@ class Trainer:
             return
         self._child = None
         if child.asked:
-            self._stopped[child.recipe.name] = ""
-        elif code != 0 or not Run(child.path / child.stage).finished:
-            self._stopped[child.recipe.name] = child.last_words() or f"its process ended with exit code {code}"
+            return
+        if code != 0 or not Run(child.path / child.stage).finished:
+            self._failed[child.recipe.name] = child.last_words() or f"its process ended with exit code {code}"
         elif self.status(child.recipe).state != "finished":
             self._start(child.recipe, child.viewer)  # the next stage
 

@@ -42,7 +42,8 @@ def source(file: str) -> str:
 # Streamlit's own chart is made anew after every change; ours keeps its place and draws what changed. It has the
 # JavaScript of the installed Plotly, served from where that lies.
 _library = declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
-LIBRARY = f"{st.get_option('server.baseUrlPath')}/component/{_library.name}/plotly.min.js?{plotly.__version__}"
+_root = f"/{st.get_option('server.baseUrlPath')}/component".replace("//", "/")
+LIBRARY = f"{_root}/{_library.name}/plotly.min.js?{plotly.__version__}"
 _chart = st.components.v2.component(
     "chart",
     html='<div class="pgce-chart" role="figure"></div>',
@@ -134,8 +135,8 @@ def as_csv(table: Mapping[str, Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def as_html(table: Mapping[str, Sequence[Any]]) -> str:
-    """Numbers to four digits, nothing for None."""
+def as_html(table: Mapping[str, Sequence[Any]], label: str = "Data") -> str:
+    """Numbers to four digits, nothing for None; `label` names the table to a screen reader."""
 
     def cell(value: Any) -> str:
         if isinstance(value, float):
@@ -152,6 +153,6 @@ def as_html(table: Mapping[str, Sequence[Any]]) -> str:
     rows = ("".join(map(cell, row)) for row in zip(*table.values(), strict=True))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
-        f'<div class="numbers" tabindex="0" role="region" aria-label="Data">'
+        f'<div class="numbers" tabindex="0" role="region" aria-label="{escape(label)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

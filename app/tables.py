@@ -198,6 +198,8 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
     where = f", {variant}" if variant else ""
     if kind in (BEFORE_AFTER, PASS_AT_K):
         summary = shown.over_seeds(rows, arms, variant)
+        if not told(summary, "avg_at_m"):
+            raise ValueError("no picked arm has a finished row here")
         if kind == BEFORE_AFTER:
             title = f"Accuracy before and after RL{where}"
             figure = before_after(summary, "avg_at_m", title, f"Avg@{m} (share)")
@@ -246,7 +248,7 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
     else:
         found = shown.against(rows, arms, baseline, metric, variant)
         if not found:
-            raise ValueError(f"no picked arm shares two seeds with {baseline} yet")
+            raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
         title, x_title = f"Each arm minus {baseline}{where}", METRICS[metric]
         figure = paired_forest(found, title, x_title)
         made = (
@@ -337,7 +339,7 @@ def present_claims(evidence: Evidence) -> None:
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
     columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": list(decided.values())}
-    st.html(shell.as_html(columns))
+    st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
         findings = [(family, evidence.findings[family.name, c]) for family in FAMILIES for c in family.comparisons]
         gaps = [finding.difference for _, finding in findings]
@@ -354,7 +356,8 @@ def present_claims(evidence: Evidence) -> None:
                     "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
                     "expected": [f.comparison.expected for _, f in findings],
                     "seen": [f.seen for _, f in findings],
-                }
+                },
+                "Every planned comparison",
             )
         )
 
@@ -376,6 +379,7 @@ def present_parts() -> None:
                     "question": [part.question for part in found],
                     "rows": [f"{part.finished} of {part.planned}" for part in found],
                     "state": [part.state for part in found],
-                }
+                },
+                "Parts of the full study",
             )
         )

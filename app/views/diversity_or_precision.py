@@ -176,7 +176,8 @@ def view() -> None:
                     "model": [row.model for row in chosen],
                     "arm": [row.arm for row in chosen],
                     f"the paper's {metric}": [row.value for row in chosen],
-                }
+                },
+                "The paper's numbers",
             )
         )
 

@@ -228,7 +228,8 @@ def view() -> None:
                     "gradient norm": [u.grad_norm for u in step.updates],
                     "largest ratio": [u.ratio.max().item() for u in step.updates],
                     "tokens held back": [int(u.held_back.sum()) for u in step.updates],
-                }
+                },
+                "Updates",
             )
         )
 

@@ -35,7 +35,9 @@ figure
 
 
 def takeaway(pushes: dict[str, float], probe: float, wrong: list[str]) -> str:
-    others = {name: push for name, push in pushes.items() if name != "cross-entropy"} or pushes
+    others = {name: push for name, push in pushes.items() if name != "cross-entropy"}
+    if not others:
+        return f"At π = {probe:.2f}, as anywhere, cross-entropy pushes the true token by 1; others earn nothing."
     hardest, least = max(others, key=others.__getitem__), min(others, key=others.__getitem__)
     said = f"{hardest} pushes the true token {others[hardest]:.2f} times as hard as cross-entropy"
     if least != hardest:

@@ -243,7 +243,8 @@ def view() -> None:
                     f"head, k = {top_k}": [e.head for e in expected],
                     "tail": [1 - e.head for e in expected],
                     "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
-                }
+                },
+                "Next token, by arm",
             )
         )
     st.subheader("How each goes on")

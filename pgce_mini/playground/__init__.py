@@ -82,7 +82,10 @@ def javascript() -> str:
     The default export is what anywidget and Streamlit's components call.
     """
     folder = files(__package__)
-    read = functools.partial(lambda name: (folder / name).read_text(encoding="utf-8"))
+
+    def read(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
     arms = {
         name: {key: getattr(arm, key) for key in ("beta", "lambda_head", "lambda_tail")}
         for name, arm in PAPER_ARMS.items()
