@@ -32,7 +32,7 @@ def config(study_dir, **changes):
         Path(study_dir), ("ce", "precision"), None, (3,),
         PretrainConfig(
             corpus=ChainSum(num_operands=5, max_operand=3), model=ModelShape(hidden_size=16, intermediate_size=16),
-            steps=600, batch_size=8, eval_every=10, eval_documents=8, save_every=3,
+            steps=150, batch_size=8, eval_every=10, eval_documents=8, save_every=3,
         ),
         GRPOConfig(steps=4, prompts_per_step=2, num_generations=4, save_every=1),
         EvaluationConfig(problems=4, samples=4, ks=(1, 2, 4), documents=8),
@@ -69,7 +69,7 @@ def test_study_leaves_an_evaluation_of_every_arm_before_and_after_rl(finished: P
 
 
 def test_curves_have_a_row_a_step(finished: Path) -> None:
-    assert [len(rows) for rows in load_curves(finished, "prior")["precision"]] == [600]
+    assert [len(rows) for rows in load_curves(finished, "prior")["precision"]] == [150]
     assert [row["step"] for row in load_curves(finished, "policy")["ce"][0]] == [1, 2, 3, 4]
 
 
@@ -77,7 +77,7 @@ def test_progress_counts_every_step_of_a_finished_cell(finished: Path) -> None:
     settings = config(finished)
     cell = Cell(settings, "ce", 3)
     assert cell.finished
-    assert cell.work_done() == settings.work_of_a_cell == 600 + 6 * 4
+    assert cell.work_done() == settings.work_of_a_cell == 150 + 6 * 4
 
 
 def test_finished_study_is_not_run_again(finished: Path) -> None:
@@ -96,7 +96,8 @@ def test_cell_evaluated_with_other_settings_is_evaluated_again(finished: Path) -
 
 def test_study_interrupted_and_continued_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     study_dir = tmp_path / "interrupted"
-    script = f"{TINY}\nif __name__ == '__main__':\n    run_study(config({str(study_dir)!r}))\n"
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+    script = f"{heard}\n{TINY}\nif __name__ == '__main__':\n    run_study(config({str(study_dir)!r}))\n"
     (tmp_path / "script.py").write_text(script)
     for number in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(
