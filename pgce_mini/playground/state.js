@@ -1,7 +1,8 @@
 // The state of the playground: what is in it, what it may be, and its way into an address and back.
 //
 // { prompt, tokens, labels, beta, lambda_head, lambda_tail, top_k, form, lr, start, steps, prediction, axis }, named
-// as in `PlaygroundState`. The policy is not part of it: it follows from the rest, which an address has (labels to 6 digits).
+// as in `PlaygroundState`. The policy is not part of it: it follows from the rest, which an address has, the labels
+// to 6 digits.
 
 import { clip, sum } from "./dynamics.js";
 
