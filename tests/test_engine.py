@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import multiprocessing
 import os
 import random
 import resource
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -226,6 +228,27 @@ def test_second_process_at_the_same_study_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="is being run by another process"):
             run(tmp_path)
     assert not (tmp_path / "results").exists()
+
+
+def test_ctrl_c_while_a_worker_starts_is_heard_and_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = workers.CONTEXT.Process.start
+
+    def interrupted(process: BaseProcess) -> None:
+        signal.raise_signal(signal.SIGINT)
+        start(process)
+
+    monkeypatch.setattr(workers.CONTEXT.Process, "start", interrupted)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, SMALLER)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert multiprocessing.active_children() == []
+    monkeypatch.undo()
+    assert run(tmp_path, SMALLER).failed == {}
 
 
 def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from pgce_mini.checkpoint import RunError, write_atomic
+from pgce_mini.checkpoint import RunError, deferred_interrupt, write_atomic
 
 POLL_SECONDS = 0.5
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
@@ -87,12 +88,17 @@ def run_jobs(
     """
     waiting = list(jobs)
     running: list[_Worker[J]] = []
+    with _ignored_interrupts():  # the server inherits it, and from it every worker until it is ready
+        forkserver.ensure_running()
     try:
         while waiting or running:
             for job in list(waiting):
                 if len(running) < workers and may_start(job, [worker.job for worker in running]):
                     waiting.remove(job)
-                    running.append(_Worker(job, lock))
+                    with deferred_interrupt() as interrupted:  # so that no worker is started and then forgotten
+                        running.append(_Worker(job, lock))
+                    if interrupted():
+                        raise KeyboardInterrupt
             time.sleep(POLL_SECONDS)
             running = [worker for worker in running if worker.goes_on()]
             after_poll(len(waiting) + len(running))
@@ -110,8 +116,7 @@ class _Worker(Generic[J]):
         self.job = job
         ours, self.stop_line = CONTEXT.Pipe(duplex=False)
         self.process = CONTEXT.Process(target=_work, args=(job, lock, ours))
-        with _ignored_interrupts():  # the child inherits it until it is ready
-            self.process.start()
+        self.process.start()
         ours.close()
 
     def goes_on(self) -> bool:
