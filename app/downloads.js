@@ -1,15 +1,7 @@
-// CSV, PNG and SVG of a chart, made in the page as it is seen there: nothing is asked of a server.
+// CSV, PNG and SVG of a chart, made in the page as it is seen there: nothing is asked of a server. `save`
+// and `png` stand before it, from the playground's saving.js.
 
 const SVG = "http://www.w3.org/2000/svg";
-const PIXELS = 2; // of a PNG, for each of the page
-
-function save(blob, name) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
 
 // Plotly stacks several SVGs; one picture has them all, without the controls that would be dead in it.
 function picture(plot) {
@@ -31,23 +23,12 @@ function picture(plot) {
     return { source: new XMLSerializer().serializeToString(svg), width, height };
 }
 
-async function rasterise({ source, width, height }) {
-    const image = new Image();
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
-    await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = PIXELS * width;
-    canvas.height = PIXELS * height;
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    return new Promise((done) => canvas.toBlob(done, "image/png"));
-}
-
 export default function ({ data, parentElement }) {
     const plot = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
     const files = {
         csv: async () => new Blob(["\ufeff", data.csv], { type: "text/csv" }), // so that Excel reads UTF-8
         svg: async () => new Blob([picture(plot()).source], { type: "image/svg+xml" }),
-        png: async () => rasterise(picture(plot())),
+        png: async () => png(picture(plot())),
     };
     for (const button of parentElement.querySelectorAll("button")) {
         const kind = button.dataset.kind;

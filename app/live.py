@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple
 from pgce_mini.checkpoint import Run
 from pgce_mini.priors import SETTINGS
 from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.study.demo import lines_of
 from pgce_mini.study.workers import RL_STEP_WORK
 from pgce_mini.tasks import Task
 
@@ -239,7 +240,9 @@ class Trainer:
         return self.folder / recipe.name
 
     def _done(self, recipe: Recipe) -> int:
-        return sum(_weight(stage) * _lines(Run(self._path(recipe) / stage).metrics_path) for stage in recipe.steps)
+        return sum(
+            _weight(stage) * lines_of(Run(self._path(recipe) / stage).metrics_path) for stage in recipe.steps
+        )
 
     def _work(self) -> None:
         """The thread: starts what is next, reaps what has ended, and ends when nothing is left."""
@@ -341,7 +344,3 @@ def _weight(stage: str) -> int:
 
 def _work(recipe: Recipe) -> int:
     return sum(_weight(stage) * steps for stage, steps in recipe.steps.items())
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0

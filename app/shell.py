@@ -10,8 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ STYLE = """<style>
 </style>"""
 
 HERE = Path(__file__).parent
+RUNS = Path(os.environ.get("PGCE_RUNS_DIR", HERE.parent / "runs"))
 
 
 def source(file: str) -> str:
@@ -52,12 +55,13 @@ _chart = st.components.v2.component(
     isolate_styles=False,  # it has the page's fonts and colours
 )
 
+SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
     "downloads",
     html='<div class="row" role="group" aria-label="Download"><button data-kind="csv">CSV</button>'
     '<button data-kind="png">PNG</button><button data-kind="svg">SVG</button></div>',
     css=source("downloads.css"),
-    js=source("downloads.js"),
+    js=SAVING + source("downloads.js"),
 )
 
 
@@ -119,6 +123,11 @@ def present(
         data.html(as_html(table))
     if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:
         python.code(code, language="python")
+
+
+def reason(error: Exception, folder: Path) -> str:
+    """What an error says, without the path of the folder that everything here is in."""
+    return str(error).replace(f"{folder}{os.sep}", "")
 
 
 def refuse(place: DeltaGenerator, sentence: str) -> None:

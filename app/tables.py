@@ -3,7 +3,6 @@ and those that somebody's own studies left in the runs folder."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,7 +157,7 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
             raise ValueError("no row of it is finished")
         found = shown_of(study, now, choice)
     except RunError as error:
-        shell.refuse(picture, f"Nothing to show: {without_folder(error, study)}.")
+        shell.refuse(picture, f"Nothing to show: {shell.reason(error, study.folder)}.")
         return
     except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
@@ -172,11 +171,7 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
         if any(evidence.rows(name) for name in shown.ORDER):
             present_claims(evidence)
     except RunError as error:  # of the table of another part
-        shell.refuse(st, f"The paper's claims cannot be judged: {without_folder(error, study)}.")
-
-
-def without_folder(error: RunError, study: Study) -> str:
-    return str(error).replace(f"{study.folder}{os.sep}", "")
+        shell.refuse(st, f"The paper's claims cannot be judged: {shell.reason(error, study.folder)}.")
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it, so none needs a copy

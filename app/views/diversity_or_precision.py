@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, get_args
 
 import plotly.graph_objects as go
@@ -18,12 +16,9 @@ from pgce_mini.figures import arm_differences, paper_dots
 from pgce_mini.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
 from pgce_mini.report import Report
 
-RUNS = Path(os.environ.get("PGCE_RUNS_DIR", Path(__file__).parents[2] / "runs"))
-BEFORE_AFTER = "before and after RL"
-DIFFERENCES = "minus the baseline"
 PICTURES = {  # what it is called here -> in the report
-    BEFORE_AFTER: "before-after",
-    DIFFERENCES: "",
+    tables.BEFORE_AFTER: "before-after",
+    tables.DIFFERENCES: "",
     "Pass@k": "pass-at-k",
     "reward through RL": "reward",
     "entropy through RL": "entropy",
@@ -45,7 +40,7 @@ figure
 def studies() -> list[str]:
     """The folders in runs/ that hold a study."""
     found = []
-    for path in sorted(RUNS.glob("*/config.json")):
+    for path in sorted(shell.RUNS.glob("*/config.json")):
         try:
             kind = Run(path.parent).config().get("kind")
         except RunError:
@@ -58,12 +53,12 @@ def studies() -> list[str]:
 @st.cache_resource(max_entries=8, show_spinner="Reading the study …")
 def report_of(name: str, stamp: float) -> tuple[Report, dict[str, tuple[str, go.Figure]]]:
     """The report of a study as it stood at `stamp`; a study that goes on has a new one."""
-    report = Report(RUNS / name)
+    report = Report(shell.RUNS / name)
     return report, report.figures()
 
 
 def stamp_of(name: str) -> float:
-    files = [*(RUNS / name).glob("*/*/evaluation.json"), *(RUNS / name).glob("*/error.txt")]
+    files = [*(shell.RUNS / name).glob("*/*/evaluation.json"), *(shell.RUNS / name).glob("*/error.txt")]
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 
@@ -101,7 +96,7 @@ def before_after(report: Report) -> dict[str, list[Any]]:
 def takeaway_of(report: Report, kind: str) -> str:
     """One sentence for the pictures that have intervals; of the others `at_the_end` tells."""
     label = report.labels["avg_at_m"]
-    if kind == BEFORE_AFTER:
+    if kind == tables.BEFORE_AFTER:
         gains = (
             f"{arm} from {stages['prior']['avg_at_m']['value']:.2f} to {stages['policy']['avg_at_m']['value']:.2f}"
             for arm, stages in report.summary.items()
@@ -147,7 +142,7 @@ st.markdown(
 @st.fragment
 def view() -> None:
     picture, controls = shell.columns()
-    with_table = tables.studies(RUNS)
+    with_table = tables.studies(shell.RUNS)
     reports = [name for name in studies() if name not in with_table]
     with controls:
         name = st.selectbox("Study", [*with_table, *reports], key="study", bind="query-params")
@@ -187,10 +182,10 @@ def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
     try:
         report, pictures = report_of(study, stamp_of(study))
     except (RunError, ValueError, OSError) as error:
-        shell.refuse(picture, f"Nothing to show: {str(error).replace(f'{RUNS}{os.sep}', '')}.")
+        shell.refuse(picture, f"Nothing to show: {shell.reason(error, shell.RUNS)}.")
         return
     takeaway = takeaway_of(report, kind)
-    if kind == DIFFERENCES:
+    if kind == tables.DIFFERENCES:
         if not report.differences:
             shell.refuse(picture, "Only one arm is finished: there is nothing to compare it with yet.")
             return
@@ -206,7 +201,7 @@ def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
     else:
         _, ours = pictures[PICTURES[kind]]
         made = f"report.figures()[{PICTURES[kind]!r}][1]"
-        if kind == BEFORE_AFTER:
+        if kind == tables.BEFORE_AFTER:
             table = before_after(report)
         else:
             table = lines(ours)

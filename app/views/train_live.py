@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from pgce_mini.checkpoint import RunError
 from pgce_mini.figures import training_curves
 
 REFRESH_SECONDS = 1.0
-RUNS = Path(os.environ.get("PGCE_RUNS_DIR", Path(__file__).parents[2] / "runs"))
 CODE = """\
 from pathlib import Path
 
@@ -37,7 +35,7 @@ figure
 @st.cache_resource(show_spinner=False)
 def trainer() -> Trainer:
     """The one of this server, whoever looks."""
-    return Trainer(RUNS / "live", present=get_instance().is_active_session)
+    return Trainer(shell.RUNS / "live", present=get_instance().is_active_session)
 
 
 def viewer() -> str:
@@ -129,7 +127,7 @@ def view() -> None:
     try:
         prior, policy = (trainer().curves(recipe, stage) for stage in ("prior", "policy"))
     except RunError as error:
-        shell.refuse(picture, f"{str(error).replace(f'{RUNS}{os.sep}', '')}.")
+        shell.refuse(picture, f"{shell.reason(error, shell.RUNS)}.")
         return
     with picture:
         st.progress(status.done / status.total, text=describe(status))

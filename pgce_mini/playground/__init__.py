@@ -35,6 +35,7 @@ MODULES = (
     "controls",
     "picture",
     "files",
+    "saving",
     "playground",
     "homes",
 )  # users come last

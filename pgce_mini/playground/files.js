@@ -1,18 +1,9 @@
 // Files of the playground, made in the page: nothing is asked of a server.
 
-const PIXELS = 2; // of a PNG, for each of the page
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-family"].concat([
     "font-size", "font-weight", "text-anchor", "dominant-baseline", "paint-order",
 ]);
 const MARGIN = 16;
-
-export function save(blob, name) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
 
 /** The picture as it is seen, its styles written into it, with sentences above and below. */
 export function pictureFile(svg, paper, above, below) {
@@ -59,17 +50,6 @@ function wrapped(text, width, weight) {
         else lines.push(word);
     }
     return lines;
-}
-
-export async function png({ source, width, height }) {
-    const image = new Image();
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
-    await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = PIXELS * width;
-    canvas.height = PIXELS * height;
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
 /** Copies text where the page may (a file opened by itself may not, in some browsers, without the old way). */

@@ -2,9 +2,10 @@
 
 import { choice, dataTable, element, slider, write } from "./controls.js";
 import { entropy, softmax } from "./dynamics.js";
-import { copyText, pictureFile, png, save } from "./files.js";
+import { copyText, pictureFile } from "./files.js";
 import { caption, csv, deriver, fixed, python, restingStep, table, takeaway } from "./numbers.js";
 import { picture } from "./picture.js";
+import { png, save } from "./saving.js";
 import { LIMITS, presetOf, presetsWith, startLogits, withPreset, withProbability } from "./state.js";
 
 // STYLE, the text of playground.css, is put here by pgce_mini/playground/__init__.py.
