@@ -7,16 +7,18 @@ import random
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from pgce_mini.mechanism import predict_chain
 from pgce_mini.statistics import holm, paired_over_seeds
 from pgce_mini.study.claims import FAMILIES, Comparison, Evidence, decide, decide_claims
-from pgce_mini.study.document import PREDICTED, build
+from pgce_mini.study.document import build
+from pgce_mini.study.predictions import PREDICTED
 from pgce_mini.study.rows import Columns, Curve, Row
 from pgce_mini.study.spec import load_spec
-from pgce_mini.study.tables import write_curves, write_rows
+from pgce_mini.study.tables import key_of, read_curves, read_rows, write_curves, write_rows
 from pgce_mini.tasks import ChainSum
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,8 +122,10 @@ def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, file
         assert finding.adjusted_p == pytest.approx(adjusted[name])
         expected = differences[name]
         interval = f"{expected.mean:+.3f} [{expected.low:+.3f}, {expected.high:+.3f}]"
+        arms = (comparison.arm, "ce")
+        means = ", ".join(f"{fmean(rows[comparison.study, arm, seed] for seed in range(10)):.3f}" for arm in arms)
         line = (
-            f"| `{comparison.study}` | Avg@64 after RL: {comparison.arm} - ce | 10 | {interval} | "
+            f"| `{comparison.study}` | Avg@64 after RL: {comparison.arm} - ce | 10 | {means} | {interval} | "
             f"{adjusted[name]:.3f} | {expected.detectable:.3f} | higher "
         )
         assert line in files["study.md"]
@@ -135,16 +139,68 @@ def test_decisions_follow_the_rule(results: Path) -> None:
         family = by_name[name]
         return decide(evidence, family, family.hypotheses[place])
 
-    assert decision("1a", 0) == "holds (12 of 12 as expected)"
-    assert decision("1b", 0) == "does not hold (3 of 12 as expected, 0 the other way round)"
-    assert decision("2", 0) == "holds (3 of 3 as expected)"
-    assert decision("2", 1) == "does not hold (0 of 3 as expected, 0 the other way round)"
-    assert decision("3", 0) == "holds (3 of 3 as expected)"
-    assert decision("5", 1) == "holds (3 of 3 as expected)"
+    assert decision("1a", 0) == "holds (as expected in 12 of 12)"
+    assert decision("1b", 0) == "does not hold (as expected in 3 of 12, no difference seen in 9)"
+    assert decision("2", 0) == "holds (as expected in 3 of 3)"
+    assert decision("2", 1) == "does not hold (as expected in 0 of 3, no difference seen in 3)"
+    assert decision("3", 0) == "holds (as expected in 3 of 3)"
+    assert decision("5", 1) == "holds (as expected in 3 of 3)"
     claims = list(decide_claims(evidence).values())
-    assert claims[0].startswith("does not hold")
+    assert claims[0].startswith("does not hold: ")
+    assert claims[1].startswith(
+        "does not hold: precision: Avg@64 after RL higher than ce: holds"
+    )  # tail-penalty fails
+    assert claims[2].startswith("holds (both halves in chain, trap, countdown): ")
     assert claims[3].startswith("holds: precision in chain")
     assert claims[4] == "cannot be tested at this scale"
+
+
+def flipped(results: Path, folder: Path, study: str, arm: str, metric: str) -> Evidence:
+    """The tables with the RL curves of an arm in a study turned round."""
+    for path in results.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    rows, curves = read_rows(results / f"{study}.parquet"), read_curves(results / f"{study}-curves.parquet")
+    for key, of_row in curves.items():
+        for curve in of_row:
+            if key[1] == arm and (curve["stage"], curve["metric"]) == ("rl", metric):
+                curve["values"] = curve["values"][::-1]
+    write_curves(folder / f"{study}-curves.parquet", [(row, curves[key_of(row)]) for row in rows])
+    return Evidence(folder)
+
+
+def test_claim_of_two_halves_needs_both_in_the_same_task_and_the_reverse_in_none(
+    results: Path, tmp_path: Path
+) -> None:
+    evidence = flipped(results, tmp_path, "trap", "diversity", "entropy")
+    family = next(family for family in FAMILIES if family.name == "3")
+    entropy, length = (decide(evidence, family, hypothesis) for hypothesis in family.hypotheses)
+    assert entropy == "does not hold (as expected in 2 of 3, the reverse for diversity in trap)"
+    assert length == "holds (as expected in 3 of 3)"
+    claim = list(decide_claims(evidence).values())[2]
+    assert claim.startswith("does not hold (both halves in chain, countdown): ")
+
+
+def test_the_same_run_in_two_parts_is_found_and_compared(results: Path, tmp_path: Path) -> None:
+    chain, grids = (read_rows(results / f"{name}.parquet") for name in ("chain", "grids"))
+    of_chain, of_grids = (read_curves(results / f"{name}-curves.parquet") for name in ("chain", "grids"))
+    originals = {(row["arm"], row["seed"]): row for row in chain}
+    twins = {"ce": "ce", "beta-0.25": "precision"}
+    copies = []
+    for row in grids:
+        if row["arm"] in twins:
+            original = originals[twins[row["arm"]], row["seed"]]
+            names = {name: row[name] for name in ("study", "arm", "variant", "settings")}
+            copies.append((original | names, of_chain[key_of(original)]))
+        else:
+            copies.append((row, of_grids[key_of(row)]))
+    copies[0][0]["avg_at_m_after"] += 0.25
+    write_rows(tmp_path / "chain.parquet", chain)
+    write_curves(tmp_path / "chain-curves.parquet", [(row, of_chain[key_of(row)]) for row in chain])
+    write_rows(tmp_path / "grids.parquet", [row for row, _ in copies])
+    write_curves(tmp_path / "grids-curves.parquet", copies)
+    text = build(tmp_path, SPECS)["study.md"]
+    (line,) = re.findall(r"\| `chain` \| `grids` \| (\d+) \| (\d+) \| ([\d.]+) \|", text)
+    assert line == ("25", "9", "0.250")  # five arms of five seeds; two are copies, but for one row
 
 
 def test_failed_rows_are_listed_and_counted_in_nothing(results: Path, tmp_path: Path) -> None:

@@ -6,24 +6,31 @@ With some of the tables, or none, it says what is missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 
 from pgce_mini.figures.svg import Interval, forest, lines
-from pgce_mini.mechanism import ChainPrediction
-from pgce_mini.statistics import PairedDifference
-from pgce_mini.study.claims import FAMILIES, Evidence, decide, decide_claims
-from pgce_mini.study.shown import ORDER, parts, predicted
+from pgce_mini.model import GPT, GPTConfig
+from pgce_mini.statistics import PairedDifference, minimum_detectable
+from pgce_mini.study.claims import EXPLORED, FAMILIES, Comparison, Evidence, decide, decide_claims
+from pgce_mini.study.predictions import TOLERANCES, check_predictions, largest_errors
+from pgce_mini.study.rows import Columns
+from pgce_mini.study.shown import ORDER, parts
 from pgce_mini.study.spec import Spec, load_spec
 from pgce_mini.study.summary import AFTER_RL, by_seed, compare
+from pgce_mini.tasks import Text
 
+SEEDS = 10  # of every family
+NAMES = {"study", "variant", "arm"}  # of a row, not its numbers
 WITH_CURVES = ("chain", "trap", "countdown")
-PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")
-TOLERANCES = {"share of reasoned answers": 0.05, "accuracy if reasoned": 0.10, "entropy by position": 0.15}
+REASONED = "reasoned_share_after"
 RL_COLUMNS = {
-    "avg_at_m_before": "Avg@64 before", "avg_at_m_after": "after", "pass_at_64_before": "Pass@64 before",
-    "pass_at_64_after": "after", "entropy_before": "held-out entropy before",
-    "completion_length_after": "length after", "reasoned_share_after": "reasoned after",
+    "avg_at_m_before": "Avg@64 before", "avg_at_m_after": "after", "pass_at_8_before": "Pass@8 before",
+    "pass_at_64_before": "Pass@64 before", "pass_at_64_after": "after", "temperature": "T",
+    "entropy_before": "held-out entropy before (T = 1)", "ece_before": "ECE before (T = 1)",
+    "completion_length_after": "length after", REASONED: "reasoned after",
 }  # fmt: skip
 TEXT_COLUMNS = {
     "cross_entropy_before": "cross-entropy", "entropy_before": "entropy", "ece_before": "ECE",
@@ -37,25 +44,38 @@ HEAD = """\
 *Written by `make study-report` from the tables in `pgce_mini/results/`; do not edit.*
 
 What was planned, and how it is judged, stands in the [protocol](study-protocol.md), which was committed before the
-first full run. Differences are paired over seeds; brackets hold 95 % bootstrap intervals over seeds; ± is the
-standard deviation between seeds.
+first full run. Differences are paired over seeds; brackets hold 95 % bootstrap intervals over seeds, in tables and
+pictures alike not corrected for the number of comparisons; ± is the standard deviation between seeds. *Holm's p*
+is corrected within its family, and the words under *seen* follow it. *Detectable* is the true difference that one
+test alone, without the correction, would have found with probability 0.8.
 """
+NOTES = {  # family -> what its table does not show
+    "5": "Arms with a temperature are sampled in RL *and scored* at it, precision at 1, as planned: a gain of "
+    "theirs can come from either. In `chain`, `evaluation-temperature-0.75`, scored colder and nothing else, "
+    "tells the two apart (family 6, and below); it was not run elsewhere, nor was precision scored at 0.75.\n",
+}
 CAUTIONS = """\
 ## What a reader should not conclude
 
-- That the same holds for large models: these have about a hundred thousand weights and vocabularies of 39 to 2,048
-  tokens. The paper's are about five orders of magnitude larger.
-- That *no difference seen* means no difference: the column *detectable* says what would have been found.
+- That the same holds for large models: these have {least:,} to {most:,} weights and vocabularies of {few:,} to
+  {many:,} tokens. The paper's models are four to five orders of magnitude larger than most of them.
+- That *no difference seen* means no difference: *detectable* says what one test alone would have found; with the
+  correction it takes more, as said above each table.
+- That a mean is a typical seed: where policies end up reasoning always or never, it is none. The numbers in
+  parentheses under *reasoned after* count the seeds whose policy mostly reasons.
 - That a better arm is better everywhere: `trap` was chosen because a prior matters there.
 - Anything from `grids`, `top-k`, `phase` and `countdown-sizes` beyond a direction to look in: five seeds, no test.
-- That a lower cross-entropy is a better prior: the shaped losses give calibration up on purpose.
+- That two parts which agree are two pieces of evidence: some hold the same runs.
+- That a lower cross-entropy is a better prior, or a shaped prior a calibrated one: of these losses only plain
+  cross-entropy is a proper scoring rule.
+- Anything about the priors and policies that come with the package: they are one run each, with settings of their
+  own, and no rows of these tables.
 
 ## Run it again
 
 `make study-full` runs every part (each continues after an interruption and keeps the rows that are there);
 `pgce study studies/chain.toml --results pgce_mini/results --check ce/seed0` runs one row again and compares it
-with the table. On another machine, or another version of PyTorch, the last digits differ and so, after RL, do the
-numbers of single seeds.
+with the table: on the machine that made the part the numbers are the same, on another one they are not.
 """
 
 
@@ -67,10 +87,10 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     pictures: dict[str, str] = {}
     sections = [HEAD, _inventory(evidence, specs_dir)]
     if any(evidence.rows(name) for name in names):
-        sections += [_claims(evidence), _families(evidence)]
+        sections += [_claims(evidence), _families(evidence), _explored(evidence)]
         sections += [_part(evidence, specs[name], pictures) for name in names if evidence.rows(name)]
-        sections.append(_mechanism(evidence))
-    sections.append(CAUTIONS)
+        sections += [_mechanism(evidence), _same_runs(evidence, names)]
+    sections.append(_cautions(specs.values()))
     return {"study.md": "\n".join(filter(None, sections)), **pictures}
 
 
@@ -95,26 +115,57 @@ def _families(evidence: Evidence) -> str:
     text = ["## Every comparison that was planned\n"]
     for family in FAMILIES:
         text.append(f"### {family.name}. {family.claim}\n")
+        comparisons = list(dict.fromkeys(family.comparisons))
         rows = []
-        for comparison in dict.fromkeys(family.comparisons):
+        for comparison in comparisons:
             finding = evidence.findings[family.name, comparison]
             difference = finding.difference
-            where = f"`{comparison.study}`" + (f", {comparison.variant}" if comparison.variant else "")
-            row = [where, comparison.words]
+            row = _compared(evidence, comparison, difference)
             if difference is None or finding.adjusted_p is None:
-                row += ["", "", "", "", comparison.expected, finding.seen]
+                row += ["", ""]
             else:
                 p = "" if comparison.expected == "similar" else f"{finding.adjusted_p:.3f}"
-                row += [
-                    str(difference.n), _difference(difference), p, f"{difference.detectable:.3f}",
-                    comparison.expected, finding.seen,
-                ]  # fmt: skip
-            rows.append(row)
-        head = ["part", "comparison", "seeds", "difference", "Holm's p", "detectable", "expected", "seen"]
-        text.append(_table(head, rows))
+                row += [p, f"{difference.detectable:.3f}"]
+            rows.append([*row, comparison.expected, finding.seen])
+        if len(comparisons) > 1 and comparisons[0].expected != "similar":
+            more = minimum_detectable(1, SEEDS, len(comparisons)) / minimum_detectable(1, SEEDS)
+            text.append(
+                f"To pass first among these {len(comparisons)}, a difference must be about {more:.1f} times as "
+                "large as *detectable*.\n"
+            )
+        text += [NOTES[family.name]] if family.name in NOTES else []
+        text.append(_table([*COMPARED, "Holm's p", "detectable", "expected", "seen"], rows))
         decisions = [f"- {h.words}: **{decide(evidence, family, h)}**" for h in family.hypotheses]
         text.append("\n".join(decisions) + "\n")
     return "\n".join(text)
+
+
+def _explored(evidence: Evidence) -> str:
+    rows = []
+    for comparison in EXPLORED:
+        difference = evidence.compare(comparison)
+        rows.append([*_compared(evidence, comparison, difference), f"{difference.p:.3f}" if difference else ""])
+    return "\n".join([
+        "## Chosen after the results were seen\n",
+        "What does a temperature do by itself, and what does it cost? How much of it is the scoring? Does a "
+        "temperature alone do what claim 4 says of precision? No correction, no verdict: a place to look.\n",
+        _table([*COMPARED, "p, not corrected"], rows),
+    ])  # fmt: skip
+
+
+COMPARED = ("part", "comparison", "seeds", "its two means", "difference")
+
+
+def _compared(evidence: Evidence, comparison: Comparison, difference: PairedDifference | None) -> list[str]:
+    """The cells of COMPARED."""
+    where = f"`{comparison.study}`" + (f", {comparison.variant}" if comparison.variant else "")
+    if difference is None:
+        return [where, comparison.words, "", "", ""]
+    rows, metric, variant = evidence.rows(comparison.study), comparison.metric, comparison.variant
+    of_arm, of_baseline = (by_seed(rows, name, metric, variant) for name in (comparison.arm, comparison.baseline))
+    shared = of_arm.keys() & of_baseline.keys()
+    means = ", ".join(f"{fmean(found[seed] for seed in shared):.3f}" for found in (of_arm, of_baseline))
+    return [where, comparison.words, str(difference.n), means, _difference(difference)]
 
 
 def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
@@ -132,6 +183,9 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
                 continue
             difference = compare(rows, arm, baseline, metric, variant) if arm != baseline else None
             cells = [_spread(by_seed(rows, arm, column, variant).values()) for column in columns]
+            if habit := by_seed(rows, arm, REASONED, variant):
+                keep = sum(share > 0.5 for share in habit.values())
+                cells[list(columns).index(REASONED)] += f" ({keep} of {len(habit)})"
             gap = _difference(difference) if difference else ""
             table.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
             if difference:
@@ -139,10 +193,11 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
                 intervals.append(Interval(label, arm, difference.mean, difference.low, difference.high))
     text = [f"## `{spec.name}`\n", spec.question + "\n"]
     if intervals:
-        best = max(intervals, key=lambda row: row.mean)
+        largest = max(intervals, key=lambda row: abs(row.mean))
         alt = (
-            f"{spec.name}: {words} of each arm minus {baseline}, with 95 % intervals; the largest difference is "
-            f"that of {best.label}, {best.mean:+.3f} (from {best.low:+.3f} to {best.high:+.3f})."
+            f"{spec.name}: {words} of each arm minus {baseline}, with 95 % intervals, not corrected; the largest "
+            f"difference is that of {largest.label}, {largest.mean:+.3f} (from {largest.low:+.3f} to "
+            f"{largest.high:+.3f})."
         )
         file = f"study/{spec.name}.svg"
         title = f"{spec.name}: each arm minus {baseline}, 95 % intervals over seeds"
@@ -184,33 +239,24 @@ def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
 
 
 def _mechanism(evidence: Evidence) -> str:
-    rows, worst = [], dict.fromkeys(TOLERANCES, 0.0)
-    for study in ("chain", "trap"):
-        by_position = _entropy_by_position(evidence, study)
-        for arm in PREDICTED:
-            measured = [row for row in evidence.rows(study) if row["arm"] == arm]
-            if not measured:
-                continue
-            prediction = predicted(measured[0])
-            share = fmean(row["reasoned_share_before"] for row in measured)
-            accuracy = fmean(row["accuracy_if_reasoned_before"] for row in measured)
-            gap = _largest_gap(prediction, by_position[arm])
-            errors = (abs(share - prediction.reasoned_share), abs(accuracy - prediction.accuracy_if_reasoned), gap)
-            worst = {name: max(worst[name], error) for name, error in zip(worst, errors, strict=True)}
-            rows.append([
-                f"`{study}`", f"`{arm}`", str(len(measured)), f"{prediction.reasoned_share:.3f}", f"{share:.3f}",
-                f"{prediction.accuracy_if_reasoned:.3f}", f"{accuracy:.3f}", f"{gap:.3f}",
-            ])  # fmt: skip
-    if not rows:
+    found = check_predictions(evidence)
+    if not found:
         return ""
+    rows = [
+        [
+            f"`{row.study}`", f"`{row.arm}`", str(row.seeds), f"{row.predicted_share:.3f}", f"{row.share:.3f}",
+            f"{row.predicted_accuracy:.3f}", f"{row.accuracy:.3f}", f"{row.entropy_error:.3f}",
+        ]
+        for row in found
+    ]  # fmt: skip
     head = [
         "part", "arm", "seeds", "reasoned: predicted", "measured", "accuracy if reasoned: predicted", "measured",
         "entropy by position: largest error (nats)",
     ]  # fmt: skip
     judged = [
-        f"- {name}: {'**right**' if worst[name] <= tolerance else '**wrong**'}, the largest error is "
-        f"{worst[name]:.3f}, {tolerance:.2f} was allowed"
-        for name, tolerance in TOLERANCES.items()
+        f"- {name}: {'**right**' if error <= TOLERANCES[name] else '**wrong**'}, the largest error is "
+        f"{error:.3f}, {TOLERANCES[name]:.2f} was allowed"
+        for name, error in largest_errors(found).items()
     ]
     return "\n".join([
         "## Mechanism: predicted and measured\n",
@@ -221,18 +267,46 @@ def _mechanism(evidence: Evidence) -> str:
     ])  # fmt: skip
 
 
-def _entropy_by_position(evidence: Evidence, study: str) -> dict[str, list[float]]:
-    """arm -> entropy at each position before RL, the mean over seeds."""
-    columns: dict[str, list[list[float]]] = {}
-    for (_, arm, _), of_row in evidence.curves(study).items():
-        for curve in of_row:
-            if (curve["stage"], curve["metric"]) == ("before", "entropy"):
-                columns.setdefault(arm, []).append(curve["values"])
-    return {arm: [fmean(values) for values in zip(*curves, strict=False)] for arm, curves in columns.items()}
+def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
+    """Rows of the same settings and seed in two parts, and how far they agree."""
+    alike: dict[tuple[str, int], list[tuple[str, Columns]]] = {}
+    for name in names:
+        for row in evidence.rows(name):
+            alike.setdefault((row["settings"], row["seed"]), []).append((name, row))
+    pairs: dict[tuple[str, str], list[tuple[Columns, Columns]]] = {}
+    for group in alike.values():
+        for (one, left), (other, right) in combinations(group, 2):
+            if one != other:
+                pairs.setdefault((one, other), []).append((left, right))
+    if not pairs:
+        return ""
+    lines = []
+    for (one, other), rows in pairs.items():
+        same = sum(all(left[name] == right[name] for name in left.keys() - NAMES) for left, right in rows)
+        gaps = [abs(left[AFTER_RL] - right[AFTER_RL]) for left, right in rows if left.get(AFTER_RL) is not None]
+        lines.append([f"`{one}`", f"`{other}`", str(len(rows)), str(same), f"{max(gaps, default=0):.3f}",
+                      f"{fmean(gaps) if gaps else 0:.3f}"])  # fmt: skip
+    head = ["part", "and", "of the same settings and seed", "with the same numbers"]
+    head += ["Avg@64 after RL: largest gap", "mean gap"]
+    return "\n".join([
+        "## The same runs in two parts\n",
+        "Some parts hold the same run under two names, as plain cross-entropy at two sizes of a head that it does "
+        "not use: one piece of evidence, not two. The parts were run on more than one machine (see the end of the "
+        "protocol). On one machine the same run gives the same numbers; on another, what RL makes of it differs "
+        "by as much as the gaps here. Every comparison above is within one part, and so within one machine.\n",
+        _table(head, lines),
+    ])  # fmt: skip
 
 
-def _largest_gap(prediction: ChainPrediction, measured: Iterable[float]) -> float:
-    return max(abs(a - b) for a, b in zip(prediction.entropy_by_position, measured, strict=False))
+def _cautions(specs: Iterable[Spec]) -> str:
+    configs = set()
+    for row in (row for spec in specs for row in spec.rows):
+        corpus = row.pretrain.corpus
+        vocab_size = corpus.vocab_size if isinstance(corpus, Text) else len(corpus.vocab)
+        configs.add(GPTConfig(vocab_size, **asdict(row.pretrain.model)))
+    weights = [sum(parameter.numel() for parameter in GPT(config).parameters()) for config in configs]
+    sizes = [config.vocab_size for config in configs]
+    return CAUTIONS.format(least=min(weights), most=max(weights), few=min(sizes), many=max(sizes))
 
 
 def _difference(difference: PairedDifference) -> str:
