@@ -84,6 +84,10 @@ def traced(task: str, arm: str, config: GRPOConfig) -> TracedStep:
     return trace_step(model, corpus, config)
 
 
+def written(loss: float) -> str:
+    return f"{round(loss, 4) + 0.0:.4f}"  # never -0.0000
+
+
 def takeaway(step: TracedStep, group: int, shown: int) -> str:
     right, size = int(step.rewards[group].sum()), step.rewards.shape[1]
     if not step.teaches(group):
@@ -94,7 +98,7 @@ def takeaway(step: TracedStep, group: int, shown: int) -> str:
     if shown == 0:
         return (
             f"{right} of {size} are right and pushed up, the others down. Every ratio is 1 and the loss reads "
-            f"{update.loss:.4f}, but the gradient has norm {update.grad_norm:.2f}."
+            f"{written(update.loss)}, but the gradient has norm {update.grad_norm:.2f}."
         )
     if shown == len(step.updates):
         moved = step.ratio_after[group][step.ratio_after[group] > 0]
@@ -224,7 +228,7 @@ def view() -> None:
             shell.as_html(
                 {
                     "update": list(range(1, updates + 1)),
-                    "loss": [f"{u.loss:.4f}" for u in step.updates],
+                    "loss": [written(u.loss) for u in step.updates],
                     "gradient norm": [u.grad_norm for u in step.updates],
                     "largest ratio": [u.ratio.max().item() for u in step.updates],
                     "tokens held back": [int(u.held_back.sum()) for u in step.updates],
