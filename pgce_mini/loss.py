@@ -30,6 +30,7 @@ SHORT_ROW = 4096  # tokens up to which partitioning a row on a CPU is the faster
 FOLD, FOLDABLE = 12, 32  # rows of more than FOLDABLE * k tokens are folded FOLD times to find their k largest
 DEVICE_BLOCK_ELEMENTS = 2**26  # large enough to fill an accelerator
 CHUNK_ELEMENTS = 2**23  # logits held at once by the linear form: 32 MB of fp32
+HALF_ROWS = 1024  # rows that a half-precision product may sum over: of more the sum could leave fp16
 
 LOG_FLOOR = -1e4  # exp of it is 0 in every dtype, and 0 * -1e4 is 0 where 0 * -inf is nan
 
@@ -199,14 +200,17 @@ class _ShapedLoss(torch.autograd.Function):
         *inputs: Tensor,
     ) -> Tensor:
         ctx.op, ctx.settings, ctx.reduction = op, settings, reduction
+        dtype = _accumulation_dtype(inputs[0])
         count = kept.sum() if reduction == "mean" else 1
-        row_weight = kept.to(_accumulation_dtype(inputs[0])) / count  # (N)
+        # A half-precision gradient is divided after a loss scale has lifted it: before, it could underflow.
+        late = reduction == "mean" and dtype != inputs[0].dtype
+        row_weight = kept.to(dtype) / (1 if late else count)  # (N)
         now = reduction != "none" and any(ctx.needs_input_grad)
         losses, *gradients = op(*inputs, ids, kept, row_weight, *settings, now)
         if reduction == "none":
             ctx.save_for_backward(ids, kept, *inputs)
             return losses
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(kept.sum().clamp_min(1) if late else None, *gradients)
         return losses.sum() / count  # nan, as torch's, where none is kept
 
     @staticmethod
@@ -216,15 +220,21 @@ class _ShapedLoss(torch.autograd.Function):
             raise RuntimeError("the shaped cross-entropy is differentiable once: drop create_graph=True")
         if ctx.reduction == "none":
             ids, kept, *inputs = ctx.saved_tensors
+            dtype = inputs[0].dtype
             _, *gradients = ctx.op(*inputs, ids, kept, upstream, *ctx.settings, True)
         else:
-            gradients = ctx.saved_tensors
+            divisor, *gradients = ctx.saved_tensors
+            dtype = gradients[0].dtype
+            factor = upstream if divisor is None else upstream / divisor  # ()
+            on_cpu = upstream.device.type == "cpu"
+            if compiling or not on_cpu:
+                factor = factor.unsqueeze(0)  # with no dimension it would be rounded to half precision first
             if compiling or torch._C._autograd._get_current_graph_task_keep_graph():
-                gradients = [gradient * upstream for gradient in gradients]  # another backward will need them
-            elif upstream.device.type != "cpu" or upstream.item() != 1:  # reading a device's value would stall
+                gradients = [gradient * factor for gradient in gradients]  # another backward will need them
+            elif not on_cpu or factor.item() != 1:  # reading a device's value would wait for it once more
                 for gradient in gradients:
-                    gradient.mul_(upstream)
-        return None, None, None, None, None, *gradients
+                    gradient.mul_(factor)
+        return None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
 
 
 # The two operators are opaque to torch.compile, which would unroll their loops over blocks.
@@ -253,7 +263,8 @@ def _linear_rows_op(
     beta: float, lambda_head: float, lambda_tail: float, top_k: int, form: str, chunk_size: int,
     with_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """(N, d) hidden states, (V, d) weight -> (N) losses, gradients of their `row_weight`-ed sum (or empty)."""
+    """(N, d) hidden states, (V, d) weight -> (N) losses, gradients of their `row_weight`-ed sum (or empty); the
+    weight's in the dtype it is summed in."""
     _check_range(ids, weight.shape[0])
     shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)  # type: ignore[arg-type] # a str in the schema
     losses = hidden.new_zeros(len(hidden), dtype=_accumulation_dtype(hidden))
@@ -270,8 +281,9 @@ def _linear_rows_op(
             if weight.dtype == losses.dtype:
                 grad_weight.addmm_(logits.T, chunk)
             else:
-                grad_weight += logits.T @ chunk  # half precision is summed over chunks in fp32
-    return losses, grad_hidden, grad_weight.to(weight.dtype)
+                for part, states in zip(logits.split(HALF_ROWS), chunk.split(HALF_ROWS), strict=True):
+                    grad_weight += part.T @ states  # summed in fp32
+    return losses, grad_hidden, grad_weight
 
 
 @_rows_op.register_fake
@@ -285,7 +297,7 @@ def _(hidden: Tensor, weight: Tensor, ids: Tensor, *settings: Any) -> tuple[Tens
     losses = hidden.new_empty(hidden.shape[0], dtype=_accumulation_dtype(hidden))
     if not settings[-1]:
         return losses, hidden.new_empty(0), weight.new_empty(0)
-    return losses, torch.empty_like(hidden), torch.empty_like(weight)
+    return losses, torch.empty_like(hidden), torch.empty_like(weight, dtype=losses.dtype)
 
 
 def _check_range(ids: Tensor, vocab_size: int) -> None:
