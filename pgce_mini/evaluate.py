@@ -210,9 +210,9 @@ def completion_entropy(
     """
     pairs = zip(prompts, completions, strict=True)
     ids = _pad([[*prompt, *completion] for prompt, completion in pairs], model)  # (B, T)
-    lengths = torch.tensor([len(completion) for completion in completions])
-    start = torch.tensor([len(prompt) - 1 for prompt in prompts])  # where the first token is predicted
-    position = torch.arange(ids.shape[1] - 1)
+    lengths = torch.tensor([len(completion) for completion in completions], device="cpu")
+    start = torch.tensor([len(prompt) - 1 for prompt in prompts], device="cpu")  # predicts the first token
+    position = torch.arange(ids.shape[1] - 1, device="cpu")
     kept = (start[:, None] <= position) & (position < (start + lengths)[:, None])  # (B, T - 1)
     logits = model(ids[:, :-1])[kept.to(ids.device)]  # (sum of lengths, V), row after row
     return list(torch.split(token_entropy(logits / temperature).cpu(), lengths.tolist()))
@@ -220,7 +220,8 @@ def completion_entropy(
 
 def _pad(rows: Sequence[Sequence[int]], model: GPT) -> Tensor:
     """Right-padded rows, on the model's device: (B, T)."""
-    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD_ID)
+    on_cpu = [torch.tensor(row, device="cpu") for row in rows]
+    ids = pad_sequence(on_cpu, batch_first=True, padding_value=PAD_ID)
     return ids.to(next(model.parameters()).device)
 
 
@@ -502,7 +503,7 @@ def evaluate_documents(model: GPT, documents: Sequence[Sequence[int]], batch_siz
             raise ValueError("model gives logits that are not numbers: its training diverged")
         confidence, top = logits.softmax(-1).max(-1)
         columns.append(torch.stack([loss, token_entropy(logits), confidence, top == target]))  # (4, N)
-    loss, entropy, confidence, correct = torch.cat(columns, dim=1).double().cpu().numpy()
+    loss, entropy, confidence, correct = torch.cat(columns, dim=1).cpu().double().numpy()  # MPS has no float64
     cross_entropy = float(loss.mean())
     return {
         "documents": len(documents),

@@ -427,16 +427,16 @@ def _sample_groups(
 
 
 def _rollout_metrics(task: Task, sampled: Sequence[_Group]) -> dict[str, float]:
-    rewards = torch.tensor([group.rewards for group in sampled])  # (G, num_generations)
-    written = [(group.problem, completion) for group in sampled for completion in group.completions]
-    truncated = sum(EOS_ID not in completion for _, completion in written)
+    rewards = torch.tensor([group.rewards for group in sampled], device="cpu")  # (G, num_generations)
+    judged = [(group.problem, completion) for group in sampled for completion in group.completions]
+    truncated = sum(EOS_ID not in completion for _, completion in judged)
     return {
         "reward": rewards.mean().item(),
         "reward_std": rewards.std(1).mean().item(),
         "frac_reward_zero_std": sum(not group.teaches for group in sampled) / len(sampled),
-        "completions/mean_length": sum(len(completion) for _, completion in written) / len(written),
-        "completions/clipped_ratio": truncated / len(written),
-        "reasoned_share": sum(task.reasoned(*pair) for pair in written) / len(written),
+        "completions/mean_length": sum(len(completion) for _, completion in judged) / len(judged),
+        "completions/clipped_ratio": truncated / len(judged),
+        "reasoned_share": sum(task.reasoned(*pair) for pair in judged) / len(judged),
     }
 
 

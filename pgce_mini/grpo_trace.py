@@ -68,7 +68,7 @@ def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> Tra
         FloatingPointError: the update diverged.
     """
     config = replace(config, dynamic_sampling=False, num_minibatches=1)
-    policy = copy.deepcopy(model)
+    policy = copy.deepcopy(model).to(config.device)
     rollout, _ = sample_rollout(policy, task, config, step)
     assert rollout is not None  # it is only where groups are dropped
     problems = [task.problem(config.seed, step * MAX_DRAWS + i) for i in range(config.prompts_per_step)]
@@ -93,7 +93,7 @@ def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> Tra
     return TracedStep(
         problems,
         completions,
-        torch.tensor(rewards),
+        torch.tensor(rewards, device=config.device),
         rollout.advantages,
         rollout.old_per_token_logps,
         updates,

@@ -24,12 +24,12 @@ def matching_temperature(model: GPT, documents: Sequence[Sequence[int]], entropy
 
     Source: ours.
     """
-    logits = torch.cat(
-        [
-            model(torch.tensor(document[:-1])[None])[0][torch.tensor(document[1:]) != PAD_ID]
-            for document in documents
-        ]
-    ).double()  # (N, V)
+    device = next(model.parameters()).device
+    rows = []
+    for document in documents:
+        ids = torch.tensor(document, device=device)  # (T)
+        rows.append(model(ids[None, :-1])[0][ids[1:] != PAD_ID])
+    logits = torch.cat(rows).cpu().double()  # (N, V); MPS has no float64
 
     def gap(temperature: float) -> float:
         return token_entropy(logits / temperature).mean().item() - entropy

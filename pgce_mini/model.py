@@ -99,13 +99,15 @@ class Generation(NamedTuple):
 
 
 def rotary_tables(config: GPTConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and signed sine of every position's angles, (max_position_embeddings, 1, head_dim) each.
+    """Cosine and signed sine of every position's angles, (max_position_embeddings, 1, head_dim) each, on the CPU.
 
     Source: RoFormer (arXiv 2104.09864) Eq. 34, a pair being coordinate i of a head's first and second half.
     """
     size = config.size_of_head
-    frequencies = 1.0 / config.rope_theta ** (torch.arange(0, size, 2).float() / size)  # (head_dim / 2,)
-    angles = torch.outer(torch.arange(config.max_position_embeddings).float(), frequencies).unsqueeze(1)
+    pairs = torch.arange(0, size, 2, device="cpu").float()
+    frequencies = 1.0 / config.rope_theta ** (pairs / size)  # (head_dim / 2,)
+    positions = torch.arange(config.max_position_embeddings, device="cpu").float()
+    angles = torch.outer(positions, frequencies).unsqueeze(1)
     cos, sin = angles.cos(), angles.sin()
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
