@@ -307,10 +307,10 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
 
     Each line of metrics.jsonl has, over every completion sampled in the step: `reward`, `reward_std` (mean over
     groups), `frac_reward_zero_std`, `completions/mean_length`, `completions/clipped_ratio`, `reasoned_share`,
-    `groups` (those trained on), `refills`, `rollout_tokens_per_second`; and, unless no group was left to train on,
-    over the trained tokens, averaged over the step's updates: `loss` (no measure of progress), `entropy`
-    (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`, `clip_ratio/high`, `grad_norm` (before
-    clipping).
+    `groups` (those kept to train on, with or without a completion that was not cut off), `refills`,
+    `rollout_tokens_per_second`; and, unless no token was left to train on, over the trained tokens, averaged over
+    the step's updates: `loss` (no measure of progress), `entropy` (nats/token), `kl` (to the prior; only with
+    kl_coef), `clip_ratio/low`, `clip_ratio/high`, `grad_norm` (before clipping).
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
 
@@ -482,13 +482,18 @@ def update_policy(
     step: int,
     watch: Callable[[Update], None] | None = None,
 ) -> dict[str, float]:
-    """num_iterations passes of num_minibatches updates, telling `watch` of each; returns their mean metrics."""
+    """num_iterations passes of num_minibatches updates, telling `watch` of each; returns their mean metrics.
+
+    A part without a token to train on is no update; without any there are no metrics.
+    """
     parts = min(config.num_minibatches, len(rollout.prompts))
     rows = []
     for _ in range(config.num_iterations):
         for tensors in zip(*(tensor.tensor_split(parts) for tensor in rollout), strict=True):
             batch = Rollout(*tensors)
             mask = batch.completion_mask.flatten(0, 1)
+            if not mask.any():  # a step of the optimizer would move the weights all the same, by its momentum
+                continue
             logps, entropies = (x.flatten(0, 1) for x in per_token_logps(model, batch, config.temperature))
             if watch is not None:
                 logps.retain_grad()
@@ -521,4 +526,4 @@ def update_policy(
     with torch.no_grad():
         if not model(rollout.prompts[:1]).isfinite().all():  # before it is saved or sampled from
             raise divergence(step, "its logits are not numbers")
-    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}

@@ -23,8 +23,10 @@ from pgce_mini.grpo import (
     per_token_logps,
     sample_rollout,
     train_grpo,
+    update_policy,
 )
 from pgce_mini.model import GPT
+from pgce_mini.optimizer import adamw
 from pgce_mini.pretrain import ModelShape, PretrainConfig, pretrain
 from pgce_mini.tasks import ChainSum, Problem, Task, Text
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
@@ -301,13 +303,42 @@ def test_truncated_completions_teach_nothing_but_count_in_the_metrics(config: GR
     assert torch.equal(masked.advantages, unmasked.advantages)
 
 
-def test_step_of_truncated_completions_alone_has_no_gradient(
-    config: GRPOConfig, monkeypatch: pytest.MonkeyPatch
+def test_step_of_truncated_completions_alone_changes_no_weight_and_has_no_entropy(
+    config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge(monkeypatch, lambda problem, completion: float(completion[0] % 2))
-    run = train(config, max_completion_length=1, dynamic_sampling=False, steps=1)
-    assert run.metrics()[0]["completions/clipped_ratio"] == 1
-    assert run.metrics()[0]["grad_norm"] == 0
+    run = train(config, max_completion_length=1, dynamic_sampling=False, weight_decay=0.5)
+    assert run.model_path.read_bytes() == (prior / "model.safetensors").read_bytes()
+    for row in run.metrics():
+        assert row["completions/clipped_ratio"] == 1
+        assert row.keys().isdisjoint({"loss", "entropy", "grad_norm", "clip_ratio/low", "clip_ratio/high"})
+
+
+@pytest.mark.parametrize("masked", [0, 1])
+def test_minibatch_without_a_kept_token_is_as_if_it_had_not_been(
+    masked: int, config: GRPOConfig, prior: Path
+) -> None:
+    """A step of the optimizer would move the weights by momentum and decay, an entropy of 0 halve the mean."""
+    settings = replace(
+        config, prompts_per_step=2, num_minibatches=2, dynamic_sampling=False, weight_decay=0.5, kl_coef=0.1,
+        mask_truncated_completions=False,
+    )  # fmt: skip
+    reference, task = policy(prior)
+    rollout, _ = sample_rollout(reference, task, settings, step=1)
+    assert rollout is not None
+    mask = rollout.completion_mask.clone()
+    mask[masked] = False
+    kept = 1 - masked
+    alone = Rollout(*(tensor[kept : kept + 1] for tensor in rollout))
+    found = []
+    for batch in (rollout._replace(completion_mask=mask), alone):
+        model, _ = policy(prior)
+        optimizer = adamw(model, settings.lr, settings.weight_decay)
+        for step in (1, 2):  # in the second there is momentum
+            row = update_policy(model, reference, optimizer, batch, settings, 8, step)
+        found.append((model.state_dict(), row))
+    assert found[0][1] == found[1][1]
+    assert all(torch.equal(value, found[1][0][name]) for name, value in found[0][0].items())
 
 
 def test_dynamic_sampling_refills_until_the_step_is_full(config: GRPOConfig, prior: Path) -> None:
