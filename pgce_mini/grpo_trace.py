@@ -33,7 +33,7 @@ class TracedUpdate(NamedTuple):
 
     ratio: how much likelier the policy makes the token than when it was sampled; push: the weight on the token's
     grad log pi, in units of one token's share of the mean (with loss_type "dapo" ratio times advantage), 0 where
-    it is held_back by the clip; loss and grad_norm: of the whole update.
+    it is held_back by the clip, and the pull of kl_coef added; loss and grad_norm: of the whole update.
     """
 
     ratio: Tensor
@@ -62,13 +62,15 @@ class TracedStep(NamedTuple):
 
 def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> TracedStep:
     """Step `step` of RL from `model`, which stays as it is: a rollout of `prompts_per_step` groups and
-    `num_iterations` updates, each on all of it. Groups that teach nothing are kept, to be seen.
+    `num_iterations` updates, each on all of it (none if every completion was cut off). `model` is also the prior
+    that `kl_coef` pulls to. Groups that teach nothing are kept, to be seen.
 
     Raises:
         FloatingPointError: the update diverged.
     """
     config = replace(config, dynamic_sampling=False, num_minibatches=1)
     policy = copy.deepcopy(model).to(config.device)
+    reference = copy.deepcopy(policy) if config.kl_coef else None
     rollout, _ = sample_rollout(policy, task, config, step)
     assert rollout is not None  # it is only where groups are dropped
     problems = [task.problem(config.seed, step * MAX_DRAWS + i) for i in range(config.prompts_per_step)]
@@ -76,7 +78,7 @@ def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> Tra
     updates: list[TracedUpdate] = []
     update_policy(
         policy,
-        None,
+        reference,
         adamw(policy, config.lr, config.weight_decay),
         rollout,
         config,

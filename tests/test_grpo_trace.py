@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 
 from pgce_mini import GRPOConfig, priors
-from pgce_mini.grpo import MAX_DRAWS, LossType, group_advantages, held_back, masked_mean
+from pgce_mini.checkpoint import save_model
+from pgce_mini.grpo import MAX_DRAWS, LossType, group_advantages, held_back, masked_mean, train_grpo
 from pgce_mini.grpo_trace import TracedStep, trace_step
 from pgce_mini.model import GPT
 from pgce_mini.tasks import Task
@@ -107,6 +109,26 @@ def test_group_of_equal_rewards_teaches_nothing_and_stays_to_be_seen() -> None:
     for group in silent:
         assert not step.advantages[group].any()
         assert not step.updates[0].push[group].any()
+
+
+def test_updates_are_those_of_a_training_its_pull_to_the_prior_included(tmp_path: Path) -> None:
+    model, task = prior()
+    save_model(tmp_path / "prior" / "model.safetensors", model, task)
+    config = GRPOConfig(
+        run_dir=tmp_path / "policy", prior=tmp_path / "prior", steps=1, prompts_per_step=4, num_generations=4,
+        num_minibatches=1, num_iterations=3, lr=1e-3, kl_coef=2.0, dynamic_sampling=False,
+    )  # fmt: skip
+    (row,) = train_grpo(config, progress=False).metrics()
+    updates = trace_step(model, task, config).updates
+    assert row["kl"] > 0
+    assert sum(update.loss for update in updates) / 3 == row["loss"]
+    assert sum(update.grad_norm for update in updates) / 3 == row["grad_norm"]
+
+
+def test_step_of_completions_that_were_all_cut_off_has_no_update() -> None:
+    step = trace(max_completion_length=1)
+    assert step.updates == []
+    assert not step.ratio_after.any()
 
 
 def test_minibatches_are_not_taken() -> None:
