@@ -67,15 +67,19 @@ def predict_chain(task: ChainSum, shaping: RewardShaping, problems: int = 96) ->
     direct = float(np.mean([guesses[total][total] for total in sums]))
     guess_entropy = float(np.mean([_entropy(guesses[total]) for total in sums]))
 
-    step_entropy = _entropy(after_step)
-    second = reasoned * step_entropy + (1 - reasoned) * guess_entropy
-    rest = [reasoned * step_entropy, *[step_entropy] * (task.num_operands - 3), 0.0, 0.0, 0.0]  # EOS ends a guess
+    # A total for each operand, '#', the sum and EOS; '#', the guess and EOS reach the first three positions alone.
+    steps, certain = task.num_operands - 1, (0.0, 0.0, 0.0)
+    by_position = [
+        (reasoned if position < 3 else 1.0) * uncertain
+        for position, uncertain in enumerate((*[_entropy(after_step)] * steps, *certain), start=1)
+    ]
+    by_position[0] += (1 - reasoned) * guess_entropy
     return ChainPrediction(
         reasoned_share=reasoned,
         accuracy_if_reasoned=on_track,
         accuracy_if_direct=direct,
         accuracy=reasoned * on_track + (1 - reasoned) * direct,
-        entropy_by_position=(_entropy(after_first), second, *rest),
+        entropy_by_position=(_entropy(after_first), *by_position),
     )
 
 

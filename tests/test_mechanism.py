@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,22 @@ def test_second_position_mixes_totals_and_guesses() -> None:
 def test_third_position_is_reached_by_both_and_uncertain_for_those_who_reason() -> None:
     prediction = predict_chain(TASK, RewardShaping())
     assert prediction.entropy_by_position[2] == pytest.approx(0.3 * prediction.entropy_by_position[4], abs=1e-6)
+
+
+@pytest.mark.parametrize(("num_operands", "max_operand"), [(1, 999), (2, 31), (3, 9), (4, 5)])
+def test_sums_of_a_few_numbers_have_their_totals_then_certainty(num_operands: int, max_operand: int) -> None:
+    task = ChainSum(num_operands, max_operand, reasoned_share=0.3, direct_noise=0)  # a guess is the sum
+    entropies = predict_chain(task, RewardShaping()).entropy_by_position
+    totals = num_operands * max_operand + 1
+    step = np.full(totals, 0.1 / totals)
+    step[0] += 0.9
+    entropy = -(step * np.log(step)).sum()
+    wanted = [*[0.3 * entropy, 0.3 * entropy, entropy][: num_operands - 1], 0, 0, 0]  # '#', the sum, EOS
+    assert len(entropies) == task.max_completion_length
+    assert entropies[1:] == pytest.approx(wanted, abs=1e-6)
+    noisy = predict_chain(replace(task, direct_noise=1.5), RewardShaping()).entropy_by_position
+    assert noisy[1] > entropies[1] + 0.5  # a guess stands second, whatever the number of operands
+    assert noisy[2:] == entropies[2:]
 
 
 def test_precision_and_diversity_move_what_the_stationary_policy_moves() -> None:
