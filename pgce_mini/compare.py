@@ -9,7 +9,15 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pgce_mini.evaluate import Estimate, Evaluation, PerProblem, estimate, paired_difference, pass_at_k
+from pgce_mini.evaluate import (
+    Estimate,
+    Evaluation,
+    PerProblem,
+    estimate,
+    paired_difference,
+    pass_at_k,
+    percentile_interval,
+)
 
 Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=tuple[str, ...])
@@ -27,16 +35,21 @@ class Metric(NamedTuple):
     label: str
     unit: str
     pick: Pick
+    counts: Pick | None = None
+    """where it is no mean over problems but a ratio, sum of `pick` / sum of `counts`"""
 
 
 def _pass_at(k: int) -> Pick:
     return lambda rows, m: pass_at_k(m, np.array(rows["correct"]), k)
 
 
-def _entropy(rows: PerProblem, m: int) -> Array:
-    """Weighted so that the mean over problems is the mean over tokens."""
-    length = np.array(rows["completion_length"])
-    return np.asarray(np.array(rows["entropy"]) * length / length.mean())
+def _length(rows: PerProblem, m: int) -> Array:
+    return np.array(rows["completion_length"])
+
+
+def _nats(rows: PerProblem, m: int) -> Array:
+    """Summed over the tokens of a completion: its ratio to the length is the mean over tokens."""
+    return np.asarray(np.array(rows["entropy"]) * _length(rows, m))
 
 
 def metrics(samples: int, ks: Sequence[int]) -> dict[str, Metric]:
@@ -48,8 +61,8 @@ def metrics(samples: int, ks: Sequence[int]) -> dict[str, Metric]:
     for k in ks:
         if k > 1:  # Pass@1 is Avg@m
             table[f"pass_at_{k}"] = Metric(f"Pass@{k}", "share", _pass_at(k))
-    table["entropy"] = Metric("entropy", "nats/token", _entropy)
-    table["completion_length"] = Metric("length", "tokens", lambda rows, m: np.array(rows["completion_length"]))
+    table["entropy"] = Metric("entropy", "nats/token", _nats, _length)
+    table["completion_length"] = Metric("length", "tokens", _length)
     table["reasoned_share"] = Metric("reasoned", "share", lambda rows, m: np.array(rows["reasoned_share"]))
     return table
 
@@ -66,27 +79,20 @@ def summarize(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
     """Each metric of one arm: the mean over seeds and problems, and a bootstrap interval over problems.
 
     Every number is first averaged over seeds for each problem (all seeds answer the same problems); the interval
-    then says how far the choice of problems matters. It does *not* contain the spread between seeds.
+    then says how far the choice of problems matters. It does *not* contain the spread between seeds. A ratio (the
+    entropy of a token) is one of each seed, whose problems are resampled with both its sums.
 
     Raises:
         ValueError: no evaluation is given, or their settings differ.
     """
     samples, _ = _shared_settings(evaluations)
-    return {
-        name: estimate(_per_problem(evaluations, metric, samples), seed=0)
-        for name, metric in _metrics_of(evaluations).items()
-    }
+    return {name: _estimate(metric, samples, evaluations) for name, metric in _metrics_of(evaluations).items()}
 
 
 def differences(arm: Sequence[Evaluation], baseline: Sequence[Evaluation]) -> dict[str, Estimate]:
     """Each metric of `arm` minus `baseline`, paired over problems; intervals as in `summarize`."""
     samples, _ = _shared_settings([*arm, *baseline])
-    return {
-        name: paired_difference(
-            _per_problem(arm, metric, samples), _per_problem(baseline, metric, samples), seed=0
-        )
-        for name, metric in _metrics_of(arm).items()
-    }
+    return {name: _estimate(metric, samples, arm, baseline) for name, metric in _metrics_of(arm).items()}
 
 
 def heldout_means(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
@@ -157,6 +163,27 @@ def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]
     return first["samples"], first["ks"]
 
 
-def _per_problem(evaluations: Sequence[Evaluation], metric: Metric, samples: int) -> Array:
-    columns = [metric.pick(rows, samples) for evaluation in evaluations if (rows := evaluation["per_problem"])]
-    return np.asarray(np.mean(columns, axis=0))  # (P,)
+def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Estimate:
+    """Of one arm, or of the first minus the second."""
+    values = [_per_problem(arm, metric.pick, samples) for arm in arms]
+    if metric.counts is None:
+        means = [table.mean(0) for table in values]
+        return estimate(means[0], seed=0) if len(arms) == 1 else paired_difference(means[0], means[1], seed=0)
+    counts = [_per_problem(arm, metric.counts, samples) for arm in arms]
+
+    def ratio(problems: NDArray[np.int64]) -> Array:
+        """(..., P) -> (...)"""
+        of_arms = [
+            (value[:, problems].sum(-1) / count[:, problems].sum(-1)).mean(0)
+            for value, count in zip(values, counts, strict=True)
+        ]
+        return np.asarray(of_arms[0] - sum(of_arms[1:]))
+
+    everyone = np.arange(values[0].shape[1])
+    low, high = percentile_interval(ratio, len(everyone), seed=0)
+    return {"value": float(ratio(everyone)), "low": low, "high": high}
+
+
+def _per_problem(evaluations: Sequence[Evaluation], pick: Pick, samples: int) -> Array:
+    """(seeds, P)"""
+    return np.array([pick(rows, samples) for evaluation in evaluations if (rows := evaluation["per_problem"])])

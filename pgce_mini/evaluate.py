@@ -152,14 +152,36 @@ def bootstrap_interval(
     count = np.ones_like(total) if counts is None else np.asarray(counts, dtype=np.float64)
     if count.shape != total.shape or not (count >= 0).all() or not count.any():
         raise ValueError("counts must hold a number of at least 0 for each value, and not only zeros")
+
+    def means(rows: NDArray[np.int64]) -> Array:
+        totals, items = total[rows].sum(1), count[rows].sum(1)  # (resamples,)
+        return np.asarray(totals[items > 0] / items[items > 0])
+
+    return percentile_interval(means, total.size, seed, confidence, resamples)
+
+
+def percentile_interval(
+    statistic: Callable[[NDArray[np.int64]], Array],
+    problems: int,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of any statistic of problems, given the numbers of those drawn, a row a draw.
+
+    Shapes:
+        statistic: (resamples, problems) -> (resamples,)
+
+    Raises:
+        ValueError: confidence or resamples makes no sense.
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples!r}")
-    rows = np.random.default_rng(seed).integers(total.size, size=(resamples, total.size))
-    totals, items = total[rows].sum(1), count[rows].sum(1)  # (resamples,)
+    rows = np.random.default_rng(seed).integers(problems, size=(resamples, problems))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(totals[items > 0] / items[items > 0], (tail, 1 - tail))
+    low, high = np.quantile(statistic(rows), (tail, 1 - tail))
     return float(low), float(high)
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pgce_mini.compare import as_text, by_metric, differences, format_estimate, heldout_means, labels, summarize
+from pgce_mini.evaluate import EvaluationConfig, evaluate
+from pgce_mini.model import GPT
+from pgce_mini.pretrain import ModelShape
+from pgce_mini.tasks import ChainSum
 
 
 def evaluation(correct: list[int], *, samples: int = 4, cross_entropy: float | None = 0.5, **config: Any) -> Any:
@@ -24,6 +30,12 @@ def evaluation(correct: list[int], *, samples: int = 4, cross_entropy: float | N
             "reasoned_share": [1.0] * problems,
         },
     }
+
+
+def uneven(entropy: Sequence[float], length: Sequence[float]) -> Any:
+    found = evaluation([1] * len(entropy))
+    found["per_problem"] |= {"completion_length": [*length], "entropy": [*entropy]}
+    return found
 
 
 def test_metrics_of_one_run_are_means_over_problems() -> None:
@@ -69,9 +81,42 @@ def test_evaluations_of_other_tasks_are_refused() -> None:
 
 
 def test_entropy_is_a_mean_over_tokens() -> None:
-    uneven = evaluation([1, 1])
-    uneven["per_problem"] |= {"completion_length": [1.0, 3.0], "entropy": [1.0, 0.0]}
-    assert summarize([uneven])["entropy"]["value"] == pytest.approx(1 / 4)
+    assert summarize([uneven([1, 0], [1, 3])])["entropy"]["value"] == pytest.approx(1 / 4)
+
+
+def test_interval_of_the_entropy_does_not_hold_the_noise_of_the_lengths() -> None:
+    lengths = [3.0, 11.0] * 20
+    same, higher = uneven([0.5] * 40, lengths), uneven([0.75] * 40, lengths[::-1])
+    assert summarize([same])["entropy"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert differences([higher], [same])["entropy"] == {"value": 0.25, "low": 0.25, "high": 0.25}
+
+
+def test_interval_of_the_entropy_is_that_of_the_evaluation() -> None:
+    task = ChainSum(num_operands=5, max_operand=3)
+    model = GPT(ModelShape(hidden_size=16, intermediate_size=16).config(task))
+    found = evaluate(model, task, EvaluationConfig(problems=9, samples=4, ks=(1,), documents=1))
+    assert found["samples"] is not None
+    assert summarize([found])["entropy"] == pytest.approx(found["samples"]["entropy"], rel=1e-12)
+
+
+def test_difference_of_entropies_is_resampled_once_for_both_and_averaged_over_seeds() -> None:
+    rng = np.random.default_rng(1)
+    arms = [[uneven(rng.random(12), rng.integers(1, 9, 12)) for _ in range(2)] for _ in range(2)]
+    rows = np.random.default_rng(0).integers(12, size=(2000, 12))
+
+    def entropy(run: Any, problems: Any) -> Any:
+        length, nats = (np.array(run["per_problem"][name])[problems] for name in ("completion_length", "entropy"))
+        return (nats * length).sum(-1) / length.sum(-1)
+
+    def gap(problems: Any) -> Any:
+        arm, baseline = (np.mean([entropy(run, problems) for run in runs], axis=0) for runs in arms)
+        return arm - baseline
+
+    low, high = np.quantile(gap(rows), (0.025, 0.975))
+    found = differences(*arms)["entropy"]
+    assert found == pytest.approx({"value": gap(np.arange(12)), "low": low, "high": high}, rel=1e-12)
+    alone = summarize(arms[0])["entropy"]["value"]
+    assert alone == pytest.approx(np.mean([entropy(run, np.arange(12)) for run in arms[0]]))
 
 
 def test_plain_text_has_nothing_to_compare() -> None:
