@@ -84,6 +84,10 @@ class Report:
             for arm, stages in self.summary.items()
         ]
         sentences = [f"{self.labels['avg_at_m']} before -> after RL: {', '.join(gains)}."]
+        first = self.settings["arms"][0]
+        if first != self.baseline:
+            instead = f", so {self.baseline} is what the others are compared with" if self.differences else ""
+            sentences.append(f"No seed of {first} is finished{instead}.")
         for arm, difference in self.differences.items():
             gap = difference["avg_at_m"]
             value, low, high = gap["value"], gap["low"], gap["high"]

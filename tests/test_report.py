@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,19 @@ def test_arms_are_compared_on_the_seeds_that_both_finished(study_dir: Path) -> N
     assert report.seed_gaps == {"precision": [0.5]}
     assert "the finished seeds ({'ce': 1, 'precision': 2})" in report.caveat()
     assert report.as_json()["failed"] == {"ce-seed0": "it diverged"}
+
+
+def test_takeaway_says_which_arm_stands_in_for_a_first_arm_that_failed(study_dir: Path) -> None:
+    for seed in (0, 1):
+        (study_dir / f"ce-seed{seed}" / "policy" / "evaluation.json").unlink()
+    assert Report(study_dir).takeaway().endswith("No seed of ce is finished.")
+    arms = ("ce", "precision", "diversity")
+    write_json(study_dir / "config.json", {"kind": "study", "config": replace(SETTINGS, arms=arms).settings()})
+    for seed in (0, 1):
+        write_cell(study_dir / f"diversity-seed{seed}", [1, 1, 1], [2, 2, 2])
+    takeaway = Report(study_dir).takeaway()
+    assert "No seed of ce is finished, so precision is what the others are compared with. " in takeaway
+    assert "diversity is below precision" in takeaway
 
 
 def test_arms_without_a_seed_in_common_are_not_compared(study_dir: Path) -> None:
