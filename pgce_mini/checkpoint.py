@@ -9,6 +9,7 @@
 A file is written beside its place, synced and renamed over it. The one file that grows, metrics.jsonl, is cut
 back to the step of the state when a run resumes. On the same machine with the same number of threads a resumed
 run ends with the very bytes of the model of an undisturbed one, and with its metrics but for the measured speeds.
+A training holds a lock on its folder, .lock, which ends with its process, however that ends.
 Tensors and their header carry a SHA-256: a damaged file is named in the error and never overwritten.
 """
 
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -36,6 +39,7 @@ from pgce_mini.tasks import task_from_dict, task_to_dict
 from pgce_mini.tasks.base import Corpus
 
 SCHEMA_VERSION = 1
+LOCK = ".lock"
 METADATA_KEY = "pgce_mini"  # a single one: safetensors writes several in random order, and the bytes must repeat
 Kind = Literal["pretrain", "rl", "study"]
 
@@ -200,36 +204,68 @@ def config_to_dict(config: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in ("run_dir", "study_dir", "workers")}
 
 
+@contextlib.contextmanager
+def sole_owner(folder: Path, lock: str = LOCK) -> Iterator[None]:
+    """Keeps other processes out of a folder, which is made if need be, by the lock of this name in it.
+
+    Raises:
+        RunError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / lock, "ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise RunError(f"{folder} is being run by another process: wait for it or stop it") from None
+            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # a file system without locks
+                raise
+        yield
+
+
 class Run:
-    """One run's folder. `Run.start` makes or continues it, `Run(path)` opens it to read."""
+    """One run's folder. `with Run.start(...)` makes or continues it, `Run(path)` opens it to read."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
 
     @classmethod
-    def start(cls, path: Path | str, kind: Kind, config: Mapping[str, Any]) -> Run:
-        """Makes the folder, or continues the one that is there.
+    @contextlib.contextmanager
+    def start(cls, path: Path | str, kind: Kind, config: Mapping[str, Any]) -> Iterator[Run]:
+        """Makes the folder, or continues the one that is there, and keeps other processes out of it until the end
+        of the `with` block. A finished run needs no owner, and nothing is written into it.
 
         Raises:
-            RunError: the folder holds another run, or other files; nothing in it is touched.
+            RunError: the folder holds another run, or other files, or another process is running it; nothing in
+                it is touched.
         """
         run = cls(path)
         wanted = {"kind": kind, "config": dict(config)}
-        if run.config_path.exists():
-            found = read_json(run.config_path)
+        run._check(wanted)
+        if run.finished:
+            yield run
+            return
+        with sole_owner(run.path):
+            run._check(wanted)  # as the last owner left it
+            if not run.config_path.exists():
+                write_json(run.config_path, wanted)
+            for leftover in [*run.path.glob(".*.tmp"), *run.path.glob("state/.*.tmp")]:  # of a killed process
+                leftover.unlink(missing_ok=True)
+            yield run
+
+    def _check(self, wanted: Mapping[str, Any]) -> None:
+        if self.config_path.exists():
+            found = read_json(self.config_path)
             if found != wanted:
                 raise RunError(
-                    f"{run.path} holds another run ({settings_difference(found, wanted)}): choose another folder"
+                    f"{self.path} holds another run ({settings_difference(found, wanted)}): choose another folder"
                 )
-        elif run.path.is_file():
-            raise RunError(f"{run.path} is a file: choose a new folder")
-        elif run.path.exists() and any(not file.match(".config.json.*.tmp") for file in run.path.iterdir()):
-            raise RunError(f"{run.path} holds files of something else: choose an empty or new folder")
-        else:
-            write_json(run.config_path, wanted)
-        for leftover in [*run.path.glob(".*.tmp"), *run.path.glob("state/.*.tmp")]:  # of a killed process
-            leftover.unlink(missing_ok=True)
-        return run
+        elif self.path.is_file():
+            raise RunError(f"{self.path} is a file: choose a new folder")
+        elif self.path.exists() and not all(
+            file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
+        ):
+            raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")
 
     @property
     def config_path(self) -> Path:

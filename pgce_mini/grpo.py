@@ -325,30 +325,30 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
         raise RunError(
             f"{config.prior} was trained on {task.name}, which has no verifier: RL needs a task with one"
         )
-    run = Run.start(config.run_dir, "rl", config_to_dict(config) | {"prior": fingerprint(model)})
-    if run.finished:
+    with Run.start(config.run_dir, "rl", config_to_dict(config) | {"prior": fingerprint(model)}) as run:
+        if run.finished:
+            return run
+        limit = config.completion_limit(task)
+        reference = load_model(config.prior)[0].to(config.device) if config.kl_coef else None
+        model.to(config.device)
+        optimizer = adamw(model, config.lr, config.weight_decay)
+        done = run.load_state(model, optimizer)
+        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
+        with bar, deferred_interrupt() as interrupted:
+            for step in range(done + 1, config.steps + 1):
+                rollout, row = sample_rollout(model, task, config, step)
+                if rollout is not None:
+                    row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
+                run.append_metrics({"step": step, **row})
+                bar.set_postfix(reward=f"{row['reward']:.3f}", length=f"{row['completions/mean_length']:.1f}")
+                bar.update()
+                stop = interrupted()
+                if stop or step % config.save_every == 0:
+                    run.save_state(step, model, optimizer)
+                if stop:
+                    raise KeyboardInterrupt
+        save_model(run.model_path, model, task)
         return run
-    limit = config.completion_limit(task)
-    reference = load_model(config.prior)[0].to(config.device) if config.kl_coef else None
-    model.to(config.device)
-    optimizer = adamw(model, config.lr, config.weight_decay)
-    done = run.load_state(model, optimizer)
-    bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
-    with bar, deferred_interrupt() as interrupted:
-        for step in range(done + 1, config.steps + 1):
-            rollout, row = sample_rollout(model, task, config, step)
-            if rollout is not None:
-                row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
-            run.append_metrics({"step": step, **row})
-            bar.set_postfix(reward=f"{row['reward']:.3f}", length=f"{row['completions/mean_length']:.1f}")
-            bar.update()
-            stop = interrupted()
-            if stop or step % config.save_every == 0:
-                run.save_state(step, model, optimizer)
-            if stop:
-                raise KeyboardInterrupt
-    save_model(run.model_path, model, task)
-    return run
 
 
 def sample_rollout(

@@ -153,28 +153,28 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     settings = config_to_dict(config)
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)
-    run = Run.start(config.run_dir, "pretrain", settings)
-    if run.finished:
+    with Run.start(config.run_dir, "pretrain", settings) as run:
+        if run.finished:
+            return run
+        model.to(config.device)
+        optimizer = adamw(model, config.lr, config.weight_decay)
+        done = run.load_state(model, optimizer)
+        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
+        with bar, deferred_interrupt() as interrupted:
+            for step in range(done + 1, config.steps + 1):
+                row = _train_step(model, optimizer, config, step)
+                if step % config.eval_every == 0 or step == config.steps:
+                    row |= _heldout(model, config, step)
+                run.append_metrics({"step": step, **row})
+                bar.set_postfix(cross_entropy=f"{row['cross_entropy']:.3f}", entropy=f"{row['entropy']:.3f}")
+                bar.update()
+                stop = interrupted()
+                if stop or step % config.save_every == 0:
+                    run.save_state(step, model, optimizer)
+                if stop:
+                    raise KeyboardInterrupt
+        save_model(run.model_path, model, config.corpus)
         return run
-    model.to(config.device)
-    optimizer = adamw(model, config.lr, config.weight_decay)
-    done = run.load_state(model, optimizer)
-    bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
-    with bar, deferred_interrupt() as interrupted:
-        for step in range(done + 1, config.steps + 1):
-            row = _train_step(model, optimizer, config, step)
-            if step % config.eval_every == 0 or step == config.steps:
-                row |= _heldout(model, config, step)
-            run.append_metrics({"step": step, **row})
-            bar.set_postfix(cross_entropy=f"{row['cross_entropy']:.3f}", entropy=f"{row['entropy']:.3f}")
-            bar.update()
-            stop = interrupted()
-            if stop or step % config.save_every == 0:
-                run.save_state(step, model, optimizer)
-            if stop:
-                raise KeyboardInterrupt
-    save_model(run.model_path, model, config.corpus)
-    return run
 
 
 def check_head(shaping: RewardShaping, corpus: Corpus) -> None:

@@ -1,4 +1,6 @@
 import contextlib
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -80,11 +82,11 @@ def state(weight: float = 1.0) -> tuple[torch.nn.Linear, torch.optim.Optimizer]:
 
 def started(path: Path, steps: int = 0, saved: int = 0) -> Run:
     """A run that has logged `steps` steps and saved its state after `saved` of them."""
-    run = Run.start(path, "pretrain", {"lr": 0.1})
-    for step in range(1, steps + 1):
-        run.append_metrics({"step": step, "loss": 1 / step})
-        if step == saved:
-            run.save_state(step, *state())
+    with Run.start(path, "pretrain", {"lr": 0.1}) as run:
+        for step in range(1, steps + 1):
+            run.append_metrics({"step": step, "loss": 1 / step})
+            if step == saved:
+                run.save_state(step, *state())
     return run
 
 
@@ -140,8 +142,8 @@ def test_unreadable_json_is_named_and_left_alone(data: bytes, tmp_path: Path) ->
     path.write_bytes(data)
     with pytest.raises(RunError, match=r"config\.json"):
         read_json(path)
-    with pytest.raises(RunError, match=r"config\.json"):
-        Run.start(tmp_path, "pretrain", {})
+    with pytest.raises(RunError, match=r"config\.json"), Run.start(tmp_path, "pretrain", {}):
+        pass
     assert everything_in(tmp_path) == {"config.json": data}
 
 
@@ -257,8 +259,9 @@ def test_tensors_that_are_no_model_are_refused(header: dict[str, Any], message: 
 
 def test_start_continues_the_same_run_and_only_that(tmp_path: Path) -> None:
     config = {"lr": 0.1, "model": {"hidden_size": 16}}
-    Run.start(tmp_path, "pretrain", config)
-    assert Run.start(tmp_path, "pretrain", config).config() == {"kind": "pretrain", "config": config}
+    for _ in range(2):
+        with Run.start(tmp_path, "pretrain", config) as run:
+            assert run.config() == {"kind": "pretrain", "config": config}
     before = everything_in(tmp_path)
     for kind, other, difference in (
         ("rl", config, "kind is 'pretrain' there and 'rl' now"),
@@ -266,8 +269,8 @@ def test_start_continues_the_same_run_and_only_that(tmp_path: Path) -> None:
         ("pretrain", config | {"model": {"hidden_size": 32}}, r"model\.hidden_size is 16 there and 32 now"),
         ("pretrain", config | {"new": 1}, "new is None there and 1 now"),
     ):
-        with pytest.raises(RunError, match=difference):
-            Run.start(tmp_path, kind, other)  # type: ignore[arg-type]  # kind is one of them
+        with pytest.raises(RunError, match=difference), Run.start(tmp_path, kind, other):  # type: ignore[arg-type]
+            pass
     assert everything_in(tmp_path) == before
 
 
@@ -275,15 +278,15 @@ def test_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> No
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / ".notes.tmp").write_text("more of it")
     before = everything_in(tmp_path)
-    with pytest.raises(RunError, match="files of something else"):
-        Run.start(tmp_path, "pretrain", {})
+    with pytest.raises(RunError, match="files of something else"), Run.start(tmp_path, "pretrain", {}):
+        pass
     assert everything_in(tmp_path) == before
 
 
 def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(RunError, match="run is a file"):
-        Run.start(tmp_path / "run", "pretrain", {})
+    with pytest.raises(RunError, match="run is a file"), Run.start(tmp_path / "run", "pretrain", {}):
+        pass
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
@@ -296,10 +299,41 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
 
 
 def test_run_killed_while_it_was_made_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
     (tmp_path / ".config.json.12345.tmp").write_bytes(b"half")
     run = started(tmp_path)
-    assert everything_in(tmp_path).keys() == {"config.json"}
+    assert everything_in(tmp_path).keys() == {".lock", "config.json"}
     assert run.config()["kind"] == "pretrain"
+
+
+def test_run_has_one_owner_until_it_ends(tmp_path: Path) -> None:
+    with Run.start(tmp_path, "pretrain", {"lr": 0.1}):
+        (tmp_path / ".metrics.jsonl.12345.tmp").write_bytes(b"the owner is writing it")
+        before = everything_in(tmp_path)
+        with pytest.raises(RunError, match="is being run by another process: wait for it or stop it"):
+            started(tmp_path)
+        assert everything_in(tmp_path) == before
+    started(tmp_path)
+
+
+def test_finished_run_needs_no_owner(tmp_path: Path) -> None:
+    run = started(tmp_path)
+    with Run.start(tmp_path, "pretrain", {"lr": 0.1}):
+        run.model_path.touch()
+        started(tmp_path)  # as rows of a study do with a prior that they share
+    (tmp_path / ".lock").unlink()
+    started(tmp_path)
+    assert not (tmp_path / ".lock").exists()  # the folder may be one that nobody can write to
+
+
+def test_file_system_without_locks_is_no_reason_not_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert started(tmp_path, steps=2).metrics()
 
 
 def test_configuration_in_json_says_everything_but_where_it_runs() -> None:
@@ -545,6 +579,25 @@ def test_run_killed_at_random_moments_ends_as_if_undisturbed(
     assert kills >= 3  # a fast machine may finish before the last
     training.run(training.at(tmp_path), progress=False)
     training.assert_finished_as_undisturbed(tmp_path)
+
+
+def test_second_process_on_a_running_training_is_refused_and_harmless_until_the_first_is_gone(
+    training: Training, processes: multiprocessing.context.ForkServerContext, tmp_path: Path
+) -> None:
+    config = replace(training.at(tmp_path), steps=100_000)
+    process = processes.Process(target=train_unless_killed, args=(training.run, config))
+    process.start()
+    wait_for_step(process, tmp_path, 2)
+    with pytest.raises(RunError, match="is being run by another process"):
+        training.run(config, progress=False)
+    steps = len(Run(tmp_path).metrics())
+    wait_for_step(process, tmp_path, steps + 2)
+    assert process.is_alive()
+    process.kill()
+    process.join()
+    found = Run(tmp_path).config()
+    with Run.start(tmp_path, found["kind"], found["config"]) as run:
+        assert len(run.metrics()) >= steps + 2
 
 
 def wait_for_step(process: BaseProcess, path: Path, step: int) -> None:

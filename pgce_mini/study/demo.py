@@ -21,7 +21,7 @@ from pgce_mini.evaluate import Evaluation, EvaluationConfig, evaluate_run, load_
 from pgce_mini.grpo import GRPOConfig, train_grpo
 from pgce_mini.pretrain import PretrainConfig, check_head, pretrain
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_owner
+from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_study
 from pgce_mini.tasks import Task
 from pgce_mini.tasks.base import check_whole
 
@@ -152,8 +152,7 @@ def run_study(config: StudyConfig, *, progress: bool = True) -> Results:
         RunError: study_dir holds another study or files of something else, or another process is running it.
         OSError: the disk is full.
     """
-    Run.start(config.study_dir, "study", config.settings())
-    with sole_owner(config.study_dir) as lock:
+    with Run.start(config.study_dir, "study", config.settings()), sole_study(config.study_dir) as lock:
         cells = [Cell(config, arm, seed) for seed in config.seeds for arm in config.arms]
         for cell in cells:
             cell.error_path.unlink(missing_ok=True)

@@ -36,7 +36,7 @@ from pgce_mini.study.tables import (
     write_curves,
     write_rows,
 )
-from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_owner
+from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_study
 
 BYTES_PER_ROW = 2**18  # metrics.jsonl of its trainings and its result
 TRAININGS_PER_ROW = 3  # at most, each leaving a model
@@ -75,7 +75,7 @@ def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool 
     if not missing:
         return store.table()
     _check_room(missing, folder, workers)
-    with sole_owner(folder) as lock:
+    with sole_study(folder) as lock:
         store = _Store(spec, results_dir)  # as the last owner left it
         for row in spec.rows:
             row.error_path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from pgce_mini.checkpoint import RunError, deferred_interrupt, write_atomic
+from pgce_mini.checkpoint import deferred_interrupt, sole_owner, write_atomic
 
 POLL_SECONDS = 0.5
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
@@ -49,22 +49,15 @@ J = TypeVar("J", bound=Job)
 
 
 @contextlib.contextmanager
-def sole_owner(study_dir: Path) -> Iterator[Path]:
+def sole_study(study_dir: Path) -> Iterator[Path]:
     """Keeps other processes out of a study, and waits for workers that a killed one left behind (they stop after
     their current step). Yields the path of the lock that workers hold.
 
     Raises:
         RunError: another process is running the study.
     """
-    study_dir.mkdir(parents=True, exist_ok=True)
-    ours, workers = (study_dir / f".{name}.lock" for name in ("owner", "workers"))
-    with open(ours, "ab") as owner, open(workers, "ab") as orphans:
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise RunError(f"{study_dir} is being run by another process: wait for it or stop it") from None
+    workers = study_dir / ".workers.lock"
+    with sole_owner(study_dir, ".owner.lock"), open(workers, "ab") as orphans:
         fcntl.flock(orphans, fcntl.LOCK_EX)
         fcntl.flock(orphans, fcntl.LOCK_UN)
         yield workers
