@@ -316,7 +316,7 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
 
     Raises:
         RunError: run_dir holds something else or is damaged, or prior is no finished run of a verifiable task.
-        ValueError: the device is not there.
+        ValueError: the device is not there, or the completions do not fit the model. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
@@ -325,10 +325,11 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
         raise RunError(
             f"{config.prior} was trained on {task.name}, which has no verifier: RL needs a task with one"
         )
+    limit = config.completion_limit(task)
+    model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
     with Run.start(config.run_dir, "rl", config_to_dict(config) | {"prior": fingerprint(model)}) as run:
         if run.finished:
             return run
-        limit = config.completion_limit(task)
         reference = load_model(config.prior)[0].to(config.device) if config.kl_coef else None
         model.to(config.device)
         optimizer = adamw(model, config.lr, config.weight_decay)

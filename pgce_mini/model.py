@@ -480,7 +480,7 @@ class GPT(nn.Module):
                 f"generator must be a torch.Generator on the model's device ({device.type}) when temperature "
                 f"is above 0, got {generator and generator.device.type}"
             )
-        self._check_prompts(prompts, max_completion_length)
+        self.check_prompts(prompts, max_completion_length)
 
         batch, groups = len(prompts), num_generations
         lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)  # (B,)
@@ -518,7 +518,11 @@ class GPT(nn.Module):
         mask = ended.cumsum(1) - ended.long() == 0  # True up to and including the first EOS
         return Generation(completions.where(mask, pad_id), mask, logps.where(mask, 0.0))
 
-    def _check_prompts(self, prompts: Sequence[Sequence[int]], max_completion_length: int) -> None:
+    def check_prompts(self, prompts: Sequence[Sequence[int]], max_completion_length: int) -> None:
+        """
+        Raises:
+            ValueError: `generate` cannot read the prompts, or has no room for completions of this length.
+        """
         if len(prompts) == 0 or min(map(len, prompts)) == 0:
             raise ValueError("prompts must hold at least one prompt, and each at least one token")
         limit, longest = self.config.max_position_embeddings, max(map(len, prompts))

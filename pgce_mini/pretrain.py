@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
 from pgce_mini.reward import RewardShaping
-from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Text
+from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Split, Text
 from pgce_mini.tasks.base import check_number, check_whole
 
 
@@ -144,12 +145,15 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
 
     Raises:
         RunError: run_dir holds something else or is damaged, or init_from is no prior for this corpus.
-        ValueError: the device is not there, or documents are too long for the model.
+        ValueError: the device is not there, the head is the whole vocabulary, documents are too long for the
+            model, or the text cannot be read or is too short for them. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
     check_head(config.shaping, config.corpus)
     model = _initial_model(config)
+    for split in get_args(Split):
+        config.corpus.document(config.seed, 0, split)  # a text without one says so, before anything is written
     settings = config_to_dict(config)
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)

@@ -543,6 +543,13 @@ def test_missing_prior_is_named(config: GRPOConfig, tmp_path: Path) -> None:
     assert not config.run_dir.exists()
 
 
+def test_completions_too_long_for_the_model_are_refused_before_a_folder_is_made(config: GRPOConfig) -> None:
+    with pytest.raises(ValueError, match=r"must fit max_position_embeddings \(32\): got 10 \+ .* 200"):
+        train(config, max_completion_length=200)
+    assert not config.run_dir.exists()
+    assert train(config, max_completion_length=22, steps=1).finished  # to the last position
+
+
 def test_run_is_not_written_into_its_prior(config: GRPOConfig, prior: Path) -> None:
     with pytest.raises(RunError, match="kind is 'pretrain' there and 'rl' now"):
         train(config, run_dir=prior)

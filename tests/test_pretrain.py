@@ -152,7 +152,7 @@ def test_arms_with_one_seed_see_the_same_documents(tmp_path: Path, monkeypatch: 
         train(tmp_path / arm, shaping=PAPER_ARMS[arm], seed=7)
         seen.append(list(asked))
     assert seen[0] == seen[1]
-    training = [key for key in seen[0] if key[2] == "train"]
+    _, *training = [key for key in seen[0] if key[2] == "train"]  # the first only shows that there are any
     assert training == [(7, index, "train") for index in range(8 * 6)]  # each document once, in order
 
 
@@ -276,6 +276,16 @@ def test_documents_too_long_for_the_model_are_refused_before_a_folder_is_made(tm
     with pytest.raises(ValueError, match="max_position_embeddings must be at least 33"):
         train(tmp_path / "run", corpus=text)
     assert not (tmp_path / "run").exists()
+
+
+def test_text_too_short_to_hold_some_out_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text("the cat sat on the mat. " * 50)
+    text = Text(path=str(book), tokenizer="char", context_length=32)
+    with pytest.raises(ValueError, match=r"context_length smaller: no heldout stretch of '.*book\.txt' has 33"):
+        train(tmp_path / "run", corpus=text)
+    assert not (tmp_path / "run").exists()
+    assert train(tmp_path / "run", corpus=replace(text, context_length=8), steps=2, decay_steps=0).finished
 
 
 @pytest.mark.parametrize(
