@@ -112,7 +112,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         RunError: naming the file, when it is missing, damaged or not one of ours.
     """
-    damaged = f"{path} is damaged ({{}}): delete it and run again, or restore a copy"
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(METADATA_KEY, "{}")
@@ -123,12 +122,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error})") from None
     except (safetensors.SafetensorError, ValueError) as error:
-        raise RunError(damaged.format(error)) from None
+        raise RunError(
+            f"{path} is damaged or no file of pgce_mini ({error}): check the path; if it is of a run, restore a "
+            "copy, or move it away and run again"
+        ) from None
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
     header = metadata.get("header")
     if metadata.get("sha256") != _digest(header, tensors):
-        raise RunError(damaged.format("its SHA-256 differs"))
+        raise RunError(f"{path} is damaged (its SHA-256 differs): delete it and run again, or restore a copy")
     return tensors, header
 
 

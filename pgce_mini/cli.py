@@ -37,10 +37,14 @@ from pgce_mini.study.engine import check_row, run_spec
 from pgce_mini.study.spec import load_spec
 from pgce_mini.study.summary import as_lines
 from pgce_mini.tasks import Task
+from pgce_mini.tasks.base import check_seed
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository: app and notebooks are not in the package
 QUICK_STUDY = Path(__file__).resolve().parent / "study" / "quick.toml"
 EXPLORER_ADDRESS = "http://localhost:8501"
+
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
+"""How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
 
 Arm = Literal["ce", "precision", "diversity", "tail-penalty", "head-reward"]
 
@@ -177,7 +181,7 @@ class Pretrain(Computing):
     def run(self) -> None:
         self.prepare()
         run = pretrain(self.config, progress=not self.quiet)
-        last = run.metrics()[-1]
+        last = _last_step(run)
         text = (
             f"{run.path}: held-out cross-entropy {last['heldout_cross_entropy']:.3f}, "
             f"entropy {last['heldout_entropy']:.3f} nats/token after {last['step']} steps\n"
@@ -243,7 +247,7 @@ class RL(Computing):
     def run(self) -> None:
         self.prepare()
         run = train_grpo(self.config, progress=not self.quiet)
-        last = run.metrics()[-1]
+        last = _last_step(run)
         text = (
             f"{run.path}: reward {last['reward']:.3f}, mean length {last['completions/mean_length']:.1f} tokens "
             f"after {last['step']} steps\nnext: pgce evaluate {run.path}, pgce sample {run.path}"
@@ -300,6 +304,7 @@ class Sample(Computing):
 
     def run(self) -> None:
         self.prepare()
+        check_seed(self.seed)
         model, corpus = load_model(self.run_dir)
         problems = []
         if self.prompt is not None:
@@ -484,6 +489,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _leave("the disk is full: free some space, then the same command goes on from the last saved step", 2)
         _leave(f"{error.filename or 'a file'}: {error.strerror}", 2)
+    except (MemoryError, RuntimeError, TypeError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise  # a fault of ours, whose trace we want
+        _leave(
+            "the memory of this machine is too small for that: ask for a smaller model, smaller batches, fewer "
+            "samples or fewer prompts",
+            2,
+        )
 
 
 def _stop_with_stdin() -> None:
@@ -497,6 +510,20 @@ def _leave(sentence: str, code: int) -> None:
         raise
     print(f"pgce: {sentence}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _last_step(run: Run) -> dict[str, Any]:
+    """The last line of a finished run's metrics.
+
+    Raises:
+        RunError: they are gone.
+    """
+    rows = run.metrics()
+    if not rows:
+        raise RunError(
+            f"{run.metrics_path} is missing or empty: restore a copy; the model beside it is finished and whole"
+        )
+    return rows[-1]
 
 
 def _visible(token: str) -> str:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from pgce_mini.checkpoint import load_model, read_json, write_atomic, write_json
 from pgce_mini.model import GPT
 from pgce_mini.tasks import task_to_dict
-from pgce_mini.tasks.base import EOS_ID, PAD_ID, Corpus, Problem, Task, check_whole
+from pgce_mini.tasks.base import EOS_ID, PAD_ID, Corpus, Problem, Task, check_seed, check_whole
 
 Array = NDArray[np.float64]
 
@@ -325,7 +325,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for name in ("problems", "samples", "documents", "batch_size"):
             check_whole(name, getattr(self, name), least=1)
-        check_whole("seed", self.seed, least=0)
+        check_seed(self.seed)
         if not self.ks or not all(isinstance(k, int) and 1 <= k <= self.samples for k in self.ks):
             raise ValueError(
                 f"ks must be whole numbers between 1 and samples={self.samples}, got {self.ks!r}: "

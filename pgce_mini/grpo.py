@@ -42,7 +42,7 @@ from pgce_mini.evaluate import token_entropy
 from pgce_mini.model import GPT, Attend, causal_attention
 from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
 from pgce_mini.tasks import EOS_ID, PAD_ID, Problem, Task
-from pgce_mini.tasks.base import check_number, check_whole
+from pgce_mini.tasks.base import check_number, check_seed, check_whole
 
 LossType = Literal["dapo", "grpo", "dr_grpo"]
 ScaleRewards = Literal["group", "batch", "none"]
@@ -110,8 +110,8 @@ class GRPOConfig:
         for name in ("steps", "prompts_per_step", "num_minibatches", "num_iterations", "save_every"):
             check_whole(name, getattr(self, name), 1)
         check_whole("num_generations", self.num_generations, 2)
-        for name in ("max_refills", "seed"):
-            check_whole(name, getattr(self, name), 0)
+        check_whole("max_refills", self.max_refills, 0)
+        check_seed(self.seed)
         if self.max_completion_length is not None:
             check_whole("max_completion_length", self.max_completion_length, 1)
         for name in ("temperature", "lr", "weight_decay", "max_grad_norm", "epsilon_high", "kl_coef"):

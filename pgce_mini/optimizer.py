@@ -42,13 +42,16 @@ def check_device(name: str) -> None:
     Raises:
         ValueError: the device is unknown or not on this machine.
     """
-    available: dict[str, Callable[[], bool]] = {
-        "cpu": lambda: True,
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
+    count: dict[str, Callable[[], int]] = {
+        "cpu": lambda: 1,
+        "cuda": lambda: torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": lambda: int(torch.backends.mps.is_available()),
     }
-    kind = name.partition(":")[0]
-    if kind not in available:
-        raise ValueError(f"device must be cpu, cuda or mps, got {name!r}")
-    if not available[kind]():
+    kind, colon, index = name.partition(":")
+    if kind not in count or (colon and not (index.isascii() and index.isdigit())):
+        raise ValueError(f"device must be cpu, cuda or mps, or as cuda:1 the second of its kind, got {name!r}")
+    here = count[kind]()
+    if here == 0:
         raise ValueError(f"device {name!r} is not on this machine: use cpu")
+    if int(index or 0) >= here:
+        raise ValueError(f"device {name!r} is not on this machine, where the last is {kind}:{here - 1}")

@@ -34,7 +34,7 @@ from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Split, Text
-from pgce_mini.tasks.base import check_number, check_whole
+from pgce_mini.tasks.base import check_number, check_seed, check_whole
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "eval_every", "eval_documents", "save_every"):
             check_whole(name, getattr(self, name), 1)
-        check_whole("seed", self.seed, 0)
+        check_seed(self.seed)
         check_whole("warmup_steps", self.warmup, 0)
         check_whole("decay_steps", self.decay, 0)
         if self.warmup + self.decay > self.steps:

@@ -14,7 +14,7 @@ from torch import Tensor
 from pgce_mini.evaluate import token_entropy
 from pgce_mini.model import GPT
 from pgce_mini.tasks import Corpus, Task
-from pgce_mini.tasks.base import EOS_ID, PAD_ID
+from pgce_mini.tasks.base import EOS_ID, PAD_ID, check_seed
 
 MAX_CHARACTERS = 2000  # of a prompt: beyond it, even one token for all of them would be too long for our priors
 
@@ -91,6 +91,7 @@ def read_on(
     Raises:
         ValueError: naming the argument, as `GPT.generate` does.
     """
+    check_seed(seed)
     generation = model.generate(
         [prompt],
         max_completion_length,

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from pgce_mini import cli, priors
 from pgce_mini.checkpoint import Run
@@ -163,6 +166,9 @@ def test_sample_continues_a_given_text(runs: Path, capsys: pytest.CaptureFixture
         (["rl", "--temperature", "0"], "temperature must be above 0"),
         (["rl", "--prior", "{runs}/text"], "has no verifier"),
         (["sample", "missing"], "missing"),
+        (["sample", "{runs}/book.txt"], "book.txt is damaged or no file of pgce_mini"),
+        (["sample", "{runs}/prior", "--seed", "9" * 20], "seed must be a whole number between 0 and"),
+        (["sample", "{runs}/prior", "--seed", "-1"], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--prompt", "seven"], "seven"),
         (["sample", "{runs}/prior", "--prompt", ""], "prompt must hold at least one token"),
         (["evaluate"], "runs must name at least one folder"),
@@ -187,6 +193,47 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
     pgce(*(argument.replace("{runs}", str(runs)) for argument in arguments), code=2)
     assert sentence in error_of(capsys)
     assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda _: torch.empty(10**15),  # more than any machine can address
+        lambda _: torch.empty(10**10, 10**10),
+        lambda _: torch.empty(10**30),
+        lambda _: np.empty(10**17),
+        lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")),
+    ],
+    ids=["allocated", "counted", "unpacked", "NumPy", "GPU"],
+)
+def test_too_little_memory_is_one_sentence(
+    ask: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "load_model", ask)
+    pgce("sample", str(runs / "prior"), code=2)
+    assert error_of(capsys) == (
+        "pgce: the memory of this machine is too small for that: ask for a smaller model, smaller batches, "
+        "fewer samples or fewer prompts"
+    )
+
+
+def test_fault_of_ours_keeps_its_trace(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "load_model", lambda _: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="size"):
+        pgce("sample", str(runs / "prior"))
+
+
+@pytest.mark.parametrize("name", ["prior", "policy"])
+def test_finished_run_without_its_metrics_is_named(
+    name: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs / name, tmp_path / name)
+    (tmp_path / name / "metrics.jsonl").unlink()
+    command = (
+        [*TINY_PRIOR, "--arm", "precision"] if name == "prior" else [*TINY_RL, "--prior", str(runs / "prior")]
+    )
+    pgce(*command, "--run-dir", str(tmp_path / name), code=2)
+    assert "metrics.jsonl is missing or empty: restore a copy" in error_of(capsys)
 
 
 @pytest.mark.parametrize(

@@ -559,6 +559,7 @@ def test_sample_records_are_readable_and_ready_for_json() -> None:
         ({"documents": 0}, "documents"),
         ({"batch_size": 0}, "batch_size"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "seed"),
         ({"ks": ()}, "ks"),
         ({"ks": (1, 17)}, "ks"),
         ({"ks": (0,)}, "ks"),

@@ -568,6 +568,10 @@ def test_divergence_is_named_with_its_step(lr: float, num_minibatches: int, conf
     assert not Run(config.run_dir).finished
 
 
+def test_largest_seed_can_be_trained_with(config: GRPOConfig) -> None:
+    assert train(config, seed=10**12, steps=1).finished
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -575,7 +579,7 @@ def test_divergence_is_named_with_its_step(lr: float, num_minibatches: int, conf
         ("temperature", 0), ("temperature", math.inf), ("lr", 0), ("weight_decay", -1), ("max_grad_norm", 0),
         ("num_minibatches", 5), ("num_minibatches", 0), ("num_iterations", 0), ("epsilon", 1.5),
         ("epsilon_high", -0.1), ("kl_coef", -1), ("loss_type", "ppo"), ("scale_rewards", True),
-        ("max_refills", -1), ("save_every", 0), ("seed", -1),
+        ("max_refills", -1), ("save_every", 0), ("seed", -1), ("seed", 10**14),
     ],
 )  # fmt: skip
 def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, config: GRPOConfig) -> None:

@@ -255,7 +255,7 @@ def test_gradient_that_is_no_number_leaves_the_weights_alone() -> None:
     assert torch.equal(model.weight, weight)
 
 
-@pytest.mark.parametrize("device", ["tpu", "", "CPU", "cpus"])
+@pytest.mark.parametrize("device", ["tpu", "", "CPU", "cpus", "cuda:x", "cuda:", "meta"])
 def test_unknown_device_is_refused_before_a_folder_is_made(device: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="device must be cpu, cuda or mps"):
         train(tmp_path / "run", device=device)
@@ -269,6 +269,13 @@ def test_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(ValueError, match=f"device '{device}' is not on this machine"):
             check_device(device)
     check_device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for device in ("cuda:2", "cuda:256", "cpu:1"):
+        with pytest.raises(ValueError, match=rf"device '{device}' is not on this machine, where the last is"):
+            check_device(device)
+    for device in ("cuda", "cuda:1"):
+        check_device(device)
 
 
 def test_documents_too_long_for_the_model_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
@@ -292,9 +299,9 @@ def test_text_too_short_to_hold_some_out_is_refused_before_a_folder_is_made(tmp_
     ("name", "value"),
     [
         ("steps", 0), ("batch_size", 1.5), ("eval_every", 0), ("eval_documents", 0), ("save_every", True),
-        ("seed", -1), ("warmup_steps", -1), ("decay_steps", 0.5), ("lr", 0), ("lr", math.nan), ("lr", -1),
-        ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5), ("label_smoothing", 1.1),
-        ("focal_gamma", -1),
+        ("seed", -1), ("seed", 2**64), ("warmup_steps", -1), ("decay_steps", 0.5), ("lr", 0), ("lr", math.nan),
+        ("lr", -1), ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5),
+        ("label_smoothing", 1.1), ("focal_gamma", -1),
     ],
 )  # fmt: skip
 def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp_path: Path) -> None:

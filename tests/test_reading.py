@@ -83,6 +83,11 @@ def test_completion_follows_the_seed() -> None:
     assert len({tuple(written(seed)) for seed in range(8)}) > 1
 
 
+def test_seed_that_no_generator_takes_is_named() -> None:
+    with pytest.raises(ValueError, match="seed must be a whole number between 0 and"):
+        read_on(model_of(TASK), TASK, TASK.encode(PROMPT), 8, temperature=1.0, top_k=3, seed=2**64)
+
+
 def test_end_ends_the_completion_of_a_task_and_is_a_token_of_a_text() -> None:
     """An untrained model writes EOS now and then."""
     text = Text(vocab_size=300)

@@ -114,6 +114,8 @@ WRONG = [
     ("seeds = 2", "seeds = 0", 3, "seeds must name at least one"),
     ("seeds = 2", "seeds = [1, 1]", 3, "none twice"),
     ("seeds = 2", "seeds = [-1]", 3, "seeds must be a whole number"),
+    ("seeds = 2", "seeds = [100000000000000]", 3, "seeds must be a whole number between 0 and"),
+    ("seeds = 2", "seeds = 20250101", 3, "seeds must be a whole number between 0 and 10000"),
     ("seeds = 2", 'seeds = "two"', 3, "seeds must name at least one"),
     ("top_k = 6", "top_k = 0", 4, "top_k must be a whole number"),
     ('"chain-sum"', '"chainsum"', 6, "task.name must be one of chain-sum, countdown, text, got 'chainsum'"),

@@ -141,6 +141,7 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path) -> None:
         ({"arms": ()}, "arms must name at least one"),
         ({"seeds": (1, 1)}, "seeds must name at least one, none twice"),
         ({"seeds": (-1,)}, "seeds must be a whole number"),
+        ({"seeds": (0, 10**14)}, "seeds must be a whole number between 0 and"),
         ({"workers": 0}, "workers must be"),
         ({"pretrain": PretrainConfig(corpus=Text())}, "a task with a verifier, got text"),
         ({"pretrain": PretrainConfig(shaping=RewardShaping(beta=1))}, "the arms set it"),

@@ -23,7 +23,7 @@ from pgce_mini.pretrain import PretrainConfig, check_head, pretrain
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_study
 from pgce_mini.tasks import Task
-from pgce_mini.tasks.base import check_whole
+from pgce_mini.tasks.base import check_seed, check_whole
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StudyConfig:
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must name at least one, none twice, got {values!r}")
         for seed in self.seeds:
-            check_whole("seeds", seed, 0)
+            check_seed(seed, "seeds")
         check_whole("workers", self.workers, 1)
         if not isinstance(self.pretrain.corpus, Task):
             raise ValueError(f"pretrain.corpus must be a task with a verifier, got {self.pretrain.corpus.name}")

@@ -38,7 +38,7 @@ from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import Arm, arm_named
 from pgce_mini.study.rows import Row
 from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
-from pgce_mini.tasks.base import check_whole
+from pgce_mini.tasks.base import check_seed, check_whole
 
 SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
@@ -57,6 +57,7 @@ TOP_LEVEL = (
     "evaluation",
     "grid",
 )
+MOST_SEEDS = 10_000  # who writes seeds = 20250101 means [20250101]
 MIDTRAIN_LOSSES = ("arm", "ce")
 
 
@@ -103,13 +104,15 @@ class _Reader:
                 raise SpecError(f"{self.path} lacks {name!r}")
         arms, seeds = content["arms"], content["seeds"]
         if isinstance(seeds, int) and not isinstance(seeds, bool):
+            with _Located(self, "seeds"):
+                check_whole("seeds", seeds, 0, MOST_SEEDS)
             seeds = list(range(seeds))
         for name, values in (("arms", arms), ("seeds", seeds)):
             if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
                 raise self._error(f"{name} must name at least one, none twice, got {values!r}", name)
         for seed in seeds:
             with _Located(self, "seeds"):
-                check_whole("seeds", seed, 0)
+                check_seed(seed, "seeds")
         rows: list[Row] = []
         for varied, settings in self._variants():
             variant = _Variant(self, study_dir, varied, settings)

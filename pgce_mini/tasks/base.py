@@ -17,6 +17,8 @@ PAD_ID = 0  # never a target
 EOS_ID = 1  # ends a document and a completion
 SPECIAL_TOKENS = ("<pad>", "<eos>")  # their text, the beginning of every vocabulary
 
+MAX_SEED = 10**12  # every generator takes it, and RL's a million times it
+
 HELDOUT_EVERY = 10  # one problem (or block of text) in this many is held out
 
 
@@ -49,6 +51,10 @@ def check_whole(name: str, value: int, least: int, most: int | None = None) -> N
     if not good or value < least or (most is not None and value > most):
         span = f"of at least {least}" if most is None else f"between {least} and {most}"
         raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
+
+
+def check_seed(seed: int, name: str = "seed") -> None:
+    check_whole(name, seed, 0, MAX_SEED)
 
 
 def check_number(name: str, value: float, most: float = math.inf) -> None:
