@@ -1,7 +1,7 @@
 """`pgce`: every step from the command line; options are the fields of the library's own settings.
 
-Whatever goes wrong on the user's side is one sentence on stderr and exit code 2; Ctrl-C is 130 and loses
-nothing. PGCE_DEBUG=1 shows the whole trace.
+Whatever goes wrong on the user's side is one sentence on stderr and exit code 2; Ctrl-C is 130, and a training
+goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
 """
 
 from __future__ import annotations
@@ -257,16 +257,17 @@ class RL(Computing):
 
 @dataclass(frozen=True)
 class Evaluate(Computing):
-    """Evaluate finished runs on held-out problems and documents; leaves evaluation.json in each."""
+    """Evaluate finished runs on held-out problems and documents; leaves evaluation.json in each. Of the file of a
+    model, such as a prior that came with the package, the result is only printed."""
 
     runs: Positional[tuple[Path, ...]] = ()
-    """folders of runs"""
+    """folders of runs, or files of models"""
     config: Annotated[OmitArgPrefixes[EvaluationConfig], arg(name="")] = EvaluationConfig()
 
     def run(self) -> None:
         self.prepare()
         if not self.runs:
-            raise ValueError("runs must name at least one folder, as in: pgce evaluate runs/prior")
+            raise ValueError("runs must name at least one folder or model, as in: pgce evaluate runs/prior")
         evaluations = {str(run): evaluate_run(run, self.config, progress=not self.quiet) for run in self.runs}
         lines = []
         for name, evaluation in evaluations.items():
@@ -468,8 +469,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)
+"""Commands that go on where they were stopped."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; exits with 0, with 2 after a user's error, or with 130 after Ctrl-C."""
+    command: Any = None
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
         command = tyro.extras.subcommand_cli_from_dict(
@@ -480,7 +486,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command = tyro.cli(Pretrain, args=words[1:], default=default, prog="pgce pretrain")
         command.run()
     except KeyboardInterrupt:
-        _leave("stopped; what was done is saved, the same command goes on from there", 130)
+        saves = isinstance(command, SAVING) and not (isinstance(command, Study) and command.check)
+        _leave("stopped; the same command goes on from the last saved step" if saves else "stopped", 130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (RunError, ValueError, FloatingPointError) as error:

@@ -580,7 +580,7 @@ def _evaluate_samples(
 
 def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True) -> Evaluation:
     """Evaluates a finished run and leaves evaluation.json and samples.jsonl in its folder; what is there already
-    with the same settings is not made again.
+    with the same settings is not made again. Where `path` is the file of a model, nothing is written.
 
     Raises:
         RunError: naming the file, when the run is not finished or a file is damaged.
@@ -595,6 +595,8 @@ def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True)
             bar.update(done - bar.n)
 
         evaluation = evaluate(model, corpus, config, advance)
+    if path.is_file():
+        return evaluation
     if isinstance(corpus, Task):
         records = [json.dumps(record).encode() + b"\n" for record in sample_records(model, corpus, config)]
         write_atomic(path / "samples.jsonl", b"".join(records))

@@ -21,6 +21,7 @@ import torch
 
 from pgce_mini import cli, priors
 from pgce_mini.checkpoint import Run
+from pgce_mini.evaluate import load_evaluation
 
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
 TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
@@ -114,6 +115,19 @@ def test_json_is_all_of_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -
         json.loads(capsys.readouterr().out)
 
 
+def test_model_by_itself_is_evaluated_and_nothing_is_written(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.safetensors"
+    shutil.copy(runs / "policy" / "model.safetensors", file)
+    pgce("evaluate", str(file), "--json", *TINY_EVALUATION)
+    evaluation = json.loads(capsys.readouterr().out)[str(file)]
+    assert evaluation == json.loads(json.dumps(load_evaluation(runs / "policy")))
+    pgce("evaluate", str(file), str(runs / "policy"), *TINY_EVALUATION)
+    assert "Avg@4" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_sample_prints_each_token_with_its_probability(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pgce("sample", str(runs / "prior"), "--json", "--prompts", "2", "--samples", "3")
     records = json.loads(capsys.readouterr().out)
@@ -171,7 +185,7 @@ def test_sample_continues_a_given_text(runs: Path, capsys: pytest.CaptureFixture
         (["sample", "{runs}/prior", "--seed", "-1"], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--prompt", "seven"], "seven"),
         (["sample", "{runs}/prior", "--prompt", ""], "prompt must hold at least one token"),
-        (["evaluate"], "runs must name at least one folder"),
+        (["evaluate"], "runs must name at least one folder or model"),
         (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
         (["compare", "{runs}/text"], "evaluation.json does not exist"),
         (["compare"], "runs must name folders"),
@@ -193,6 +207,32 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
     pgce(*(argument.replace("{runs}", str(runs)) for argument in arguments), code=2)
     assert sentence in error_of(capsys)
     assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saves"),
+    [
+        (["pretrain"], True),
+        (["rl"], True),
+        (["demo"], True),
+        (["study", "--quick"], True),
+        (["build-priors"], True),
+        (["build-policies"], True),
+        (["study", "--quick", "--check", "ce/seed0"], False),
+        (["evaluate", "runs/prior"], False),
+        (["sample", "runs/prior"], False),
+    ],
+)
+def test_ctrl_c_promises_to_go_on_only_where_something_was_saved(
+    arguments: list[str], saves: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.COMMANDS[arguments[0]], "run", interrupted)
+    pgce(*arguments, code=130)
+    wanted = "stopped; the same command goes on from the last saved step" if saves else "stopped"
+    assert error_of(capsys) == f"pgce: {wanted}"
 
 
 @pytest.mark.parametrize(
@@ -336,7 +376,7 @@ def test_interruption_saves_and_the_same_command_goes_on(tmp_path: Path, by: str
         process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)  # which closes stdin
     assert process.returncode == 130
-    assert errors.strip() == "pgce: stopped; what was done is saved, the same command goes on from there"
+    assert errors.strip() == "pgce: stopped; the same command goes on from the last saved step"
     assert 3 <= len(Run(tmp_path / "parts").metrics()) < 300
     pgce(*command, "--run-dir", str(tmp_path / "parts"))
     assert (tmp_path / "parts" / "model.safetensors").read_bytes() == (
