@@ -315,7 +315,8 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
 
     Raises:
-        RunError: run_dir holds something else or is damaged, or prior is no finished run of a verifiable task.
+        RunError: run_dir holds something else or is damaged, another process is running it, or prior is no
+            finished run of a verifiable task.
         ValueError: the device is not there, or the completions do not fit the model. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """

@@ -33,7 +33,7 @@ from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.optimizer import adamw, check_device, clip_gradient, divergence
 from pgce_mini.reward import RewardShaping
-from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Split, Text
+from pgce_mini.tasks import PAD_ID, ChainSum, Corpus, Countdown, Split, Text, task_to_dict
 from pgce_mini.tasks.base import check_number, check_seed, check_whole
 
 
@@ -144,17 +144,19 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
 
     Raises:
-        RunError: run_dir holds something else or is damaged, or init_from is no prior for this corpus.
+        RunError: run_dir holds something else or is damaged, another process is running it, the text has changed
+            since it was begun, or init_from is no prior for this corpus.
         ValueError: the device is not there, the head is the whole vocabulary, documents are too long for the
             model, or the text cannot be read or is too short for them. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
+    text = _text(config)
     check_head(config.shaping, config.corpus)
     model = _initial_model(config)
     for split in get_args(Split):
         config.corpus.document(config.seed, 0, split)  # a text without one says so, before anything is written
-    settings = config_to_dict(config)
+    settings = config_to_dict(config) | text
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)
     with Run.start(config.run_dir, "pretrain", settings) as run:
@@ -179,6 +181,29 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
                     raise KeyboardInterrupt
         save_model(run.model_path, model, config.corpus)
         return run
+
+
+def _text(config: PretrainConfig) -> dict[str, str]:
+    """What stands for a text in the settings of its run, which else say only where it is: a SHA-256. Nothing for
+    other corpora, and in a folder that was begun before texts were noted.
+
+    Raises:
+        RunError: the text is not the one that the run was begun with.
+    """
+    if not isinstance(config.corpus, Text):
+        return {}
+    text, run = config.corpus.learnt()["text"], Run(config.run_dir)
+    if run.config_path.exists():
+        begun = run.config().get("config", {})
+        same_corpus = begun.get("corpus") == task_to_dict(config.corpus)  # if not, `Run.start` says what differs
+        if same_corpus and "text" not in begun:
+            return {}
+        if same_corpus and begun["text"] != text:
+            raise RunError(
+                f"the text of {config.corpus.source} is another than when {run.path} was begun: restore it, or "
+                "choose another folder"
+            )
+    return {"text": text}
 
 
 def check_head(shaping: RewardShaping, corpus: Corpus) -> None:

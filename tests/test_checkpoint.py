@@ -1,6 +1,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import multiprocessing
 import os
@@ -781,6 +782,64 @@ def test_run_whose_prior_was_changed_is_refused(training: Training, prior: Path,
     save_model(tmp_path / "prior" / "model.safetensors", other, TASK)
     with pytest.raises(RunError, match=r"(init_from|prior) is 'sha256:.* there and 'sha256:.* now"):
         training.run(config, progress=False)
+
+
+def book_and_training(folder: Path) -> tuple[Path, PretrainConfig]:
+    book = folder / "book.txt"
+    book.write_text("the cat sat on the mat. " * 500)
+    corpus = Text(path=str(book), tokenizer="char", context_length=16)
+    config = PretrainConfig(
+        run_dir=folder / "run", corpus=corpus, model=SHAPE, steps=4, batch_size=2, eval_documents=2, save_every=2,
+    )  # fmt: skip
+    return book, config
+
+
+def again(config: PretrainConfig) -> PretrainConfig:
+    """The same settings, from a process that has not read the text yet."""
+    return replace(config, corpus=replace(config.corpus))
+
+
+def test_run_whose_text_has_changed_is_refused_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, config = book_and_training(tmp_path)
+    undisturbed = pretrain(replace(config, run_dir=tmp_path / "undisturbed"), progress=False)
+    append = Run.append_metrics
+
+    def press(self: Run, row: dict[str, Any]) -> None:
+        append(self, row)
+        if row["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Run, "append_metrics", press)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, progress=False)
+    monkeypatch.undo()
+    begun, before = book.read_text(), everything_in(config.run_dir)
+    book.write_text(begun[::-1])  # the same characters, and so the same tokens
+    with pytest.raises(RunError, match=r"the text of .*book\.txt is another than when .*run was begun"):
+        pretrain(again(config), progress=False)
+    assert everything_in(config.run_dir) == before
+    book.write_text(begun)
+    assert pretrain(again(config), progress=False).model_path.read_bytes() == undisturbed.model_path.read_bytes()
+
+
+def test_run_of_a_text_that_nothing_was_noted_of_goes_on(tmp_path: Path) -> None:
+    _, config = book_and_training(tmp_path)
+    with Run.start(config.run_dir, "pretrain", config_to_dict(config)):  # as earlier versions began one
+        pass
+    assert pretrain(config, progress=False).finished
+    assert Run(config.run_dir).config()["config"] == config_to_dict(config)
+
+
+def test_only_a_text_is_noted(training: Training, tmp_path: Path) -> None:
+    training.run(training.at(tmp_path / "task"), progress=False)
+    assert Run(tmp_path / "task").config()["config"].keys() == config_to_dict(training.config).keys()
+    _, config = book_and_training(tmp_path)
+    pretrain(config, progress=False)
+    assert Run(config.run_dir).config()["config"] == config_to_dict(config) | {
+        "text": f"sha256:{hashlib.sha256(b'the cat sat on the mat. ' * 500).hexdigest()}"
+    }
 
 
 def test_model_of_a_text_that_has_changed_keeps_its_tokens_but_has_no_windows(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class Text(Corpus):
         ids = self._character_ids
         for character in text:
             if character not in ids:
-                raise ValueError(f"text holds {character!r}, which is not a character of {self._source}")
+                raise ValueError(f"text holds {character!r}, which is not a character of {self.source}")
         return [ids[character] for character in text]
 
     def _decode(self, ids: list[int]) -> str:
@@ -118,7 +118,8 @@ class Text(Corpus):
         return "".join(self.vocab[i] for i in ids)
 
     @property
-    def _source(self) -> str:
+    def source(self) -> str:
+        """The name of the text, for sentences about it."""
         return self.path or "pydoc_data.topics"
 
     @cached_property
@@ -167,7 +168,7 @@ class Text(Corpus):
     def _stretches(self) -> dict[Split, list[str]]:
         if _digest(self._text) != self._learnt["text"]:
             raise ValueError(
-                f"the text of {self._source} has changed since the model was trained, so nobody knows what it has "
+                f"the text of {self.source} has changed since the model was trained, so nobody knows what it has "
                 "not seen: use the text, or for the manual the version of Python, that it was trained with"
             )
         return self._split()
@@ -196,7 +197,7 @@ class Text(Corpus):
             if len(windows[split][1]) == 0:
                 raise ValueError(
                     f"path must be a longer text or context_length smaller: no {split} stretch of "
-                    f"{self._source!r} has {self.context_length + 1} tokens, the longest has "
+                    f"{self.source!r} has {self.context_length + 1} tokens, the longest has "
                     f"{max(map(len, encoded))}"
                 )
         return windows
