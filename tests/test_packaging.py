@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,49 @@ def test_importing_the_package_leaves_the_slow_dependencies_alone() -> None:
     loaded = import_in_fresh_interpreter(["pgce_mini"])
     assert not loaded & CORE_ONLY_ON_DEMAND
     assert not loaded & (packages_beyond_core() - import_in_fresh_interpreter(["torch"]))
+
+
+def layout() -> list[str]:
+    """Modules and packages in the order of CONTRIBUTING's table."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = text.partition("## Layout")[2].partition("\n## ")[0].splitlines()
+    names = [name for row in rows if row.startswith("| `") for name in re.findall("`([^`]+)`", row.split("|")[1])]
+    return ["pgce_mini." + name.removesuffix(".py").rstrip("/").replace("/", ".") for name in names]
+
+
+def place(module: str, order: list[str]) -> str | None:
+    """The entry of the table that a module belongs to: its own, or that of its package."""
+    entries = [entry for entry in order if f"{module}.".startswith(f"{entry}.")]
+    return max(entries, key=len, default=None)
+
+
+def imported_by(module: str) -> Iterator[str]:
+    """The library's modules that a module imports, anywhere in it."""
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{module} has a relative import"
+            deeper = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else node.module for name in deeper]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] == "pgce_mini")
+
+
+def test_a_module_imports_only_from_those_above_it() -> None:
+    order = layout()
+    modules = [module for module in MODULES if module != "pgce_mini"]  # which gathers what is public
+    places = {module: place(module, order) for module in modules}
+    assert [module for module in modules if places[module] is None] == []  # the table lacks none
+    assert sorted(order) == sorted(set(places.values()), key=str)  # and has none too many, and none twice
+    wrong = []
+    for module in modules:
+        above = order[: order.index(str(places[module])) + 1]
+        wrong += [f"{module} imports {name}" for name in imported_by(module) if places.get(name) not in above]
+    assert wrong == []
 
 
 def test_no_file_names_a_folder_of_a_developers_machine() -> None:
