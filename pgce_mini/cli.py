@@ -486,7 +486,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command = tyro.cli(Pretrain, args=words[1:], default=default, prog="pgce pretrain")
         command.run()
     except KeyboardInterrupt:
-        saves = isinstance(command, SAVING) and not (isinstance(command, Study) and command.check)
+        only_reads = isinstance(command, Study) and (command.check or command.report)
+        saves = isinstance(command, SAVING) and not only_reads
         _leave("stopped; the same command goes on from the last saved step" if saves else "stopped", 130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

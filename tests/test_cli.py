@@ -219,6 +219,7 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
         (["build-priors"], True),
         (["build-policies"], True),
         (["study", "--quick", "--check", "ce/seed0"], False),
+        (["study", "--report", "docs"], False),
         (["evaluate", "runs/prior"], False),
         (["sample", "runs/prior"], False),
     ],
