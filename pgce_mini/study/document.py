@@ -107,7 +107,10 @@ def _inventory(evidence: Evidence, specs_dir: Path) -> str:
 
 
 def _claims(evidence: Evidence) -> str:
-    rows = [[claim, decision] for claim, decision in decide_claims(evidence).items()]
+    rows = []
+    for claim, decision in decide_claims(evidence).items():
+        verdict, _, reasons = decision.partition(": ")
+        rows.append([claim, "<br>".join([f"**{verdict}**", *filter(None, reasons.split("; "))])])
     return "## The paper's claims\n\n" + _table(["claim of the paper", "at this scale, on these tasks"], rows)
 
 
