@@ -150,7 +150,7 @@ def test_decisions_follow_the_rule(results: Path) -> None:
     assert claims[1].startswith(
         "does not hold: precision: Avg@64 after RL higher than ce: holds"
     )  # tail-penalty fails
-    assert claims[2].startswith("holds (both halves in chain, trap, countdown): ")
+    assert claims[2].startswith("holds (both halves as expected in 3 of 3, chain, trap, countdown): ")
     assert claims[3].startswith("holds: precision in chain")
     assert claims[4] == "cannot be tested at this scale"
 
@@ -177,7 +177,7 @@ def test_claim_of_two_halves_needs_both_in_the_same_task_and_the_reverse_in_none
     assert entropy == "does not hold (as expected in 2 of 3, the reverse for diversity in trap)"
     assert length == "holds (as expected in 3 of 3)"
     claim = list(decide_claims(evidence).values())[2]
-    assert claim.startswith("does not hold (both halves in chain, countdown): ")
+    assert claim.startswith("does not hold (both halves as expected in 2 of 3, chain, countdown): ")
 
 
 def test_the_same_run_in_two_parts_is_found_and_compared(results: Path, tmp_path: Path) -> None:

@@ -279,7 +279,8 @@ def _claim_3(evidence: Evidence) -> str:
     of_task = {study: [f for f in findings if f.comparison.study == study] for study in TASKS}
     both = [study for study, halves in of_task.items() if all(half.as_expected for half in halves)]
     holds = len(both) >= MIN_TASKS and not any(finding.reverse for finding in findings)
-    return f"{'holds' if holds else 'does not hold'} (both halves in {', '.join(both) or 'no task'})"
+    where = ", ".join([f"both halves as expected in {len(both)} of {len(TASKS)}", *both])
+    return f"{'holds' if holds else 'does not hold'} ({where})"
 
 
 def _changes(curves: Mapping[Key, Sequence[Curve]], key: Key) -> Columns:
