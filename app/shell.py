@@ -31,6 +31,7 @@ STYLE = """<style>
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
+.numbers td {white-space: pre-line; vertical-align: top}
 .numbers .number {text-align: right}
 </style>"""
 

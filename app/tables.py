@@ -333,7 +333,8 @@ def present_claims(evidence: Evidence) -> None:
     """The paper's claims and every planned comparison, as far as these tables go."""
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
-    columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": list(decided.values())}
+    lines = [decision.replace(": ", "\n- ", 1).replace("; ", "\n- ") for decision in decided.values()]
+    columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": lines}
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
         findings = [(family, evidence.findings[family.name, c]) for family in FAMILIES for c in family.comparisons]
