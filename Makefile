@@ -30,7 +30,7 @@ explore: setup ## serve the explorer and print its address
 lab: setup ## open the notebooks
 	$(BIN)/pgce lab
 
-study: setup ## a small study: five arms, three seeds, at most 8 minutes
+study: setup ## a small study: three arms, two controls, three seeds, at most 8 minutes
 	$(BIN)/pgce study --quick
 
 notebooks: setup ## run every notebook and save it with its outputs; needs Chrome or Chromium for the pictures

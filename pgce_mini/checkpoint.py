@@ -121,10 +121,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError(f"{path} does not exist: check the path of the run") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error})") from None
-    except (safetensors.SafetensorError, ValueError) as error:
+    except (safetensors.SafetensorError, ValueError):
         raise RunError(
-            f"{path} is damaged or no file of pgce_mini ({error}): check the path; if it is of a run, restore a "
-            "copy, or move it away and run again"
+            f"{path} is no model of pgce_mini, or damaged: check the path; if it is of a run, restore a copy, or "
+            "move it away and run again"
         ) from None
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
@@ -259,8 +259,9 @@ class Run:
         if self.config_path.exists():
             found = read_json(self.config_path)
             if found != wanted:
+                difference = settings_difference(found, wanted)
                 raise RunError(
-                    f"{self.path} holds another run ({settings_difference(found, wanted)}): choose another folder"
+                    f"{self.path} holds another run ({difference}): choose another folder, or delete this one"
                 )
         elif self.path.is_file():
             raise RunError(f"{self.path} is a file: choose a new folder")

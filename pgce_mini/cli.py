@@ -1,7 +1,7 @@
 """`pgce`: every step from the command line; options are the fields of the library's own settings.
 
-Whatever goes wrong on the user's side is one sentence on stderr and exit code 2; Ctrl-C is 130, and a training
-goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
+Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2; Ctrl-C
+is 130, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pgce_mini.pretrain import PretrainConfig, pretrain
 from pgce_mini.report import Report
 from pgce_mini.reward import PAPER_ARMS, Form
 from pgce_mini.study import StudyConfig, run_study
+from pgce_mini.study.claims import RESULTS
 from pgce_mini.study.document import build
 from pgce_mini.study.engine import check_row, run_spec
 from pgce_mini.study.spec import load_spec
@@ -127,23 +128,27 @@ class Study(Options):
     spec: Positional[Path | None] = None
     """the TOML file; see studies/ and pgce_mini/study/spec.py"""
     quick: bool = False
-    """in place of a file: five arms on short chain sums, at most 8 minutes on 2 cores"""
+    """in place of a file: three arms and two controls on short chain sums, at most 8 minutes on 2 cores"""
     check: str | None = None
     """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
     report: Path | None = None
     """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
     runs: Path = Path("runs/studies")
     """where the trainings go, a folder a study"""
-    results: Path = Path("runs/studies")
-    """where the tables go, NAME.parquet and NAME-curves.parquet"""
+    results: Path | None = None
+    """where the tables are, NAME.parquet and NAME-curves.parquet; by default runs/studies, and with --report those
+    of the package"""
     workers: int = 2
     """processes at a time, one thread each"""
     quiet: bool = False
     """no progress bar"""
 
     def run(self) -> None:
+        results = self.results or (RESULTS if self.report else Path("runs/studies"))
         if self.report is not None:
-            files = build(self.results, _repository_path("studies"))
+            if not any(results.glob("*.parquet")):
+                raise RunError(f"{results} holds no table of a study: check --results")
+            files = build(results, _repository_path("studies"))
             for name, content in files.items():
                 write_atomic(self.report / name, content.encode())
             page = str(self.report / "study.md")
@@ -155,15 +160,20 @@ class Study(Options):
             raise ValueError(f"workers must be at least 1, got {self.workers}")
         path = self.spec or QUICK_STUDY
         if self.check is not None:
-            differences = check_row(path, self.check, self.results)
+            differences = check_row(path, self.check, results)
             if differences:
-                raise RunError(f"{self.check} gives other numbers now: {'; '.join(differences)}")
+                if self.json:
+                    self.say("", {"row": self.check, "same": False, "differences": differences})
+                raise RunError(
+                    f"{self.check} gives other numbers than the table, in {len(differences)} places, the first: "
+                    f"{differences[0]} (to be expected on another machine than the table's: see docs/study.md)"
+                )
             self.say(f"{self.check}: the same numbers", {"row": self.check, "same": True})
             return
         spec = load_spec(path, self.runs / path.stem)
         if not self.json:
             print(f"{spec.name}: {len(spec.rows)} rows. {spec.question}", file=sys.stderr)
-        table = run_spec(spec, self.results, workers=self.workers, progress=not self.quiet)
+        table = run_spec(spec, results, workers=self.workers, progress=not self.quiet)
         text = "\n".join([*as_lines(table), "", f"table   {table.path}"])
         self.say(text, {"table": str(table.path), "rows": table.rows})
         if table.failed:
@@ -185,8 +195,10 @@ class Pretrain(Computing):
         text = (
             f"{run.path}: held-out cross-entropy {last['heldout_cross_entropy']:.3f}, "
             f"entropy {last['heldout_entropy']:.3f} nats/token after {last['step']} steps\n"
-            f"next: pgce evaluate {run.path}, pgce sample {run.path}, or pgce rl --prior {run.path}"
+            f"next: pgce evaluate {run.path}, pgce sample {run.path}"
         )
+        if isinstance(self.config.corpus, Task):
+            text += f", pgce rl --prior {run.path}"
         self.say(text, {"run": str(run.path), **last})
 
 
@@ -274,13 +286,17 @@ class Evaluate(Computing):
             heldout = evaluation["heldout"]
             loss = heldout["cross_entropy"]
             lines.append(
-                f"{name}: held-out cross-entropy {'infinite' if loss is None else f'{loss:.3f}'}, entropy "
-                f"{heldout['entropy']:.3f} nats/token, ECE {heldout['ece']:.3f}"
+                f"{name}, held-out documents: cross-entropy {'infinite' if loss is None else f'{loss:.3f}'}, "
+                f"entropy {heldout['entropy']:.3f} nats/token, ECE {heldout['ece']:.3f}"
             )
         judged = {name: e for name, e in evaluations.items() if e["samples"] is not None}
         if judged:
             columns = {name: summarize([evaluation]) for name, evaluation in judged.items()}
-            lines += ["", as_text(by_metric(columns, labels(self.config.samples, self.config.ks)))]
+            lines += [
+                "",
+                "Samples of held-out problems",
+                as_text(by_metric(columns, labels(self.config.samples, self.config.ks))),
+            ]
         self.say("\n".join(lines), evaluations)
 
 
@@ -359,7 +375,7 @@ class Compare(Options):
     def run(self) -> None:
         if not self.runs:
             raise ValueError("runs must name folders, as in: pgce compare runs/prior runs/policy")
-        if len(self.runs) == 1 and Run(self.runs[0]).config()["kind"] == "study":
+        if len(self.runs) == 1 and not self.runs[0].is_file() and Run(self.runs[0]).config()["kind"] == "study":
             report = Report(self.runs[0])
             self.say(f"{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}", report.as_json())
             return

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from pgce_mini.checkpoint import load_model, read_json, write_atomic, write_json
+from pgce_mini.checkpoint import RunError, load_model, read_json, write_atomic, write_json
 from pgce_mini.model import GPT
 from pgce_mini.tasks import task_to_dict
 from pgce_mini.tasks.base import EOS_ID, PAD_ID, Corpus, Problem, Task, check_seed, check_whole
@@ -302,30 +302,38 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Ca
 # --- Settings --------------------------------------------------------------------------------------------
 
 
+KS = (1, 2, 4, 8, 16, 32, 64)
+
+
 @dataclass(frozen=True)
 class EvaluationConfig:
     """What to evaluate on; two evaluations compare when these agree.
-
-    problems: P, held-out problems; samples: m, completions of each; ks: the k of Pass@k, none above m;
-    temperature: of the samples; documents: held-out documents for cross-entropy, entropy and calibration;
-    batch_size: sequences in one forward pass (memory; as it orders the random draws, samples depend on it).
 
     Raises:
         ValueError: naming the argument, when a value makes no sense.
     """
 
     problems: int = 96
+    """held-out problems"""
     samples: int = 64
-    ks: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    """completions of each problem"""
+    ks: tuple[int, ...] = KS
+    """the k of Pass@k, none above samples (the defaults above it are left out)"""
     temperature: float = 1.0
+    """of the samples"""
     documents: int = 512
+    """held-out documents for cross-entropy, entropy and calibration"""
     batch_size: int = 256
+    """sequences in one forward pass: memory, and as it orders the random draws, samples depend on it"""
     seed: int = 0
+    """of the samples"""
 
     def __post_init__(self) -> None:
         for name in ("problems", "samples", "documents", "batch_size"):
             check_whole(name, getattr(self, name), least=1)
         check_seed(self.seed)
+        if self.ks == KS:
+            object.__setattr__(self, "ks", tuple(k for k in KS if k <= self.samples))
         if not self.ks or not all(isinstance(k, int) and 1 <= k <= self.samples for k in self.ks):
             raise ValueError(
                 f"ks must be whole numbers between 1 and samples={self.samples}, got {self.ks!r}: "
@@ -589,7 +597,8 @@ def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True)
     if target.exists() and (found := load_evaluation(path))["config"] == _settings(config):
         return found
     model, corpus = load_model(path)
-    with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=not progress) as bar:
+    silent = not progress or not isinstance(corpus, Task)  # a text has no problems
+    with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=silent) as bar:
 
         def advance(done: int, total: int) -> None:
             bar.update(done - bar.n)
@@ -610,4 +619,8 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises:
         RunError: naming the file, when it is missing or damaged.
     """
+    if path.is_file():
+        raise RunError(f"{path} is a file: name the folder of a run that has been evaluated")
+    if path.is_dir() and not (path / "evaluation.json").exists():
+        raise RunError(f"{path} has not been evaluated: pgce evaluate {path}")
     return cast(Evaluation, read_json(path / "evaluation.json"))

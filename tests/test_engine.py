@@ -280,6 +280,7 @@ def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.Capt
     cli.main(options)
     printed = capsys.readouterr()
     assert "Does it run?" in printed.err
+    assert "Intervals over 2 seeds, not corrected" in printed.out
     assert [line.split()[0] for line in printed.out.splitlines() if line][1:4] == [
         "ce",
         "precision",
@@ -287,6 +288,14 @@ def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.Capt
     ]
     cli.main([*options, "--check", "ce/seed3"])
     assert capsys.readouterr().out == "ce/seed3: the same numbers\n"
+    rows = read_rows(copy / "results" / "tiny.parquet")
+    rows[0]["entropy_after"] += 0.125
+    write_rows(copy / "results" / "tiny.parquet", rows)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*options, "--check", "ce/seed3"])
+    assert (
+        "gives other numbers than the table, in 1 places, the first: entropy_after is" in capsys.readouterr().err
+    )
     for wrong in (["study"], ["study", "--quick", str(copy / "tiny.toml")], [*options, "--workers", "0"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)

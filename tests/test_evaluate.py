@@ -611,3 +611,10 @@ def test_the_real_models_samples_are_what_its_sampler_reports(gpt: GPT) -> None:
             logits = gpt(torch.tensor([[*problem.prompt, *sample.ids]]))[0, len(problem.prompt) - 1 : -1]
             logps = (logits / 0.7).log_softmax(-1)[range(len(sample.ids)), sample.ids]
             np.testing.assert_allclose(sample.logps, logps.detach(), atol=1e-4)
+
+
+def test_default_ks_stop_at_the_samples_and_others_are_refused() -> None:
+    assert EvaluationConfig(samples=8).ks == (1, 2, 4, 8)
+    assert EvaluationConfig().ks[-1] == 64
+    with pytest.raises(ValueError, match="ks must be whole numbers between 1 and samples=8"):
+        EvaluationConfig(samples=8, ks=(1, 16))

@@ -121,9 +121,9 @@ FAMILIES = (
         )
     )),
     Family("7", "The prior's shape survives mid-training (ours).", tuple(
-        Hypothesis(f"{arm}, mid-trained with the loss of {loss}: {WORDS[metric]} different from ce",
+        Hypothesis(f"{arm}, mid-trained with {words}: {WORDS[metric]} different from ce",
                    (Comparison("midtraining", arm, metric, "different", variant=f"loss={loss}"),), 1)
-        for loss in ("arm", "ce") for arm in ("precision", "diversity")
+        for loss, words in (("arm", "its own loss"), ("ce", "cross-entropy")) for arm in ("precision", "diversity")
         for metric in ("entropy_before", "avg_at_m_after")
     )),
     Family("8", "Precision gives the better space for RL at other sizes (ours).", tuple(

@@ -263,8 +263,8 @@ def _mechanism(evidence: Evidence) -> str:
     ]
     return "\n".join([
         "## Mechanism: predicted and measured\n",
-        "Where the shaped loss comes to rest (`stationary_policy`) predicts what a prior does, with no free "
-        "parameter:\n",
+        "Where the shaped loss comes to rest (`stationary_policy`) gives three predictions of what a prior does, "
+        "with no free parameter. Do they come true?\n",
         _table(head, rows),
         "\n".join(judged) + "\n",
     ])  # fmt: skip
