@@ -306,10 +306,11 @@ pre {{ overflow-x: auto; font-size: .85rem; }}
 <noscript>The pictures need JavaScript; the table above does not.</noscript>
 <script>
 const figures = {{{figures}}};
+const bar = matchMedia("(hover: hover)").matches ? "hover" : false; // on a touch screen it would stay on the title
 const ink = () => getComputedStyle(document.body).color;
 for (const [name, {{data, layout}}] of Object.entries(figures)) {{
   layout.font.color = ink();
-  Plotly.newPlot(name, data, layout, {{displaylogo: false, responsive: true}});
+  Plotly.newPlot(name, data, layout, {{displaylogo: false, displayModeBar: bar, responsive: true}});
 }}
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {{
   for (const name in figures) Plotly.relayout(name, {{"font.color": ink()}});

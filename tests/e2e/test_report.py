@@ -45,6 +45,14 @@ def test_failed_cells_are_named_with_their_reason(report: str, visit: Visit) -> 
     expect(failed).to_be_visible()
 
 
+def test_no_buttons_stay_on_a_title_where_nothing_hovers(report: str, visit: Visit) -> None:
+    for options, buttons in (({"has_touch": True, "is_mobile": True}, 0), ({}, 1)):
+        page = visit(report, width=360, **options)
+        chart = page.locator("figure .js-plotly-plot").first
+        expect(chart.locator(".main-svg").first).to_be_visible()
+        expect(chart.locator(".modebar-container .modebar")).to_have_count(buttons)
+
+
 def test_every_picture_is_drawn_with_its_data_and_has_a_name(report: str, visit: Visit) -> None:
     page = visit(report)
     charts = page.locator("figure .js-plotly-plot")
