@@ -360,6 +360,8 @@ class Sample(Computing):
             if row % self.samples == 0:
                 lines.append(f"\n{record['prompt']!r}")
             mark = {None: "", 1.0: "right  "}.get(record.get("reward"), "wrong  ")
+            if not isinstance(corpus, Task):  # to be read before its tokens are looked at
+                lines.append(f"  {record['completion']!r}")
             tokens = (f"{_visible(t)} {p:.2f}" for t, p in zip(record["tokens"], probs, strict=True))
             lines.append("  " + mark + " | ".join(tokens))
         self.say("\n".join(lines).strip(), records)

@@ -168,6 +168,16 @@ def test_sample_continues_a_given_text(runs: Path, capsys: pytest.CaptureFixture
     assert all(len(record["tokens"]) <= 5 for record in records)
 
 
+def test_sample_of_a_text_can_be_read_before_its_tokens(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["sample", str(runs / "text"), "--prompts", "1", "--samples", "1", "--max-completion-length", "5"]
+    pgce(*options, "--json")
+    (record,) = json.loads(capsys.readouterr().out)
+    pgce(*options)
+    _, sample, tokens = capsys.readouterr().out.strip().splitlines()
+    assert sample == f"  {record['completion']!r}"
+    assert tokens.count(" | ") == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
