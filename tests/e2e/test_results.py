@@ -149,7 +149,7 @@ def test_claims_and_parts_say_what_is_missing(explorer: str, visit: Visit) -> No
     page = open_page(explorer, visit, f"study={quote('studies/chain', safe='')}")
     claims = page.get_by_role("table").first
     expect(claims).to_contain_text("4. A higher Pass@k before RL does not need higher entropy")
-    expect(claims).to_contain_text("not decided: 10 of 12 comparisons are not run yet")
+    expect(claims).to_contain_text("not decided - 10 of 12 comparisons are not run yet")
     expect(claims).to_contain_text("cannot be tested at this scale")
     page.get_by_text("Every planned comparison").click()
     seen = page.get_by_role("row").filter(has_text="Avg@64 after RL: precision - ce").first
