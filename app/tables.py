@@ -18,7 +18,7 @@ from pgce_mini.compare import STAGE_LABELS
 from pgce_mini.figures import before_after, learning_curves, paired_forest, pass_at_k_curves, phase_map
 from pgce_mini.statistics import verdict
 from pgce_mini.study import shown
-from pgce_mini.study.claims import FAMILIES, RESULTS, Evidence, decide_claims
+from pgce_mini.study.claims import FAMILIES, RESULTS, Evidence, decide_claims, verdict_and_reasons
 from pgce_mini.study.rows import Columns
 
 SPECS = Path(__file__).parents[1] / "studies"
@@ -333,7 +333,7 @@ def present_claims(evidence: Evidence) -> None:
     """The paper's claims and every planned comparison, as far as these tables go."""
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
-    lines = [decision.replace(": ", "\n- ", 1).replace("; ", "\n- ") for decision in decided.values()]
+    lines = ["\n- ".join(verdict_and_reasons(decision)) for decision in decided.values()]
     columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": lines}
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:

@@ -270,6 +270,12 @@ def decide_claims(evidence: Evidence) -> dict[str, str]:
     }
 
 
+def verdict_and_reasons(decision: str) -> list[str]:
+    """The parts of a decision of `decide_claims`, the verdict first."""
+    verdict, _, reasons = decision.partition(": ")
+    return [verdict, *filter(None, reasons.split("; "))]
+
+
 def _claim_3(evidence: Evidence) -> str:
     """Its hypothesis is one of two halves, which must be found in the same task."""
     findings = [finding for (family, _), finding in evidence.findings.items() if family == "3"]

@@ -14,7 +14,15 @@ from statistics import fmean, stdev
 from pgce_mini.figures.svg import Interval, forest, lines
 from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.statistics import PairedDifference, minimum_detectable
-from pgce_mini.study.claims import EXPLORED, FAMILIES, Comparison, Evidence, decide, decide_claims
+from pgce_mini.study.claims import (
+    EXPLORED,
+    FAMILIES,
+    Comparison,
+    Evidence,
+    decide,
+    decide_claims,
+    verdict_and_reasons,
+)
 from pgce_mini.study.predictions import TOLERANCES, check_predictions, largest_errors
 from pgce_mini.study.rows import Columns
 from pgce_mini.study.shown import ORDER, parts
@@ -109,8 +117,8 @@ def _inventory(evidence: Evidence, specs_dir: Path) -> str:
 def _claims(evidence: Evidence) -> str:
     rows = []
     for claim, decision in decide_claims(evidence).items():
-        verdict, _, reasons = decision.partition(": ")
-        rows.append([claim, "<br>".join([f"**{verdict}**", *filter(None, reasons.split("; "))])])
+        verdict, *reasons = verdict_and_reasons(decision)
+        rows.append([claim, "<br>".join([f"**{verdict}**", *reasons])])
     return "## The paper's claims\n\n" + _table(["claim of the paper", "at this scale, on these tasks"], rows)
 
 
