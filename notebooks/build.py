@@ -84,7 +84,8 @@ def build(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     furnish(notebook, path.resolve().relative_to(HERE.resolve().parent).as_posix())
     started = time.monotonic()
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=600, coalesce_streams=True, resources=resources).execute()
     seconds = time.monotonic() - started
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -17,7 +17,7 @@ from pgce_mini.figures import (
     arms_by_panel,
     both_pushes,
     endings_over,
-    entropy_foretold,
+    entropy_predicted,
     gradient_by_rank,
     gradient_estimates,
     hidden_rewards,
@@ -169,18 +169,18 @@ def test_each_quantity_has_a_panel_and_an_arm_one_look_and_one_name_in_the_legen
     ]  # fmt: skip
 
 
-def test_foretold_entropy_stands_at_the_end_of_its_arm_in_its_colour() -> None:
-    figure = entropy_foretold(
+def test_predicted_entropy_stands_at_the_end_of_its_arm_in_its_colour() -> None:
+    figure = entropy_predicted(
         [0, 5, 9], {"ce": [1.8, 1.5, 1.4], "precision": [1.8, 1.2, 1.1]}, {"ce": 1.39, "precision": 1.05}, "H"
     )
-    there = trace(figure, "precision, foretold")
+    there = trace(figure, "precision, predicted")
     assert (there.x, there.y) == ((9,), (1.05,))
     assert there.marker.color == trace(figure, "precision").line.color
-    assert there.marker.symbol != trace(figure, "ce, foretold").marker.symbol
+    assert there.marker.symbol != trace(figure, "ce, predicted").marker.symbol
 
 
 def test_entropy_of_an_arm_of_our_own_is_thin() -> None:
-    figure = entropy_foretold([0, 1], {"ce": [1.8, 1.4], "ours": [1.8, 1.3]}, {"ce": 1.4, "ours": 1.3}, "H")
+    figure = entropy_predicted([0, 1], {"ce": [1.8, 1.4], "ours": [1.8, 1.3]}, {"ce": 1.4, "ours": 1.3}, "H")
     assert trace(figure, "ours").line.width < trace(figure, "ce").line.width
 
 

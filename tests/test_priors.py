@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pgce_mini import PAPER_ARMS, ChainSum, Text, priors
-from pgce_mini.checkpoint import RunError, config_to_dict, load_tensors
+from pgce_mini.checkpoint import RunError, config_to_dict, load_model, load_tensors
 from pgce_mini.evaluate import evaluate_documents
 from pgce_mini.pretrain import ModelShape, PretrainConfig
 from pgce_mini.tasks import EOS_ID, Task
@@ -30,7 +30,7 @@ def entry(task: str, arm: str) -> dict[str, Any]:
 def test_every_arm_of_every_task_is_there_and_nothing_else() -> None:
     assert set(priors.manifest()["priors"]) == {f"{task}-{arm}" for task, arm in EVERY}
     files = {file.name for file in priors.FOLDER.iterdir() if file.suffix == ".safetensors"}
-    assert files == {priors.path(task, arm).name for task, arm in EVERY} | {"text-heldout.safetensors"}
+    assert files == {priors.path(task, arm).name for task, arm in EVERY} | {"text-windows.safetensors"}
 
 
 @every_prior
@@ -83,6 +83,17 @@ def test_text_prior_reads_and_writes_without_the_manual(monkeypatch: pytest.Monk
     generation = model.generate([prompt], 20, generator=generator)
     assert len(corpus.decode(generation.completions[0].tolist())) > 10
     assert corpus.decode(priors.heldout("text")[0]).isprintable() is False  # it has lines
+    assert len(corpus.decode(priors.training("text")[0])) > 100
+
+
+@pytest.mark.parametrize("task", priors.TASKS)
+def test_a_prior_fits_what_it_was_trained_on_at_least_as_well(task: str) -> None:
+    model, _ = priors.load(task, "ce")
+    read, new = (
+        evaluate_documents(model, documents[:32], 32)
+        for documents in (priors.training(task), priors.heldout(task))
+    )
+    assert read["cross_entropy"] < new["cross_entropy"] + (-0.5 if task == "text" else 0.05)
 
 
 def test_text_prior_spells_english_words() -> None:
@@ -157,12 +168,14 @@ def test_building_twice_gives_the_same_bytes_and_an_interrupted_one_goes_on(
     files = {file.name: file.read_bytes() for file in (tmp_path / "a").iterdir()}
     assert files == {file.name: file.read_bytes() for file in (tmp_path / "b").iterdir()}
     built = {f"{task}-{arm}.safetensors" for task in ("chain-sum", "text") for arm in arms}
-    assert set(files) == built | {"manifest.json", "text-heldout.safetensors"}
+    assert set(files) == built | {"manifest.json", "text-windows.safetensors"}
     tensors, _ = load_tensors(tmp_path / "a" / "text-ce.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert "W" in first["characters"]
     assert priors.manifest(tmp_path / "a")["priors"] == first["priors"]
     assert len(priors.heldout("text", tmp_path / "a")) == 5
+    text = load_model(tmp_path / "a-runs" / "text-ce")[1]
+    assert priors.training("text", tmp_path / "a") == [text.document(0, i) for i in range(64)]
 
 
 @pytest.mark.usefixtures("small")

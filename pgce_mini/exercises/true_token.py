@@ -70,7 +70,7 @@ def ending(answer: Any) -> str:
                 np.allclose(policy, truth, atol=1e-6),
                 f"For q = {labels} and beta = {beta:g} it ends elsewhere: there training would still move.",
             )
-    return "You can foretell any arm that shapes the true token alone."
+    return "You can predict the end of any arm that shapes the true token alone."
 
 
 @exercise("02-4")

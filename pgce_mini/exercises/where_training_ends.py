@@ -46,20 +46,35 @@ def temperature_that_undoes(answer: Any) -> str:
 
 
 @exercise("04-3")
-def fixed_point_by_hand(answer: Any) -> str:
+def a_reward_for_each_wrong_token(answer: Any) -> str:
     rng = np.random.default_rng(7)
-    for beta in (0.0, -0.3, 0.5, 1.0, -0.6):
+    for spread in (0.0, 0.5, 1.0, 3.0):
         q = rng.dirichlet(np.full(int(rng.integers(3, 7)), 2.0))
-        policy = numbers(call(answer, q.copy(), beta), q.shape)
-        require(abs(policy.sum() - 1) < 1e-6, "The probabilities do not sum to 1.")
-        right = stationary_policy(q, RewardShaping(beta))
-        error = float(np.abs(policy - right).max())
+        lam = spread * rng.uniform(-1, 1, q.size)
+        policy = numbers(call(answer, q.copy(), lam.copy()), q.shape)
+        if spread == 0:
+            require(float(np.abs(policy - q).max()) < 1e-4, "With every lambda at 0 it must end at q.")
+        require(
+            abs(policy.sum() - 1) < 1e-4,
+            f"The probabilities sum to {policy.sum():.3f}. What in the formula can be moved until they sum to 1?",
+        )
+        error = float(np.abs(policy - _end(q, lam)).max())
         require(
             error < 1e-4,
-            f"At beta = {beta} with {q.size} tokens some probability is off by {error:.4f}. Put your policy into "
-            "the right side of the formula: does it come out on the left?",
+            f"With {q.size} tokens some probability is off by {error:.4f}. Does every token earn the same at your "
+            "policy, as right and as wrong one together?",
         )
-    return "It stays where the formula puts it."
+    return "One equation for one unknown number: the mean reward."
+
+
+def _end(q: FloatArray, lam: FloatArray) -> FloatArray:
+    """Where training ends if a earns lam_a when wrong: pi_a = q_a / (W - (1 - q_a) lam_a). (V,), (V,) -> (V,)"""
+    wrong = (1 - q) * lam
+    low, high = float(wrong.max()), float(wrong.max()) + 1  # the sum of pi is above 1, and at most 1
+    for _ in range(60):
+        W = (low + high) / 2
+        low, high = (W, high) if (q / (W - wrong)).sum() > 1 else (low, W)
+    return q / (high - wrong)
 
 
 @exercise("04-4")

@@ -5,7 +5,7 @@ from pgce_mini.figures.endings import endings_over, policies_over_labels, score_
 from pgce_mini.figures.gradients import gradient_by_rank, gradient_estimates
 from pgce_mini.figures.grpo import advantages_over_right, clipped_objectives, completion_group, rl_curves
 from pgce_mini.figures.one_state import probability_paths, stationary_bars
-from pgce_mini.figures.one_training import arms_by_panel, entropy_foretold
+from pgce_mini.figures.one_training import arms_by_panel, entropy_predicted
 from pgce_mini.figures.rewards import Earnings, both_pushes, hidden_rewards
 from pgce_mini.figures.rl import predicted_measured, prediction_dots, through_rl
 from pgce_mini.figures.runs import (
@@ -38,7 +38,7 @@ __all__ = [
     "endings_over",
     "entropy_along",
     "entropy_by_position",
-    "entropy_foretold",
+    "entropy_predicted",
     "gradient_by_rank",
     "gradient_estimates",
     "hidden_rewards",

@@ -76,7 +76,7 @@ def gradient_by_rank(
         "Who is pushed, by rank",
         [
             ("", "push dJ/dz", 170),
-            ("", f"push less<br>that of {reference}", 170),
+            ("", f"push minus<br>that of {reference}", 170),
             ("rank of the token", "wrong tokens:<br>push / π<sub>a</sub>", 170),
         ],
     )

@@ -1,4 +1,4 @@
-"""Pictures of one state in training: what the loss says and what happens, what was foretold and what came."""
+"""Pictures of one state in training: what the loss says and what happens, what was predicted and what came."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def arms_by_panel(
     return figure
 
 
-def entropy_foretold(
-    steps: Sequence[int], entropies: Mapping[str, Sequence[float]], foretold: Mapping[str, float], title: str
+def entropy_predicted(
+    steps: Sequence[int], entropies: Mapping[str, Sequence[float]], predicted: Mapping[str, float], title: str
 ) -> go.Figure:
-    """Entropy of each arm over the steps of training (lines), and the one foretold for its end (open markers).
+    """Entropy of each arm over the steps of training (lines), and the one predicted for its end (open markers).
 
     Arms beyond the paper's are drawn thin: theirs are the colours and dashes that come round again.
     """
@@ -52,12 +52,12 @@ def entropy_foretold(
             line={"color": colour, "dash": dash, "width": width},
         )  # fmt: skip
         figure.add_scatter(
-            x=[steps[-1]], y=[foretold[arm]], mode="markers", name=f"{arm}, foretold", showlegend=False,
+            x=[steps[-1]], y=[predicted[arm]], mode="markers", name=f"{arm}, predicted", showlegend=False,
             cliponaxis=False,
             marker={"color": colour, "symbol": f"{marker}-open", "size": 13, "line": {"width": width}},
         )  # fmt: skip
     figure.add_scatter(
-        x=[None], y=[None], mode="markers", name="foretold",
+        x=[None], y=[None], mode="markers", name="predicted",
         marker={"color": TEXT, "symbol": "circle-open", "size": 11, "line": {"width": 2.5}},
     )  # fmt: skip
     return figure

@@ -3,7 +3,7 @@
     model, corpus = priors.load("text", "precision")
 
     TASK-ARM.safetensors       weights in half precision, with shape, corpus and tokens in the header
-    text-heldout.safetensors   held-out windows as token ids: Python's manual is worded anew with each version
+    text-windows.safetensors   windows, held out and trained on, as token ids: each Python words its manual anew
     manifest.json              of each prior its settings, SHA-256, held-out cross-entropy and entropy
 
 `pgce build-priors` makes all of it again from nothing but the seeds.
@@ -40,6 +40,7 @@ FOLDER = Path(__file__).parent
 RUNS = Path("runs/priors")
 HELDOUT_DOCUMENTS = 256
 HELDOUT_SEED = 1  # not the one that the documents of the training's own evaluations are drawn with
+TRAINING_DOCUMENTS = 64
 
 # The arms' k: the paper's 100 where the vocabulary is large enough, else a head as small as in our own studies.
 SETTINGS: dict[str, tuple[PretrainConfig, int]] = {
@@ -106,11 +107,19 @@ def heldout(task: str, folder: Path = FOLDER) -> list[list[int]]:
         ValueError: as `settings`.
     """
     corpus = settings(task, "ce").corpus
-    if isinstance(corpus, Text):
-        tensors, _ = load_tensors(_heldout_path(folder))
-        documents: list[list[int]] = tensors["documents"].tolist()
-        return documents
-    return [corpus.document(HELDOUT_SEED, index, "heldout") for index in range(HELDOUT_DOCUMENTS)]
+    return _windows("heldout", folder) if isinstance(corpus, Text) else _heldout(corpus)
+
+
+def training(task: str, folder: Path = FOLDER) -> list[list[int]]:
+    """The first documents that every prior of a task was trained on, as token ids.
+
+    Raises:
+        ValueError: as `settings`.
+    """
+    config = settings(task, "ce")
+    return (
+        _windows("training", folder) if isinstance(config.corpus, Text) else _training(config.corpus, config.seed)
+    )
 
 
 def build(
@@ -135,9 +144,9 @@ def build(
         model, corpus = load_model(run.path)
         save_model(folder / f"{run.path.name}.safetensors", model.half(), corpus)
         if isinstance(corpus, Text):
-            documents = [corpus.document(HELDOUT_SEED, i, "heldout") for i in range(HELDOUT_DOCUMENTS)]
-            tensor = torch.tensor(documents, dtype=torch.int16)
-            save_tensors(_heldout_path(folder), {"documents": tensor}, {"characters": corpus.characters})
+            documents = {"heldout": _heldout(corpus), "training": _training(corpus, config.seed)}
+            tensors = {name: torch.tensor(rows, dtype=torch.int16) for name, rows in documents.items()}
+            save_tensors(_windows_path(folder), tensors, {"characters": corpus.characters})
     found = {
         file.stem: _describe(task, arm, folder)
         for task in TASKS
@@ -145,7 +154,7 @@ def build(
         if (file := path(task, arm, folder)).exists()
     }
     versions = {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
-    text = _heldout_path(folder)
+    text = _windows_path(folder)
     content = {
         "command": "pgce build-priors",
         "built_with": versions,
@@ -157,8 +166,22 @@ def build(
     return content
 
 
-def _heldout_path(folder: Path) -> Path:
-    return folder / "text-heldout.safetensors"
+def _heldout(corpus: Corpus) -> list[list[int]]:
+    return [corpus.document(HELDOUT_SEED, index, "heldout") for index in range(HELDOUT_DOCUMENTS)]
+
+
+def _training(corpus: Corpus, seed: int) -> list[list[int]]:
+    return [corpus.document(seed, index) for index in range(TRAINING_DOCUMENTS)]
+
+
+def _windows_path(folder: Path) -> Path:
+    return folder / "text-windows.safetensors"
+
+
+def _windows(name: str, folder: Path) -> list[list[int]]:
+    tensors, _ = load_tensors(_windows_path(folder))
+    documents: list[list[int]] = tensors[name].tolist()
+    return documents
 
 
 def _describe(task: str, arm: str, folder: Path) -> dict[str, Any]:
