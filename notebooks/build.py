@@ -25,7 +25,8 @@ HERE = Path(__file__).parent
 REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
 PLOTLY = "application/vnd.plotly.v1+json"
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's, where kaleido does not look
-PNG_WIDTH, PNG_SCALE, PNG_COLOURS = 700, 1.25, 128  # few colours: a quarter of the bytes, and nobody sees it
+PNG_WIDTH, PNG_SCALE = 640, 1.25  # 800 px: what fits into a cell of Lab in a window of 1280
+PNG_COLOURS = 128  # a quarter of the bytes, and nobody sees it
 LIMIT = 2**20  # bytes of a notebook
 
 INSTALL = f"""\
@@ -78,6 +79,8 @@ def add_pictures(notebook: nbformat.NotebookNode) -> None:
                 small = io.BytesIO()
                 Image.open(io.BytesIO(png)).convert("RGB").quantize(PNG_COLOURS).save(small, "png", optimize=True)
                 data["image/png"] = base64.b64encode(small.getvalue()).decode()
+                title = str(figure.layout.title.text or "Figure").replace("<br>", " ")
+                output.metadata["image/png"] = {"alt": title}
 
 
 def build(path: Path) -> None:

@@ -6,9 +6,9 @@ has the weight and, per unit of its own probability, the reward
     w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a,        R_a = w_a / pi_a,        W = sum_a w_a,
 
 with omega(pi) = pi * r_pos(pi) the weight of a true token and lambda_a the reward of a wrong one, by rank.
-Gradient descent moves dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a token grows while it earns more than the
-mean reward W. This is the replicator equation of evolutionary game theory, and it rests where every token
-still alive earns the same.
+Gradient descent moves dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a logit grows while its token earns more than
+the mean reward W. That is the right side of the replicator equation of evolutionary game theory, which has it
+for the shares pi; both rest where every token still alive earns the same.
 
 NumPy in float64 throughout, no sampling: the oracle for everything that is trained or drawn. The head is the
 `top_k` most probable tokens, ties going to the lowest index by a stable sort; `torch.topk`, which the loss
@@ -128,8 +128,9 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
         label_distribution: (V,) -> (V,)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution; when beta <= -1, where a token that
-            leads far enough takes all (product form), so that the end may depend on the start; when being in
+        ValueError: when `label_distribution` is not a distribution; when beta <= -1: below -1 a token that
+            leads far enough takes all (product form), so that the end may depend on the start, and at -1 one with
+            q_a above 1/2 does; when being in
             the head drives a token out of it (lambda_head < lambda_tail), so that nothing is stationary.
 
     Source: ours.
@@ -138,7 +139,7 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
     if shaping.beta <= -1:
         raise ValueError(
             f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
-            "in the product form a token that leads far enough then takes all, so the start may decide"
+            "below -1 a token that leads far enough takes all in the product form, so the start may decide"
         )
     probs, residual = _solved(q, _Shapings.of([shaping]))
     if not residual[0] <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q

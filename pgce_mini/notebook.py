@@ -71,5 +71,7 @@ def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
             shown.update_layout(fresh.layout.to_plotly_json(), overwrite=True)
 
     for control in controls.values():
+        control.layout.width, control.layout.max_width = "100%", "480px"  # a phone is narrower than 480
+        control.style.description_width = "6em"
         control.observe(redraw, names="value")
     return Sliders([*controls.values(), shown])

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-CONFIDENCE = 0.95
+LEVEL = 0.05  # chance of a false alarm
+CONFIDENCE = 1 - LEVEL
 RESAMPLES = 10_000
 POWER = 0.8
 EXACT_UP_TO = 16  # seeds whose 2^n signs are all tried; above, 2^16 of them are drawn
@@ -121,7 +122,7 @@ def minimum_detectable(deviation: float, n: int, tests: int = 1) -> float:
     probability 0.8 at the 5 % level, or at 5 % / `tests`, which Holm's correction asks of the first to pass:
     (t(1 - 0.025 / tests) + t(0.8)) deviation / sqrt(n), an approximation that is close from n = 5 on for a t-test;
     the sign-flip test of 10 finds it with probability 0.8 alone and about 0.7 among 8."""
-    level = (1 - CONFIDENCE) / tests
+    level = LEVEL / tests
     quantiles = student_t_quantile(1 - level / 2, n - 1) + student_t_quantile(POWER, n - 1)
     return quantiles * deviation / math.sqrt(n)
 
@@ -163,7 +164,7 @@ def student_t_quantile(probability: float, degrees: int) -> float:
 def verdict(difference: PairedDifference, adjusted_p: float | None = None) -> str:
     """`higher`, `lower` or `no difference seen`: by Holm's p-value below 5 % where a family is tested, and by the
     interval in any case."""
-    decided = adjusted_p is None or adjusted_p < 1 - CONFIDENCE
+    decided = adjusted_p is None or adjusted_p < LEVEL
     if decided and difference.low > 0:
         return "higher"
     if decided and difference.high < 0:

@@ -1,3 +1,9 @@
+import importlib
+import itertools
+import math
+import sys
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +33,7 @@ def judged(monkeypatch):
         (torch.tensor(4.0, requires_grad=True), True, "99-1: right. Large enough."),
         ([1, 2], False, "99-1: not yet. Expected a single number, got shape (2,)."),
         (None, False, "99-1: not yet. There is no answer yet."),
-        (float("nan"), False, "99-1: not yet. Some of it is not finite."),
+        (float("nan"), False, "99-1: not yet. It is not finite."),
         ("many", False, "99-1: not yet. A number is asked for, and this is str."),
     ],
 )
@@ -50,3 +56,91 @@ def test_a_function_that_fails_or_is_none_gets_a_hint():
         call(3)
     with pytest.raises(NotYet, match="no answer yet"):
         call(None)
+
+
+EVERY = sorted(
+    {name for module in exercises.MODULES.values()
+     if importlib.import_module(f"{exercises.__name__}.{module}") for name in exercises.JUDGES}
+)  # fmt: skip
+ODD = [
+    None, 3, -1, 0.5, 10**400, 1e-320, float("inf"), True, "x", b"1", 1j, [], {}, (1, 2), [[1]], object(), exit,
+    np.array(["higher", "lower"]), torch.tensor(1j), torch.tensor([1.0, 2.0], requires_grad=True), torch.nan,
+    range(6), iter([1, 2]), {"shaping": None}, itertools.cycle(["blue"]), lambda: 1, lambda *given: None,
+    lambda *given: 1 / 0, lambda *given: sys.exit(), lambda *given: given[0], lambda *given: np.array(["a", "b"]),
+    lambda *given: [torch.ones((), requires_grad=True)], lambda *given: "No difference seen", lambda *given: 0.0,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", EVERY)
+def test_whatever_is_answered_one_sentence_comes_back(number, capsys):
+    for answer in ODD:
+        if isinstance(answer, itertools.cycle) and number != "00-3":
+            continue  # endless
+        assert check(number, answer) in (True, False)
+        said = capsys.readouterr().out
+        assert said.startswith(f"{number}: ")
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_a_judge_differentiates_where_the_notebook_does_not(off):
+    with off():
+        assert check("01-2", lambda z, r: -(z.softmax(-1) * r.detach()).sum())
+        assert check("02-2", lambda prob: 2 * (1 - prob))
+
+
+def objective(z, r):
+    return -(z.softmax(-1) * r.detach()).sum()
+
+
+def spoils_its_rewards(z, r):
+    w = r.detach()
+    w *= z.softmax(-1).detach()
+    return -(w * z.log_softmax(-1)).sum()
+
+
+def walks_back(z, r):
+    loss = objective(z, r)
+    loss.backward()
+    return loss
+
+
+def plain(steps, values):
+    early, late = (
+        [v for s, v in zip(steps, values, strict=True) if s in span] for span in (range(1, 6), range(16, 21))
+    )
+    return sum(late) / len(late) - sum(early) / len(early)
+
+
+def filled_in(steps, values):
+    at = [np.interp(range(*span), steps, values).mean() for span in ((1, 6), (16, 21))]
+    return at[1] - at[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "verdict", "hint"),
+    [
+        ("01-1", torch.tensor([-0.5, 0.7, -0.2]), True, ""),
+        ("01-1", [torch.tensor(-0.5, requires_grad=True), Fraction(7, 10), -0.2], True, ""),
+        ("01-2", spoils_its_rewards, True, ""),
+        ("01-2", walks_back, False, "do not call backward"),
+        ("01-2", lambda z, r: objective(z.detach().clone().requires_grad_(), r), False, "does not reach"),
+        ("01-2", lambda z, r: objective(z, r) / len(z), False, "not the right length"),
+        ("01-4", np.float32([-5, 0, -5, -5, -5, -5]) * np.float32(0.99999), True, ""),
+        ("01-4", [5, 0, 5, 5, 5, 5], False, "opposite"),
+        ("04-2", lambda beta: 1 / (1 + beta) ** 3, False, "far too much"),
+        ("04-4", lambda pi, x: 0.0, False, "just the same"),
+        ("04-4", lambda pi, x: -np.log(pi[x]) + x, False, "logarithm"),
+        ("06-1", lambda p, n: 1 - p**n, False, "all-right"),
+        ("06-1", lambda p, n: 1 - math.exp(n * math.log(p)) - math.exp(n * math.log(1 - p)), True, ""),
+        ("06-4", lambda lengths, kind, limit: [1.0] * len(lengths), False, "but for a factor"),
+        ("07-3", plain, True, ""),
+        ("07-3", filled_in, False, "can be missing"),
+        ("07-3", lambda steps, values: -plain(steps, values), False, "sign"),
+        ("08-2", lambda low, high, p: "Higher " if p < 0.05 and low > 0 else "lower" if p < 0.05 and high <= 0
+         else "no difference seen", False, "holds 0"),
+    ],
+)  # fmt: skip
+def test_a_right_answer_in_any_form_and_the_mistakes_that_are_made(number, answer, verdict, hint, capsys):
+    assert check(number, answer) is verdict
+    assert hint in capsys.readouterr().out

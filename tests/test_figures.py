@@ -17,7 +17,7 @@ from pgce_mini.figures import (
     reliability_diagram,
     stationary_bars,
 )
-from pgce_mini.figures.style import ARM_COLOURS, ARM_ORDER
+from pgce_mini.figures.style import ARM_COLOURS, ARM_ORDER, TITLE_LINE, TITLE_WIDTH
 
 NOTHING = {"value": None, "low": None, "high": None}
 
@@ -69,6 +69,14 @@ def test_other_arms_follow_the_papers_and_wrap_around() -> None:
     assert arm_style("arm 2", others)[1] != arm_style("ce", others)[1]  # same colour, another dash
     names = [*ARM_ORDER, *others]
     assert len({arm_style(name, others)[1:] for name in names}) == len(names)  # in grey too
+    assert len({arm_style(name, others)[2] for name in names[:9]}) == 9  # and where there are only markers
+
+
+def test_a_long_title_takes_the_lines_that_a_phone_needs() -> None:
+    short, long = (base_figure(title, "", "").layout for title in ("Short", "Word " * 20))
+    assert max(map(len, long.title.text.split("<br>"))) <= TITLE_WIDTH
+    assert long.title.text.count("<br>") == 2
+    assert long.height - short.height == long.margin.t - short.margin.t == 2 * TITLE_LINE
 
 
 def test_an_arm_keeps_its_colour_dash_and_marker_in_every_figure() -> None:
@@ -127,8 +135,10 @@ def test_one_seed_is_drawn_once_and_an_arm_without_rows_not_at_all() -> None:
 def test_before_is_hollow_and_after_is_filled() -> None:
     figure = before_after(summary("ce", "precision"), "avg_at_m", "Accuracy", "Avg@4 (share)")
     before, after = trace(figure, "precision, before RL"), trace(figure, "precision, after RL")
-    assert (before.x, before.y, before.marker.symbol) == ((0.25,), ("precision",), "square-open")
-    assert (after.x, after.y, after.marker.symbol) == ((0.5,), ("precision",), "square")
+    assert (before.x, before.y, before.marker.symbol) == ((0.25,), (0.86,), "square-open")
+    assert (after.x, after.marker.symbol) == ((0.5,), "square")
+    assert after.y == pytest.approx((1.14,))
+    assert figure.layout.yaxis.ticktext == ("ce", "precision")
     assert legend(figure) == ["before RL", "after RL"]
     assert axis_titles(figure)[0] == "Avg@4 (share)"
 
@@ -155,7 +165,9 @@ def test_missing_estimates_leave_a_gap() -> None:
 def test_pass_at_k_begins_with_avg_at_m_and_says_what_thin_and_thick_are() -> None:
     figure = pass_at_k_curves(summary("ce", "diversity"), "Pass@k")
     before, after = trace(figure, "diversity, before RL"), trace(figure, "diversity, after RL")
-    assert before.x == after.x == (1, 4)
+    assert before.customdata == after.customdata == (1, 4)
+    assert before.x[0] < after.x[0]  # beside each other, so that their intervals can be told apart
+    assert (*before.x, *after.x) == pytest.approx((1, 4, 1, 4), rel=0.1)
     assert (before.y, after.y) == ((0.25, 0.5), (0.5, 0.75))
     assert before.line.width < after.line.width
     assert (before.marker.symbol, after.marker.symbol) == ("diamond-open", "diamond")
@@ -182,12 +194,18 @@ def test_reliability_leaves_out_empty_bins_and_sizes_the_others_by_their_tokens(
     table: Any = [
         {"low": 0.0, "high": 0.5, "confidence": None, "accuracy": None, "count": 0},
         {"low": 0.5, "high": 0.75, "confidence": 0.6, "accuracy": 1.0, "count": 1},
-        {"low": 0.75, "high": 1.0, "confidence": 0.9, "accuracy": 0.8, "count": 99},
+        {"low": 0.75, "high": 0.9, "confidence": 0.8, "accuracy": 0.7, "count": 30},
+        {"low": 0.9, "high": 1.0, "confidence": 0.95, "accuracy": 0.9, "count": 99},
     ]
     figure = reliability_diagram({"ce": table}, "Reliability")
-    line, diagonal = trace(figure, "ce"), trace(figure, "calibrated")
-    assert (line.x, line.y, tuple(line.customdata)) == ((0.6, 0.9), (1.0, 0.8), (1, 99))
-    assert line.marker.size[0] < line.marker.size[1]
+    line, few, diagonal = (trace(figure, name) for name in ("ce", "ce, few tokens", "calibrated"))
+    assert (line.x, line.y, tuple(line.customdata)) == ((0.6, 0.8, 0.95), (None, 0.7, 0.9), (1, 30, 99))
+    assert (few.y, few.mode, few.marker.symbol) == (
+        (1.0, None, None),
+        "markers",
+        "circle-open",
+    )  # no line leads there
+    assert line.marker.size[0] < line.marker.size[1] < line.marker.size[2]
     assert diagonal.x == diagonal.y == (0, 1)
     assert axis_titles(figure) == ("confidence (probability)", "accuracy (share)")
 

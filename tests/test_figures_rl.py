@@ -18,16 +18,16 @@ def rows(*rewards: float) -> list[dict[str, float]]:
     ]
 
 
-def test_a_line_is_the_mean_over_seeds_and_the_band_reaches_to_all_of_them() -> None:
+def test_a_line_is_the_mean_over_seeds_and_each_of_them_has_a_thin_one() -> None:
     figure = through_rl({"ce": [rows(0.2, 0.4), rows(0.4, 0.8)]}, "t")
-    band, line = figure.data[:2]
-    assert list(line.x) == [1, 2]
-    assert list(line.y) == pytest.approx([0.3, 0.6])
-    assert list(band.x) == [1, 2, 2, 1]
-    assert list(band.y) == pytest.approx([0.4, 0.8, 0.4, 0.2])
+    first, second, mean = figure.data[:3]
+    assert list(mean.x) == list(first.x) == [1, 2]
+    assert list(mean.y) == pytest.approx([0.3, 0.6])
+    assert (list(first.y), list(second.y)) == ([0.2, 0.4], [0.4, 0.8])
+    assert first.line.width < mean.line.width
 
 
-def test_one_seed_has_no_band_and_every_measure_its_panel() -> None:
+def test_one_seed_has_no_thin_line_and_every_measure_its_panel() -> None:
     figure = through_rl({"ce": [rows(0.2, 0.4)], "precision": [rows(0.3, 0.5)]}, "t")
     assert len(figure.data) == 2 * len(PANELS)
     assert {trace.yaxis for trace in figure.data} == {"y", "y2", "y3", "y4"}
@@ -37,14 +37,16 @@ def test_one_seed_has_no_band_and_every_measure_its_panel() -> None:
     assert list(entropy.x) == [2]  # the first step trained on no group
 
 
-def test_the_measures_can_be_chosen_and_a_long_band_is_thinned_but_reaches_the_end() -> None:
-    long = [rows(*(i / 200 for i in range(101))) for _ in range(2)]
-    figure = through_rl({"ce": long}, "t", ("entropy", "reward"))
+def test_the_line_of_a_seed_is_thinned_but_reaches_the_end() -> None:
+    first, _, mean = through_rl({"ce": [rows(*(i / 200 for i in range(101)))] * 2}, "t", ("reward",)).data
+    assert len(mean.x) == 101
+    assert len(first.x) <= 26
+    assert (first.x[0], first.x[-1]) == (1, 101)
+
+
+def test_the_measures_can_be_chosen() -> None:
+    figure = through_rl({"ce": [rows(0.2, 0.4)]}, "t", ("entropy", "reward"))
     assert [figure.layout[f"yaxis{i}"].title.text for i in ("", 2)] == ["entropy<br>(nats)", "reward<br>(share)"]
-    band, line = figure.data[2:]
-    assert len(line.x) == 101
-    assert len(band.x) < 100
-    assert max(band.x) == 101
 
 
 def test_a_prediction_that_came_true_lies_on_the_line() -> None:

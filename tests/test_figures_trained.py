@@ -48,7 +48,7 @@ def legend(figure: go.Figure) -> list[str]:
         (" the", "␣the"),
         ("\n\n  ", "↵↵␣␣"),
         ("\t", "⇥"),
-        ("<eos>", "∎"),
+        ("<eos>", "end"),
         ("<b>", "&lt;b&gt;"),
         ("&lt;", "&amp;lt;"),
         (" " * 20, "␣" * 13 + "…"),
@@ -100,10 +100,10 @@ def test_coloured_tokens_read_as_a_page_with_a_number_where_something_was_predic
 def test_attention_names_who_reads_whom_downwards() -> None:
     figure = attention_map([[1.0, 0.0], [0.3, 0.7]], ["<b>", "<eos>"], "Head 1")
     (heatmap,) = figure.data
-    assert [list(row) for row in heatmap.z] == [[1.0, 0.0], [0.3, 0.7]]
-    assert heatmap.text[1][0] == "∎ reads &lt;b&gt;"
+    assert [list(row) for row in heatmap.z] == [[1.0, None], [0.3, 0.7]]  # what comes later cannot be read
+    assert heatmap.text[1][0] == "end reads &lt;b&gt;"
     assert figure.layout.yaxis.range == (1.5, -0.5)
-    assert list(figure.layout.xaxis.ticktext) == list(figure.layout.yaxis.ticktext) == ["&lt;b&gt;", "∎"]
+    assert list(figure.layout.xaxis.ticktext) == list(figure.layout.yaxis.ticktext) == ["&lt;b&gt;", "end"]
 
 
 def test_entropy_begins_at_the_second_token_and_the_prompt_has_an_end() -> None:
@@ -129,7 +129,7 @@ def test_completions_stand_as_columns_under_their_advantage() -> None:
     assert (list(named(figure, "right, reward 1").x), list(named(figure, "right, reward 1").y)) == ([2], [0.7])
     assert (list(named(figure, "wrong, reward 0").x), list(named(figure, "wrong, reward 0").y)) == ([1], [-0.7])
     (heatmap,) = [trace for trace in figure.data if trace.type == "heatmap"]
-    assert [list(row) for row in heatmap.text] == [["#", "3"], ["7", "4"], ["∎", "7"], ["", "#"], ["", "∎"]]
+    assert [list(row) for row in heatmap.text] == [["#", "3"], ["7", "4"], ["end", "7"], ["", "#"], ["", "end"]]
     assert [list(row) for row in heatmap.z] == [[-0.7, 0.7]] * 3 + [[None, 0.7]] * 2
     assert (
         named(figure, "right, reward 1").marker.pattern.shape

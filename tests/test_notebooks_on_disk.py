@@ -147,6 +147,7 @@ def test_every_picture_can_be_seen_where_nothing_runs(path: Path) -> None:
         data = output.get("data", {})
         if PLOTLY in data:
             assert PNG in data
+            assert output.metadata[PNG]["alt"]  # for readers who cannot see it
         if WIDGET in data:
             assert "nbval-ignore-output" in cell.metadata.get("tags", [])
             assert PNG in data or "Playground" in data["text/plain"]  # which the text around it shows in pictures

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from pgce_mini.figures import paired_forest, phase_map
+from pgce_mini.figures.style import row_style
 from pgce_mini.figures.svg import Interval, forest, lines, nice_ticks
 from pgce_mini.statistics import PairedDifference
 
@@ -75,7 +76,7 @@ def test_forest_places_means_by_their_value() -> None:
     steps = [b - a for a, b in pairwise(middles)]
     assert steps == pytest.approx([steps[0]] * 6, abs=0.2)
     assert steps[0] > 0
-    assert len({bar.get("stroke") for bar in bars}) == len(ARMS)
+    assert [bar.get("stroke") for bar in bars] == [row_style(arm)[0] for arm in ARMS]
 
 
 def test_lines_differ_in_dash_and_colour_and_stay_inside() -> None:

@@ -108,8 +108,8 @@ def take_beta() -> None:
 st.title("Three tokens on a triangle")
 st.markdown(
     "Each point is a policy over three tokens: the nearer to a corner, the likelier that token. Arrows show where "
-    "gradient descent on the logits moves the policy (the replicator equation: a token grows while it earns more "
-    "than the mean reward), the orange line where it goes from the start. Click the picture to start elsewhere."
+    "gradient descent moves the policy (a logit grows while its token earns more than the mean reward, as in the "
+    "replicator equation), the orange line where it goes from the start. Click the picture to start elsewhere."
 )
 
 

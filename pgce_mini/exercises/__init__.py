@@ -7,10 +7,11 @@ One module a notebook; each registers its judges with `exercise`. A judge takes 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 Judge = Callable[[Any], str]
 
@@ -43,7 +44,7 @@ def exercise(number: str) -> Callable[[Judge], Judge]:
     return register
 
 
-def check(number: str, answer: Any) -> bool:
+def check(number: str, answer: Any = None) -> bool:
     """Prints whether the answer to an exercise is right, with a hint if it is not; returns the verdict.
 
     Args:
@@ -53,15 +54,21 @@ def check(number: str, answer: Any) -> bool:
     Raises:
         ValueError: there is no such exercise.
     """
-    module = MODULES.get(number[:2]) if isinstance(number, str) else None
-    if module is not None:
-        importlib.import_module(f"{__name__}.{module}")
+    if not isinstance(number, str):
+        raise ValueError(f"the number of the exercise comes first, as in check('01-2', answer), got {number!r}")
+    number = number.strip()
+    if number[:2] in MODULES:
+        importlib.import_module(f"{__name__}.{MODULES[number[:2]]}")
     if number not in JUDGES:
         raise ValueError(f"there is no exercise {number!r}: number it as its notebook does, as in '01-2'")
     try:
-        verdict = JUDGES[number](answer)
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the notebook has switched off
+            verdict = JUDGES[number](answer)
     except NotYet as hint:
         print(f"{number}: not yet. {hint}")
+        return False
+    except Exception as error:  # no learner's answer may end in a traceback out of the judge
+        print(f"{number}: not yet. This cannot be judged, as it has not the form asked for ({_in_a_line(error)}).")
         return False
     print(f"{number}: right. {verdict}")
     return True
@@ -74,7 +81,7 @@ def require(condition: bool, hint: str) -> None:
 
 
 def given(answer: Any) -> Any:
-    """The answer, or what the learner's function returned.
+    """The answer.
 
     Raises:
         NotYet: it is None, as the cells say before anybody has answered.
@@ -90,27 +97,74 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
         NotYet: it is None or something else, or not finite.
     """
     given(answer)
+    asked = "A number is" if shape == () else "Numbers are"
     try:
-        values = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise NotYet(f"A number is asked for, and this is {type(answer).__name__}.") from None
-    expected = f"{shape} numbers" if shape else "a single number"
-    require(values.shape == shape, f"Expected {expected}, got shape {values.shape}.")
-    require(bool(np.isfinite(values).all()), "Some of it is not finite.")
+        raw = np.asarray(_plain(answer))
+        if raw.dtype.kind not in "iufO":  # no words, no truth values, nothing complex
+            raise TypeError(raw.dtype)
+        values = raw.astype(np.float64)
+    except Exception:
+        raise NotYet(f"{asked} asked for, and this is {type(answer).__name__}.") from None
+    expected = {0: "a single number", 1: f"{shape[:1]} numbers in a row".replace("(", "").replace(",)", "")}
+    wanted = expected.get(len(shape), f"numbers of shape {shape}")
+    require(values.shape == shape, f"Expected {wanted}, got shape {values.shape}.")
+    require(bool(np.isfinite(values).all()), f"{'It' if shape == () else 'Some of it'} is not finite.")
     return values
+
+
+def _plain(answer: Any) -> Any:
+    """Without tensors, which may carry a gradient, and without generators."""
+    if isinstance(answer, torch.Tensor):
+        return answer.detach().cpu().double().numpy() if not answer.is_complex() else answer
+    if isinstance(answer, (str, bytes, dict, np.ndarray)) or not isinstance(answer, Iterable):
+        return answer
+    return [_plain(part) for part in answer]
+
+
+def word(answer: Any) -> str:
+    """A word as it was meant, without capitals and spaces around it; "" if it is none."""
+    return answer.strip().lower() if isinstance(answer, str) else ""
 
 
 def call(function: Any, *arguments: Any) -> Any:
     """What the learner's function returns.
 
     Raises:
-        NotYet: it is None or no function, or fails.
+        NotYet: it is None or no function, or fails, or returns None.
     """
     require(
         callable(given(function)),
         f"A function is asked for, and this is {type(function).__name__}: pass its name.",
     )
     try:
-        return function(*arguments)
-    except Exception as error:
-        raise NotYet(f"Your function fails: {type(error).__name__}: {error}") from error
+        returned = function(*arguments)
+    except (Exception, SystemExit) as error:
+        raise NotYet(f"Your function fails: {_in_a_line(error)}.") from error
+    require(returned is not None, "There is no answer yet: your function returns None.")
+    return returned
+
+
+def gradient_by(loss: Any, logits: torch.Tensor, *arguments: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The gradient by `logits` of what the learner's function `loss(logits, *arguments)` returns. (V,) -> (V,)
+
+    Raises:
+        NotYet: it is no single number, or no gradient flows.
+    """
+    value = call(loss, logits, *arguments)
+    require(
+        isinstance(value, torch.Tensor) and value.dim() == 0 and value.is_floating_point(),
+        "It must return one number as a tensor without dimensions: did you forget the sum over the tokens?",
+    )
+    require(value.requires_grad, "Its value does not depend on the logits any more: too much is detached.")
+    try:
+        (gradient,) = torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True)
+    except RuntimeError:
+        raise NotYet("Return the loss, and do not call backward() on it: that is done here.") from None
+    if gradient is None:
+        raise NotYet("Its gradient does not reach the logits that it was given: did you make a new tensor?")
+    return numbers(gradient, tuple(logits.shape))
+
+
+def _in_a_line(error: BaseException) -> str:
+    first = str(error).partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

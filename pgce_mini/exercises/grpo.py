@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import comb
 from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from pgce_mini.grpo import LossType, group_advantages, grpo_loss, masked_mean
 @exercise("06-1")
 def teaching_share(answer: Any) -> str:
     """A function (p, n) -> probability that a group of n completions, each right with p, teaches something."""
-    for p, n in ((0.5, 2), (0.28, 8), (0.28, 16), (0.02, 16), (0.98, 16), (0.0, 4), (1.0, 4)):
+    for p, n in ((0.28, 8), (0.28, 16), (0.5, 2), (0.02, 16), (0.98, 16)):
         truth = 0.0
         for right in range(n + 1):
             rewards = torch.tensor([[1.0] * right + [0.0] * (n - right)])
@@ -25,10 +26,11 @@ def teaching_share(answer: Any) -> str:
         require(
             abs(given - (1 - truth)) > 1e-6 or abs(truth - 0.5) < 1e-6, "That is the share that teaches nothing."
         )
-        require(
-            abs(given - (1 - (1 - p) ** n)) > 1e-6 or abs(given - truth) < 1e-6,
-            "You leave out all-wrong groups. Which others have no variance?",
-        )
+        for left_out, others in (("all-wrong", (1 - p) ** n), ("all-right", p**n)):
+            require(
+                abs(given - (1 - others)) > 1e-6 or abs(given - truth) < 1e-6,
+                f"You leave out {left_out} groups. Which others have no variance?",
+            )
         require(abs(given - truth) < 1e-6, f"At p = {p}, n = {n} you say {given:.4f}.")
     return "Large groups and problems of middling difficulty teach; the rest is what dynamic sampling replaces."
 
@@ -40,7 +42,7 @@ def clipped_loss(answer: Any) -> str:
     advantage = torch.tensor([2.0] * 5 + [-2.0] * 5, dtype=torch.float64)
     low, high = 0.2, 0.28
     given = call(answer, ratio.clone(), advantage.clone(), low, high)
-    require(isinstance(given, Tensor) and given.shape == ratio.shape, "Return one loss a token.")
+    _per_token(given, "loss", len(ratio))
     truth = torch.stack([
         grpo_loss(r.log().view(1, 1), torch.zeros(1, 1), a.view(1), torch.ones(1, 1, dtype=torch.bool),
                   epsilon=low, epsilon_high=high, loss_type="dapo", max_completion_length=1)[0]
@@ -50,7 +52,11 @@ def clipped_loss(answer: Any) -> str:
     require(not torch.allclose(given.double(), -truth), "The sign: an optimizer goes down the loss.")
     require(
         not wrong[[3, 8]].any() or bool(wrong[[0, 1, 2, 5, 6, 7]].any()),
-        "Only where the ratio is 1.25 or more it is wrong: the upper end is 1 + epsilon_high.",
+        "Only beyond the upper end it is wrong: is that end where it should be?",
+    )
+    require(
+        not wrong[[0, 5]].any() or bool(wrong[[1, 2, 3, 4, 6, 7, 8, 9]].any()),
+        "Only beyond the lower end it is wrong: is that end where it should be?",
     )
     clipped_only = -ratio.clamp(1 - low, 1 + high) * advantage
     require(
@@ -66,6 +72,12 @@ def clipped_loss(answer: Any) -> str:
     return "A pessimistic bound: nothing is gained beyond the range, and mistakes can always be undone."
 
 
+def _per_token(given: Any, what: str, count: int) -> None:
+    said = f"tensor of shape {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
+    fits = isinstance(given, Tensor) and given.shape == (count,) and not given.is_complex()
+    require(fits, f"Return one {what} a token, a tensor of shape ({count},), got {said}.")
+
+
 @exercise("06-3")
 def logps_at(answer: Any) -> str:
     """A function (logits (N, V), tokens (N), temperature) -> log-probabilities (N) of what was sampled."""
@@ -74,8 +86,10 @@ def logps_at(answer: Any) -> str:
     rows = torch.arange(6)
     for temperature in (1.0, 0.7, 1.5):
         given = call(answer, logits.clone(), tokens.clone(), temperature)
-        require(isinstance(given, Tensor) and given.shape == (6,), "Return one log-probability a token.")
+        _per_token(given, "log-probability", 6)
         truth = torch.distributions.Categorical(logits=logits / temperature).log_prob(tokens)
+        require(not torch.allclose(given.double(), truth.exp()), "These are probabilities, not their logarithms.")
+        require(not torch.allclose(given.double(), -truth), "The sign: a log-probability is below 0.")
         at_one = logits.log_softmax(-1)[rows, tokens]
         if temperature != 1:
             require(
@@ -83,7 +97,7 @@ def logps_at(answer: Any) -> str:
             )
             require(
                 not torch.allclose(given.double(), at_one / temperature),
-                "exp of it does not sum to 1 over the tokens: divide before you normalise.",
+                "exp of it does not sum to 1 over the tokens.",
             )
         require(torch.allclose(given.double(), truth), f"Wrong at temperature {temperature}.")
     return "The ratio of the first update is 1, whatever the temperature."
@@ -102,9 +116,10 @@ def token_weight(answer: Any) -> str:
             truth = values.grad[:, 0].numpy()
             given = numbers(call(answer, list(lengths), loss_type, limit), (len(lengths),))
             right = bool(abs(given - truth).max() < 1e-6)  # float32 will do
-            require(
-                right or loss_type != "dapo", f"dapo, lengths {lengths}: all tokens of the batch weigh the same."
-            )
-            require(right or loss_type != "grpo", f"grpo, lengths {lengths}: each *completion* weighs the same.")
-            require(right, f"dr_grpo, lengths {lengths}: the divisor depends on no length that was written.")
+            where = f"{loss_type}, lengths {lengths}:"
+            proportional = np.allclose(given * truth[0], given[0] * truth)
+            require(right or not proportional, f"{where} right but for a factor. Over how much is the mean?")
+            require(right or loss_type != "dapo", f"{where} all tokens of the batch weigh the same.")
+            require(right or loss_type != "grpo", f"{where} each *completion* weighs the same.")
+            require(right, f"{where} the divisor depends on no length that was written.")
     return "Only with grpo does a token of a long completion weigh less than one of a short completion."

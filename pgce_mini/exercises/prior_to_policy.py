@@ -46,13 +46,13 @@ def first_advantage(answer: Any) -> str:
         found = predict_chain(task, PAPER_ARMS[arm])
         value = float(numbers(call(answer, task, PAPER_ARMS[arm])))
         require(
-            abs(value - (found.accuracy_if_reasoned - found.accuracy_if_direct)) > 1e-9,
+            abs(value - (found.accuracy_if_reasoned - found.accuracy_if_direct)) > 1e-4,
             "That is what reasoning earns more than guessing. An advantage is the reward minus the mean of the "
             "whole group, in which the reasoned completions count, too.",
         )
         right = found.accuracy_if_reasoned - found.accuracy
         require(
-            abs(value - right) < 1e-9,
+            abs(value - right) < 1e-4,
             f"For {arm} with reasoned_share={share:g} and slip_rate={slip:g} it gives {value:.3f}, which is "
             f"too {'high' if value > right else 'low'}. What does the group earn on average?",
         )
@@ -63,19 +63,30 @@ def first_advantage(answer: Any) -> str:
 def early_change(answer: Any) -> str:
     """Mean over RL steps 16 to 20 minus mean over steps 1 to 5, from steps and values."""
     ramp = list(range(1, 41))
-    value = float(numbers(call(answer, ramp, [float(step) ** 2 for step in ramp])))
-    right = float(np.mean([step**2 for step in LATER]) - np.mean([step**2 for step in EARLY]))
+    value = float(numbers(call(answer, list(ramp), [float(step) ** 2 for step in ramp])))
+    early, later = (float(np.mean([step**2 for step in steps])) for steps in (EARLY, LATER))
+    for wrong, hint in (
+        (early - later, "The sign: a curve that rises has a positive change."),
+        (5 * (later - early), "A difference of means is asked for, not of sums."),
+        (later / early, "A difference is asked for, not a ratio."),
+        (later, "That is the later mean alone: from what has it changed?"),
+    ):
+        require(abs(value - wrong) > 1e-6, hint)
     require(
-        abs(value - right) < 1e-9,
-        f"On the curve step² it gives {value:g}. Which five steps are the later ones? Both ends count.",
+        abs(value - (later - early)) < 1e-6,
+        f"On the curve step² it gives {value:g}. Which steps are early, which are later? Both ends count.",
     )
-    gap = [*range(1, 4), *range(5, 19), 20, 21]  # a step whose groups all taught nothing has no entropy
-    value = float(numbers(call(answer, gap, [float(step) for step in gap])))
-    early, later = ([step for step in steps if step in gap] for steps in (EARLY, LATER))
+    gap = [1, 2, 3, 5, 6, *range(8, 16), 18, 19, 20, 21]  # a step whose groups all taught nothing has no entropy
+    value = float(numbers(call(answer, list(gap), [float(step) ** 2 for step in gap])))
+    early, later = (float(np.mean([step**2 for step in steps if step in gap])) for steps in (EARLY, LATER))
+    missing = [sum(step**2 for step in steps if step in gap) / 5 for steps in (EARLY, LATER)]
     require(
-        bool(abs(value - (np.mean(later) - np.mean(early))) < 1e-9),
-        "Right on a whole curve, but steps can be missing (no group taught anything): go by the step's number, "
-        "not by its place in the list.",
+        abs(value - (missing[1] - missing[0])) > 1e-6, "A missing step is not 0: divide by the steps there are."
+    )
+    require(
+        abs(value - (later - early)) < 1e-6,
+        "Right on a whole curve, but steps can be missing (no group taught anything): take the mean of those "
+        "that are there, by the step's number and not by its place in the list.",
     )
     return "This is `rl_entropy_change` of the study's protocol, fixed before the runs."
 
@@ -85,9 +96,9 @@ def edge_of_the_trap(answer: Any) -> str:
     """The slip rate above which a diversity prior earns less by reasoning than by guessing."""
     value = float(numbers(answer))
     require(0 < value < 1, "A slip rate lies between 0 and 1.")
-    edge, plain = _edge("diversity"), _edge("ce")
+    edge = _edge("diversity")
     require(
-        abs(value - edge) < 0.005 or abs(value - plain) > 0.005,
+        abs(value - edge) < 0.005 or abs(_gap("ce", value)) > 0.005,
         "That is the edge for cross-entropy. What does diversity do to the working before RL begins?",
     )
     gap = _gap("diversity", value)
@@ -107,7 +118,7 @@ def _gap(arm: str, slip_rate: float) -> float:
 @cache
 def _edge(arm: str) -> float:
     low, high = 0.0, 0.9  # reasoning pays at the one and not at the other
-    while high - low > 1e-4:
+    while high - low > 1e-3:
         middle = (low + high) / 2
         low, high = (middle, high) if _gap(arm, middle) > 0 else (low, middle)
     return (low + high) / 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from pgce_mini.dynamics import stationary_policy
-from pgce_mini.exercises import call, exercise, given, numbers, require
+from pgce_mini.exercises import call, exercise, given, numbers, require, word
 from pgce_mini.reward import RewardShaping
 from pgce_mini.temperature import tempered
 
@@ -20,7 +21,7 @@ def beta_for_blue(answer: Any) -> str:
     beta = float(numbers(answer))
     require(
         beta > -1,
-        "At -1 and below no end is known in advance: a token that leads far enough takes all. Try beta above -1.",
+        "At -1 and below a token can take all, and no end is known in advance. Try beta above -1.",
     )
     require(beta < 0, "From 0 on blue ends at 0.5 or below. Which sign sharpens?")
     blue = float(stationary_policy(list(COLOURS.values()), RewardShaping(beta))[0])
@@ -32,7 +33,7 @@ def beta_for_blue(answer: Any) -> str:
 def beta_is_a_temperature(answer: Any) -> str:
     for beta in (-0.25, 0.0, -0.5, 0.5, 2.0):
         temperature = float(numbers(call(answer, beta)))
-        require(temperature > 0, f"At beta = {beta} it gives {temperature + 0:g}: a temperature is above 0.")
+        require(temperature > 1e-3, f"At beta = {beta} it gives {temperature + 0:g}: a temperature is above 0.")
         end = stationary_policy([0.7, 0.3], RewardShaping(beta))[0]
         sampled = tempered([0.7, 0.3], temperature)[0]
         require(
@@ -46,7 +47,7 @@ def beta_is_a_temperature(answer: Any) -> str:
 def ratios_that_change(answer: Any) -> str:
     named = {answer} if isinstance(given(answer), str) else answer
     require(np.iterable(named), f"A list of names is asked for, and this is {type(answer).__name__}.")
-    named = {str(name) for name in named}
+    named = {word(name) or repr(name) for name in islice(named, 1 + len(COLOURS))}
     unknown = sorted(named - set(COLOURS))
     require(not unknown, f"There is no colour {', '.join(unknown)}: they are {', '.join(COLOURS)}.")
     q = np.array(list(COLOURS.values()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from pgce_mini.exercises import NotYet, call, exercise, numbers, require
+from pgce_mini.exercises import NotYet, call, exercise, given, numbers, require, word
 from pgce_mini.statistics import PairedDifference, holm, sign_flip_test, verdict
 from pgce_mini.study.claims import Comparison, Evidence
 from pgce_mini.study.shown import rows_of
@@ -16,7 +17,7 @@ from pgce_mini.study.summary import by_seed
 
 FAMILY_SIZE = 6
 WORDS = ("higher", "lower", "no difference seen")
-CLAIMED = Comparison("trap", "precision", "avg_at_m_after", "higher")  # of family 2
+CLAIMED = Comparison("chain", "precision", "avg_at_m_after", "higher", "temperature-0.75")  # of family 5
 
 
 @exercise("08-1")
@@ -43,12 +44,13 @@ def words_for(answer: Any) -> str:
     """A function (low, high, adjusted p) -> the protocol's words."""
     cases = [
         (0.01, 0.05, 0.01), (-0.05, -0.01, 0.01), (-0.01, 0.05, 0.3), (0.01, 0.05, 0.2), (-0.05, -0.01, 0.06),
-        (-0.001, 0.05, 0.04), (0.0, 0.05, 0.01),
+        (-0.001, 0.05, 0.04), (0.0, 0.05, 0.01), (-0.05, 0.001, 0.04), (-0.05, 0.0, 0.01), (0.01, 0.05, 0.049),
+        (-0.05, -0.01, 0.049), (0.1, 2.0, 0.01), (0.01, 0.05, 0.05),
     ]  # fmt: skip
     for low, high, p in cases:
         said = call(answer, low, high, p)
-        require(said is not None, "There is no answer yet: your function returns None.")
-        where = f"For the interval [{low:+.3f}, {high:+.3f}] and Holm's p = {p:.2f} it says {said!r}."
+        where = f"For the interval [{low:+.3f}, {high:+.3f}] and Holm's p = {p:.3f} it says {str(said)[:40]!r}."
+        said = word(said)
         require(said in WORDS, f"{where} The protocol has three answers: {', '.join(WORDS)}.")
         right = verdict(PairedDifference(10, (low + high) / 2, low, high, p, 0.05), p)
         if said != right:
@@ -56,7 +58,10 @@ def words_for(answer: Any) -> str:
                 *(["the interval holds 0"] if low <= 0 <= high else []),
                 *(["p is not below 0.05"] if p >= 0.05 else []),
             ]
-            raise NotYet(f"{where} " + (f"But {' and '.join(reasons)}." if reasons else "Look at the sign."))
+            raise NotYet(
+                f"{where} "
+                + (f"But {' and '.join(reasons)}." if reasons else "Both allow more than that; look at the sign.")
+            )
     return "Both must agree: the corrected p and the interval."
 
 
@@ -76,13 +81,14 @@ def misleading_triples(answer: Any) -> str:
     require(
         count == right, f"{'Too many' if count > right else 'Too few'}: of {len(triples)} triples, all distinct."
     )
-    return f"{right} of {len(triples)}: that is how often a paper with three seeds would have told another story."
+    return f"{right} of {len(triples)} triples of these ten seeds would have told another story."
 
 
 @exercise("08-4")
 def fair_claim(answer: Any) -> str:
     """A claim as a mapping: what was compared, on how many seeds, with which result and which words."""
-    finding = Evidence().findings["2", CLAIMED]
+    require(isinstance(given(answer), Mapping), "A claim is a dict; the exercise lists its keys.")
+    finding = _evidence().findings["5", CLAIMED]
     if finding.difference is None:
         rows_of(CLAIMED.study)  # says what is missing
     difference, adjusted = finding.difference, finding.adjusted_p
@@ -93,27 +99,41 @@ def fair_claim(answer: Any) -> str:
         "seeds": difference.n, "difference": difference.mean, "low": difference.low, "high": difference.high,
         "adjusted_p": adjusted, "detectable": difference.detectable, "words": finding.seen,
     }  # fmt: skip
-    require(answer is not None, "There is no answer yet.")
-    require(isinstance(answer, Mapping), "A claim is a dict; the exercise lists its keys.")
     missing = [name for name in wanted if name not in answer]
     require(not missing, f"It lacks {', '.join(missing)}: a reader could not judge it without.")
     for name, value in wanted.items():
         if isinstance(value, str) and name != "words":
-            require(answer[name] == value, f"{name} is {answer[name]!r}, but the claim is about {value!r}.")
+            require(word(answer[name]) == value, f"{name} is {answer[name]!r}, but the claim is about {value!r}.")
+    found = {
+        name: _number(answer, name) for name in ("seeds", "difference", "low", "high", "detectable", "adjusted_p")
+    }
     for name in ("seeds", "difference", "low", "high", "detectable"):
-        found = float(numbers(answer[name]))
-        require(abs(found - wanted[name]) < 0.001, f"{name} is {found:.4g}, and the tables say something else.")
-    p = float(numbers(answer["adjusted_p"]))
+        nearly = abs(found[name] - wanted[name]) < 0.006
+        hint = "give three digits" if nearly else "the tables say something else"
+        require(abs(found[name] - wanted[name]) < 0.001, f"{name} is {found[name]:.4g}: {hint}.")
+    p = found["adjusted_p"]
     require(
         abs(p - adjusted) < 0.001 or abs(p - difference.p) > 0.001,
         "That p is not corrected: this is one of six comparisons, and one had to come first.",
     )
     require(
-        abs(p - adjusted) < 0.001, f"adjusted_p is {p:.3f}, and Holm's correction over family 2 says otherwise."
+        abs(p - adjusted) < 0.001, f"adjusted_p is {p:.3f}, and Holm's correction over family 5 says otherwise."
     )
     require(
-        answer["words"] == finding.seen,
+        word(answer["words"]) == finding.seen,
         f"{answer['words']!r} is not what the protocol says of an interval from {difference.low:+.3f} to "
         f"{difference.high:+.3f} with Holm's p = {adjusted:.3f}.",
     )
     return "Whoever reads it can see what was compared, how sure it is, and what would have been missed."
+
+
+@cache
+def _evidence() -> Evidence:
+    return Evidence()
+
+
+def _number(answer: Mapping[str, Any], name: str) -> float:
+    try:
+        return float(numbers(answer[name]))
+    except NotYet:
+        raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None

@@ -23,7 +23,8 @@ def beta_of_a_push(answer: Any) -> str:
     beta = float(numbers(answer))
     require(-1 <= beta <= 2, "Look between -1 and 2.")
     push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, beta))
-    require(push > 1, f"At this beta the push is {push:.2f}: weaker than that of cross-entropy.")
+    than = "as hard as" if push == 1 else "weaker than"
+    require(push > 1, f"At this beta the push is {push:.2f}: {than} that of cross-entropy.")
     require(abs(push - 2) < 0.02, f"At this beta the push is {push:.2f}.")
     precision = PAPER_ARMS["precision"].beta
     push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, precision))
@@ -56,7 +57,7 @@ def ending(answer: Any) -> str:
         for beta in BETAS:
             truth = stationary_policy(q, RewardShaping(beta))
             policy = numbers(call(answer, q.copy(), beta), q.shape)
-            require(abs(policy.sum() - 1) < 1e-6, "What it returns is no distribution: divide by the sum.")
+            require(abs(policy.sum() - 1) < 1e-4, "What it returns is no distribution: divide by the sum.")
             once = q * (1 - q) ** beta
             require(
                 not np.allclose(policy, once / once.sum(), atol=1e-9),
@@ -67,7 +68,7 @@ def ending(answer: Any) -> str:
                 "That is the temperature 1 + beta: right for two tokens, wrong for more (notebook 04).",
             )
             require(
-                np.allclose(policy, truth, atol=1e-6),
+                np.allclose(policy, truth, atol=1e-4),
                 f"For q = {labels} and beta = {beta:g} it ends elsewhere: there training would still move.",
             )
     return "You can predict the end of any arm that shapes the true token alone."

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pgce_mini.exercises import NotYet, exercise, numbers, require
-from pgce_mini.mechanism import ChainPrediction, predict_chain
+from pgce_mini.exercises import NotYet, exercise, numbers, require, word
+from pgce_mini.mechanism import predict_chain
 from pgce_mini.reward import RewardShaping
-from pgce_mini.statistics import PairedDifference, verdict
+from pgce_mini.statistics import LEVEL, PairedDifference, verdict
 from pgce_mini.study.duel import TASK
 from pgce_mini.study.rows import Columns
 from pgce_mini.study.shown import predicted
@@ -23,9 +23,11 @@ WORDS = ("higher", "lower", "no difference seen")
 PUSHES = ("reason more", "reason less")
 TOLERANCES = {"reasoned_share": 0.05, "accuracy_if_reasoned": 0.10}  # of the study's protocol
 PREDICTION = ("shaping", *TOLERANCES, "push", "after_rl", "because")
-REPORT = ("prediction", "rows", "words", "came_true", "limits")
+REPORT = ("prediction", "rows", "tried", "words", "came_true", "limits")
 LEAST_WORDS = 8  # of a reason
-COUNTS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
+COUNTS = dict(
+    enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 2)
+)
 
 
 @exercise("09-1")
@@ -38,9 +40,15 @@ def written_prediction(answer: Any) -> str:
         any((shaping.beta, shaping.lambda_head, shaping.lambda_tail)),
         "That shaping is cross-entropy: there would be nothing to compare.",
     )
-    right, plain = (predict_chain(TASK, reward) for reward in (shaping, RewardShaping()))
+    try:
+        right, plain = (predict_chain(TASK, reward) for reward in (shaping, RewardShaping()))
+    except ValueError:
+        raise NotYet(
+            "This reward has no resting point, so nothing is predicted of it: choose beta above -1 and "
+            "lambda_head at least as high as lambda_tail."
+        ) from None
     for name in TOLERANCES:
-        value, wanted = float(numbers(answer[name])), float(getattr(right, name))
+        value, wanted = _number(answer, name), float(getattr(right, name))
         require(0 <= value <= 1, f"{name} is a share between 0 and 1, got {value:g}.")
         if abs(value - wanted) > 0.005:
             of_ce = abs(value - getattr(plain, name)) <= 0.005
@@ -53,11 +61,7 @@ def written_prediction(answer: Any) -> str:
                 )
                 + ("" if of_ce else f"{'more' if wanted > value else 'less'}.")
             )
-    require(answer["push"] in PUSHES, f"push is {' or '.join(map(repr, PUSHES))}, got {answer['push']!r}.")
-    require(
-        answer["push"] == _push(right),
-        "RL makes likelier what is right more often: compare reasoned with direct answers.",
-    )
+    require(word(answer["push"]) in PUSHES, f"push is {' or '.join(map(repr, PUSHES))}, got {answer['push']!r}.")
     _word(answer["after_rl"], "after_rl")
     _reason(answer["because"], "because")
     return "Written down before the run: now it can be wrong, and that is worth something."
@@ -67,14 +71,19 @@ def written_prediction(answer: Any) -> str:
 def honest_words(answer: Any) -> str:
     """(difference, words): what may be said about a paired difference."""
     require(
-        isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], PairedDifference),
+        isinstance(answer, (tuple, list)) and len(answer) == 2 and isinstance(answer[0], PairedDifference),
         "A pair is asked for: the difference that `compare` gives, and your words.",
     )
     difference, words = answer
     _verdict(difference, words)
+    least = 2 / 2**difference.n
+    words = word(words)
+    if words == WORDS[-1] and least >= LEVEL:
+        return f"And say with it that {difference.n} seeds could see nothing: p cannot fall below {least:.3f}."
     if words == WORDS[-1]:
         return (
-            f"And say with it that a true difference of {difference.detectable:.3f} would probably have been seen."
+            f"And say with it what most studies of {difference.n} seeds would have seen: a true difference of "
+            f"{difference.detectable:.3f}."
         )
     return f"With {difference.n} seeds, on this task, at this size: say that with it."
 
@@ -85,36 +94,40 @@ def report(answer: Any) -> str:
     _with_keys(answer, REPORT, "A report")
     prediction, rows, came_true = answer["prediction"], answer["rows"], answer["came_true"]
     written_prediction(prediction)
-    own, name = _own_rows(rows)
-    found, planned = predicted(own[0]), predict_chain(TASK, prediction["shaping"])
-    require(found == planned, "The prediction is about another reward than the one that ran.")
+    rows, own, name = _read_rows(rows)
+    planned = predict_chain(TASK, prediction["shaping"])
+    require(predicted(own[0]) == planned, "The prediction is about another reward than the one that ran.")
     difference = compare(rows, name, "ce", MEASURE)
     if difference is None:
         raise NotYet("The rows hold fewer than two seeds of both arms.")
-    _verdict(difference, answer["words"])
+    tried = _number(answer, "tried")
+    require(tried >= 1 and tried == int(tried), "tried is how many rewards you have run, this one included.")
+    _verdict(difference, answer["words"], int(tried))
     truth: dict[str, bool] = {
-        key: _near([row[f"{key}_before"] for row in own], prediction[key], tolerance)
+        key: _near([row[f"{key}_before"] for row in own], _number(prediction, key), tolerance)
         for key, tolerance in TOLERANCES.items()
     }
-    truth["after_rl"] = prediction["after_rl"] == answer["words"]
+    before, after = (_mean([row[f"reasoned_share_{when}"] for row in own]) for when in ("before", "after"))
+    truth["push"] = word(prediction["push"]) == PUSHES[after <= before]
+    truth["after_rl"] = word(prediction["after_rl"]) == word(answer["words"])
+    compared = {
+        "push": "Compare the share of reasoned answers after RL with that before.",
+        "after_rl": "Compare the word that you bet on with the words of your verdict.",
+    }
     _with_keys(came_true, tuple(truth), "came_true")
     for key, came in truth.items():
+        said = came_true[key]
         require(
-            isinstance(came_true[key], (bool, np.bool_)) and bool(came_true[key]) == came,
-            f"came_true says {came_true[key]!r} of {key}. Compare the mean over seeds with what you wrote"
-            + (f": an error of {TOLERANCES[key]:.2f} is allowed." if key in TOLERANCES else "."),
+            isinstance(said, (bool, np.bool_)), f"came_true says {said!r} of {key}: True or False is asked for."
         )
+        means = f"Compare the mean over seeds with what you wrote: {TOLERANCES.get(key, 0):.2f} is allowed."
+        require(bool(said) == came, f"came_true says {said!r} of {key}. {compared.get(key, means)}")
     limits = answer["limits"]
     _reason(limits, "limits")
     count = rf"\b({difference.n}|{COUNTS.get(difference.n, difference.n)})\b"
     require(
-        re.search(count, limits, re.IGNORECASE) is not None and re.search(r"\bseeds?\b", limits) is not None,
+        all(re.search(words, limits, re.IGNORECASE) for words in (count, r"\bseeds?\b")),
         f"limits must say how many seeds there were, as in '{difference.n} seeds'.",
-    )
-    claims = (sentence for sentence in re.split(r"[.;:]", limits) if re.search(r"\bpro(ve|of)", sentence))
-    require(
-        all(re.search(r"\b(no|not|nothing|never|cannot|without)\b|n't\b", sentence) for sentence in claims),
-        "limits speaks of proof. What was seen, on which task, at which size?",
     )
     kept = sum(truth.values())
     return f"{kept} of {len(truth)} predictions came true, and the report says so. Either way it is a good report."
@@ -127,18 +140,25 @@ def _with_keys(answer: Any, names: tuple[str, ...], what: str) -> None:
     require(not missing, f"{what} lacks {', '.join(missing)}.")
 
 
-def _near(measured: list[float | None], value: float, tolerance: float) -> bool:
-    """Whether the mean over seeds is; a seed in which nothing could be measured is left out."""
+def _number(answer: Mapping[str, Any], name: str) -> float:
+    try:
+        return float(numbers(answer[name]))
+    except NotYet:
+        raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None
+
+
+def _mean(measured: list[float | None]) -> float:
+    """The mean over seeds; one in which nothing could be measured is left out. nan where none could."""
     known = [number for number in measured if number is not None]
-    return bool(known) and abs(fmean(known) - value) <= tolerance
+    return fmean(known) if known else float("nan")
 
 
-def _push(prediction: ChainPrediction) -> str:
-    return PUSHES[prediction.accuracy_if_reasoned <= prediction.accuracy_if_direct]
+def _near(measured: list[float | None], value: float, tolerance: float) -> bool:
+    return abs(_mean(measured) - value) <= tolerance
 
 
-def _word(word: Any, name: str) -> None:
-    require(word in WORDS, f"{name} is one of {', '.join(map(repr, WORDS))}, got {word!r}.")
+def _word(answer: Any, name: str) -> None:
+    require(word(answer) in WORDS, f"{name} is one of {', '.join(map(repr, WORDS))}, got {answer!r}.")
 
 
 def _reason(text: Any, name: str) -> None:
@@ -148,31 +168,41 @@ def _reason(text: Any, name: str) -> None:
     )
 
 
-def _verdict(difference: PairedDifference, words: Any) -> None:
-    """The words must be those of the protocol: a single comparison, so p needs no correction."""
+def _verdict(difference: PairedDifference, words: Any, tried: int = 1) -> None:
+    """The words must be those of the protocol; the p of one of several rewards is multiplied by their number."""
     _word(words, "words")
-    right = verdict(difference, difference.p)
+    words = word(words)
+    p = min(1.0, tried * difference.p)
+    right = verdict(difference, p)
     if words == right:
         return
     interval = f"The interval goes from {difference.low:+.3f} to {difference.high:+.3f}"
     if difference.low <= 0 <= difference.high:
         raise NotYet(f"{interval}: it holds 0. Then the words are not {words!r}, however large the mean looks.")
-    if difference.p >= 0.05:
-        raise NotYet(
-            f"{interval}, but p = {difference.p:.3f} is not below 0.05: with {difference.n} seeds it cannot fall "
-            f"below {2 / 2**difference.n:.3f}."
+    if p >= LEVEL:
+        least = 2 / 2**difference.n
+        why = (
+            f"with {difference.n} seeds it cannot fall below {least:.3f}"
+            if least >= LEVEL
+            else f"that is {difference.p:.3f} times the {tried} rewards that were tried"
+            if difference.p < LEVEL
+            else "not all seeds point this way. Count those that do not"
         )
-    raise NotYet(f"{interval}, and p = {difference.p:.3f}: there is something to be said. Look at the sign.")
+        raise NotYet(f"{interval}, but p = {p:.3f} is not below {LEVEL}: {why}.")
+    raise NotYet(f"{interval}, and p = {p:.3f}: there is something to be said. Look at the sign.")
 
 
-def _own_rows(rows: Any) -> tuple[list[Columns], str]:
-    """The rows of the arm that is not cross-entropy, and its name."""
+def _read_rows(rows: Any) -> tuple[list[Columns], list[Columns], str]:
+    """All rows, those of the arm that is not cross-entropy, and its name."""
     try:
+        rows = [dict(row) for row in rows]
         names = list(dict.fromkeys(row["arm"] for row in rows))
-    except (TypeError, KeyError):
-        raise NotYet("rows are those of the study's table: table.rows.") from None
-    require(
-        len(names) == 2 and "ce" in names, f"rows hold ce and one arm of yours, got {', '.join(names) or 'none'}."
-    )
-    own = next(name for name in names if name != "ce")
-    return [row for row in rows if row["arm"] == own], own
+        needed = ("seed", MEASURE, *(f"{name}_before" for name in TOLERANCES), "reasoned_share_after")
+        complete = all(isinstance(row[MEASURE], float) and all(key in row for key in needed) for row in rows)
+        own = [row for row in rows if row["arm"] != "ce"]
+        predicted(own[0])
+    except (TypeError, KeyError, IndexError, ValueError):
+        complete, names, own = False, [], []
+    require(complete and bool(own), "rows are those of the study's table: table.rows.")
+    require(len(names) == 2 and "ce" in names, f"rows hold ce and one arm of yours, got {', '.join(names)}.")
+    return rows, own, str(own[0]["arm"])

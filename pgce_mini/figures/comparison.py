@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.evaluate import Estimate
-from pgce_mini.figures.runs import error_bars
+from pgce_mini.figures.runs import error_bars, rows_of_arms
 from pgce_mini.figures.style import TEXT, arm_style, base_figure
 
 
@@ -18,22 +18,22 @@ def arm_differences(
     hollow each seed. An interval that keeps clear of 0 is no finding while the seeds disagree."""
     figure = base_figure(title, f"arm minus {baseline} (share)", "", height=150 + 56 * len(differences))
     arms = list(differences)
-    for arm, estimate in differences.items():
+    rows_of_arms(figure, arms)
+    for row, (arm, estimate) in enumerate(differences.items()):
         colour, _, marker = arm_style(arm, [baseline, *arms])
         figure.add_scatter(
-            x=list(seeds.get(arm, ())), y=[arm] * len(seeds.get(arm, ())), mode="markers", showlegend=False,
+            x=list(seeds.get(arm, ())), y=[row + 0.24] * len(seeds.get(arm, ())), mode="markers", showlegend=False,
             marker={"symbol": f"{marker}-open", "size": 8, "color": colour, "line": {"width": 1.5}},
             hovertemplate="one seed: %{x:+.3f}<extra>" + arm + "</extra>",
         )  # fmt: skip
         figure.add_scatter(
-            x=[estimate["value"]], y=[arm], mode="markers", showlegend=False, name=arm,
+            x=[estimate["value"]], y=[row], mode="markers", showlegend=False, name=arm,
             marker={"symbol": marker, "size": 13, "color": colour}, error_x=error_bars([estimate], colour),
             hovertemplate="mean: %{x:+.3f}<extra>" + arm + "</extra>",
         )  # fmt: skip
     for name, symbol, size in (("mean, 95 % interval", "circle", 10), ("a seed", "circle-open", 8)):
         marker_style = {"symbol": symbol, "size": size, "color": TEXT, "line": {"width": 1.5, "color": TEXT}}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker_style)
-    figure.update_yaxes(type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
     figure.update_xaxes(zerolinecolor=TEXT, zerolinewidth=2)
     return figure
 
@@ -51,13 +51,6 @@ def paper_dots(differences: Mapping[str, Mapping[str, float]], title: str) -> go
             marker={"symbol": marker, "size": 10, "color": colour}, customdata=[model for _, _, model in rows],
             hovertemplate="%{customdata}: %{x:+.2f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    figure.update_yaxes(
-        tickvals=list(range(len(differences))),
-        ticktext=list(differences),
-        range=[len(differences) - 0.5, -0.5],
-        zeroline=False,
-        showgrid=False,
-        ticklabelstandoff=6,
-    )
+    rows_of_arms(figure, list(differences))
     figure.update_xaxes(zerolinecolor=TEXT, zerolinewidth=2)
     return figure

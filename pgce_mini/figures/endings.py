@@ -28,7 +28,7 @@ def endings_over(
     """
     figure = stacked_figure(
         "Where training ends",
-        [("", "probability", 250), ("", "entropy (nats)", 150), (setting, "probability", 150)],
+        [("", "probability (log)", 250), ("", "entropy (nats)", 150), (setting, "probability", 150)],
         legend_rows=3,
     )
     xs = list(values)
@@ -60,7 +60,9 @@ def endings_over(
     line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
     figure.add_traces(traces)
     mark(figure, now, 3)
-    figure.update_layout(yaxis1_rangemode="tozero", yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
+    figure.update_layout(
+        yaxis1={"type": "log", "dtick": "D1"}, yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT}
+    )
     return figure
 
 

@@ -16,6 +16,7 @@ def gradient_estimates(
     measured: Sequence[float],
     expected: Sequence[float],
     now: tuple[int, float],
+    title: str = "One gradient, three ways",
 ) -> go.Figure:
     """Above, gradients over the tokens side by side; below, how the error of REINFORCE falls with its samples.
 
@@ -24,7 +25,7 @@ def gradient_estimates(
     now: (samples, relative error) of the estimate above; an error of 0 has no place on the logarithmic axis.
     """
     figure = stacked_figure(
-        "One gradient, three ways",
+        title,
         [
             ("push on each logit, dJ/dz", "", 44 * len(tokens)),
             ("samples N (log scale)", "relative error (log scale)", 230),
@@ -37,7 +38,7 @@ def gradient_estimates(
         pattern = {"shape": shape, "fillmode": "replace" if shape == "/" else "overlay"}
         figure.add_bar(
             x=list(values), y=list(tokens), orientation="h", name=name, xaxis="x1", yaxis="y1", legend="legend1",
-            marker={"color": colour, "pattern": pattern},
+            marker={"color": colour, "pattern": pattern, "line": {"width": 1, "color": colour}},
         )  # fmt: skip
     below = {"xaxis": "x2", "yaxis": "y2", "legend": "legend2"}
     figure.add_scatter(
@@ -64,7 +65,11 @@ def gradient_estimates(
 
 
 def gradient_by_rank(
-    probs: Sequence[float], gradients: Mapping[str, Sequence[float]], target: int, top_k: int
+    probs: Sequence[float],
+    gradients: Mapping[str, Sequence[float]],
+    target: int,
+    top_k: int,
+    title: str = "Who is pushed, by rank",
 ) -> go.Figure:
     """What each arm does to the logit of every token; the same less what the first arm does; and, for the wrong
     tokens, per unit of their probability, which is r_a - W. Tokens come likeliest first: their place is the rank.
@@ -73,7 +78,7 @@ def gradient_by_rank(
     """
     reference, base = next(iter(gradients.items()))
     figure = stacked_figure(
-        "Who is pushed, by rank",
+        title,
         [
             ("", "push dJ/dz", 170),
             ("", f"push minus<br>that of {reference}", 170),
@@ -92,14 +97,14 @@ def gradient_by_rank(
                 marker={"symbol": marker, "size": 8},
                 xaxis=f"x{panel}", yaxis=f"y{panel}", hovertemplate="rank %{x}: %{y:.4f}",
             )  # fmt: skip
-    notes = [(target + 1.0, "true token", "bottom", 0.72)]
+    notes = [(target + 1.5, "true token", "bottom", 0.72)]
     if top_k < len(probs):
         mark(figure, top_k + 0.5, 3)
         notes.append((top_k + 0.5, "end of the head", "top", 1))
     for x, text, side, y in notes:
         figure.add_annotation(
             x=x, y=y, xref="x", yref="y domain", xanchor="left", yanchor=side, showarrow=False, text=text,
-            font={"size": 12}, xshift=4 if side == "top" else 26,
+            font={"size": 12}, xshift=4,
         )  # fmt: skip
     figure.update_layout(
         xaxis3={"tickvals": ranks, "range": [0.5, len(probs) + 0.5]},

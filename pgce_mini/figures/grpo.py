@@ -24,6 +24,11 @@ from pgce_mini.figures.text import visible
 Measure = Literal["push", "ratio", "probability"]
 
 ROW = 24  # px
+SIDES: dict[Measure, tuple[str, ...]] = {  # what blue and orange say
+    "push": ("pushed up", "pushed down"),
+    "ratio": ("likelier than sampled", "less likely"),
+    "probability": ("likely",),
+}
 
 
 def completion_group(
@@ -55,11 +60,17 @@ def completion_group(
     def cell(rows: Sequence[Sequence[Any]], i: int, place: int, empty: Any) -> Any:
         return rows[i][place] if place < len(tokens[i]) else empty
 
+    def text(i: int, place: int) -> str:
+        """The token, and in grey, too, whether its ratio has risen or fallen."""
+        value = cell(values, i, place, 1.0)
+        arrow = "" if measure != "ratio" or abs(value - 1) < 0.01 else "↑" if value > 1 else "↓"
+        return visible(cell(tokens, i, place, "")) + arrow
+
     figure.add_heatmap(
         x=places,
         y=list(range(1, longest + 1)),
         z=[[cell(values, i, place, None) for i in range(len(tokens))] for place in range(longest)],
-        text=[[visible(cell(tokens, i, place, "")) for i in range(len(tokens))] for place in range(longest)],
+        text=[[text(i, place) for i in range(len(tokens))] for place in range(longest)],
         texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=1, ygap=1, xaxis="x2", yaxis="y2",
         hoverongaps=False,
         hovertemplate="completion %{x}, token %{y}: %{text}<br>" + measure + " %{z:.3f}<extra></extra>",
@@ -72,6 +83,11 @@ def completion_group(
         marker={"symbol": "square-open", "size": 17, "color": TEXT, "line": {"width": 2.5}},
         showlegend=bool(framed),
     )  # fmt: skip
+    for side, deepest in zip(SIDES[measure], (DIVERGING[2][1], DIVERGING[0][1]), strict=False):
+        figure.add_scatter(
+            x=[None], y=[None], xaxis="x2", yaxis="y2", mode="markers", name=side,
+            marker={"symbol": "square", "size": 12, "color": deepest},
+        )  # fmt: skip
     edges = [0.5, len(tokens) + 0.5]
     figure.update_layout(
         bargap=0.2,

@@ -11,12 +11,16 @@ from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, base_figur
 
 
 def stationary_bars(
-    label_distribution: Sequence[float], policy: Sequence[float], tokens: Sequence[str], top_k: int
+    label_distribution: Sequence[float],
+    policy: Sequence[float],
+    tokens: Sequence[str],
+    top_k: int,
+    title: str = "Where training ends",
 ) -> go.Figure:
     """Where training ends, token by token: under cross-entropy, which is at the label distribution, and under
     another reward. `tokens` come likeliest first; a line closes the head of `top_k`.
     """
-    figure = base_figure("Where training ends", "probability", "", height=140 + 32 * len(tokens))
+    figure = base_figure(title, "probability", "", height=140 + 32 * len(tokens))
     figure.update_layout(bargap=0.2)
     figure.update_xaxes(range=[0, 1.2 * max(*label_distribution, *policy)])  # with room for the numbers
     figure.update_yaxes(type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
@@ -24,7 +28,7 @@ def stationary_bars(
         (
             "cross-entropy (= labels)",
             label_distribution,
-            {"color": TEXT, "pattern": {"shape": "/", "fillmode": "replace"}},
+            {"color": TEXT, "pattern": {"shape": "/", "fillmode": "replace"}, "line": {"width": 1, "color": TEXT}},
         ),
         ("this reward", policy, {"color": OKABE_ITO[0]}),
     ]

@@ -78,4 +78,5 @@ def both_pushes(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], t
                 xaxis=f"x{panel}", yaxis=f"y{panel}", hovertemplate="π = %{x:.3f}: %{y:.3g}",
             )  # fmt: skip
     figure.update_layout(xaxis2={"range": [0, 1]}, yaxis1={"range": [0, 3]}, yaxis2={"range": [0, 1.05]})
+    figure.update_yaxes(ticklabelstandoff=6)
     return figure

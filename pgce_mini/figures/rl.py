@@ -18,14 +18,14 @@ PANELS = {
     "entropy": ("entropy", "nats", 110),
 }
 """key of metrics.jsonl -> its name, its unit, px high"""
-VERTICES = 40  # of the edge of a band, at most: it is drawn to be seen, not to be read
+VERTICES = 24  # of a seed's line, at most and the last: they are many, and drawn to be seen, not to be read
 
 
 def through_rl(
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], title: str, keys: Sequence[str] = tuple(PANELS)
 ) -> go.Figure:
     """Reward, share of reasoned completions, their length (tokens) and the entropy of the tokens trained on (nats)
-    over RL steps: an arm a line, the mean of its seeds; with several a band from lowest to highest.
+    over RL steps: an arm a line, the mean of its seeds; of several each has a thin line, too.
 
     curves: arm -> for each seed the rows of metrics.jsonl; keys: which of the measures, from top to bottom.
     """
@@ -45,13 +45,13 @@ def through_rl(
                         by_step.setdefault(row["step"], []).append(row[key])
             steps = sorted(by_step)
             axes = {"xaxis": f"x{i}", "yaxis": f"y{i}"}
-            if len(seeds) > 1:
-                edge = steps[:: -(-len(steps) // VERTICES)]
-                edge += [step for step in steps[-1:] if step not in edge]
-                low, high = ([round(f(by_step[step]), 3) for step in edge] for f in (min, max))
+            for rows in seeds if len(seeds) > 1 else ():
+                points = [(row["step"], round(row[key], 3)) for row in rows if row.get(key) is not None]
+                points = [*points[: -1 : -(-len(points) // VERTICES)], *points[-1:]]
                 figure.add_scatter(
-                    x=[*edge, *reversed(edge)], y=[*high, *reversed(low)], fill="toself", mode="none",
-                    fillcolor=colour, opacity=0.18, hoverinfo="skip", showlegend=False, legendgroup=arm, **axes,
+                    x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.4,
+                    line={"color": colour, "width": 1}, hoverinfo="skip", showlegend=False, legendgroup=arm,
+                    **axes,
                 )  # fmt: skip
             figure.add_scatter(
                 x=steps, y=[round(float(np.mean(by_step[step])), 3) for step in steps], mode="lines", name=arm,

@@ -12,6 +12,8 @@ from pgce_mini.compare import STAGE_LABELS, Stage, Summary
 from pgce_mini.evaluate import Estimate, Evaluation, ReliabilityBin
 from pgce_mini.figures.style import TEXT, arm_style, base_figure
 
+FEW = 0.01  # share of the tokens: a bin with fewer says little
+
 
 def learning_curves(
     curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], key: str, title: str, x_title: str, y_title: str
@@ -52,19 +54,20 @@ def learning_curves(
 def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.Figure:
     """A metric of each arm before (hollow) and after RL (filled), with its interval."""
     figure = base_figure(title, x_title, "", height=140 + 56 * len(summary))
-    figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
-    for arm, stages in summary.items():
+    rows_of_arms(figure, list(summary))
+    for row, (arm, stages) in enumerate(summary.items()):
         colour, _, marker = arm_style(arm, list(summary))
         values = [stages[stage][metric]["value"] for stage in STAGE_LABELS]
+        places = dict(zip(STAGE_LABELS, (row - 0.14, row + 0.14), strict=True))  # two that agree can both be seen
         figure.add_scatter(
-            x=values, y=[arm, arm], mode="lines", line={"color": colour, "width": 1}, showlegend=False,
+            x=values, y=list(places.values()), mode="lines", line={"color": colour, "width": 1}, showlegend=False,
             hoverinfo="skip",
         )  # fmt: skip
         for stage, label in STAGE_LABELS.items():
             point = stages[stage][metric]
             figure.add_scatter(
                 x=[point["value"]],
-                y=[arm],
+                y=[places[stage]],
                 mode="markers",
                 name=f"{arm}, {label}",
                 showlegend=False,
@@ -93,14 +96,19 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
     figure.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64, 128])
     figure.update_yaxes(range=[0, 1.03])
     widths: dict[Stage, float] = {"prior": 1.2, "policy": 2.5}
-    for arm, stages in summary.items():
+    lines = 2 * len(summary)
+    for place, (arm, stages) in enumerate(summary.items()):
         colour, dash, marker = arm_style(arm, list(summary))
-        for stage, label in STAGE_LABELS.items():
+        for after, (stage, label) in enumerate(STAGE_LABELS.items()):
+            aside = 1.03 ** (2 * place + after - (lines - 1) / 2)  # so that intervals at one k can be told apart
             names = ["avg_at_m", *(name for name in stages[stage] if name.startswith("pass_at_"))]
             points = [stages[stage][name] for name in names]
+            ks = [1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names]
             figure.add_scatter(
-                x=[1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names],
+                x=[aside * k for k in ks],
                 y=[point["value"] for point in points],
+                customdata=ks,
+                hovertemplate="k = %{customdata}: %{y:.3f}",
                 mode="lines+markers",
                 name=f"{arm}, {label}",
                 legendgroup=arm,
@@ -115,9 +123,8 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
         )  # fmt: skip
     for stage, label in STAGE_LABELS.items():
         figure.add_scatter(
-            x=[None], y=[None], mode="lines+markers", name=label,
-            line={"color": TEXT, "width": widths[stage]},
-            marker={"symbol": _stage_symbol("circle", stage), "size": 8},
+            x=[None], y=[None], mode="markers", name=label,
+            marker={"symbol": _stage_symbol("circle", stage), "size": 8, "color": TEXT},
         )  # fmt: skip
     return figure
 
@@ -143,7 +150,8 @@ def entropy_by_position(evaluations: Mapping[str, Sequence[Evaluation]], title: 
 def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: str) -> go.Figure:
     """Accuracy over confidence of the likeliest next token; on the diagonal a model is calibrated.
 
-    The area of a marker grows with the tokens in its bin: small ones are mostly noise.
+    The area of a marker grows with the tokens in its bin. One with less than a hundredth of them is mostly noise:
+    hollow, and no line leads to it.
     """
     figure = base_figure(title, "confidence (probability)", "accuracy (share)")
     figure.add_scatter(
@@ -153,23 +161,38 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
         colour, dash, marker = arm_style(arm, list(tables))
         filled = [row for row in table if row["count"]]
         counts = np.array([row["count"] for row in filled])
-        figure.add_scatter(
-            x=[row["confidence"] for row in filled],
-            y=[row["accuracy"] for row in filled],
-            mode="lines+markers",
-            name=arm,
-            line={"color": colour, "dash": dash, "width": 1.5},
-            marker={
-                "symbol": marker,
-                "size": (4 + 12 * np.sqrt(counts / counts.sum())).tolist(),
-                "line": {"width": 0},
-            },
-            customdata=counts.tolist(),
-            hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens<extra>"
-            + arm
-            + "</extra>",
-        )
+        few = counts < FEW * counts.sum()
+        looks = ((~few, arm, marker, "lines+markers"), (few, f"{arm}, few tokens", f"{marker}-open", "markers"))
+        for chosen, name, symbol, mode in looks:
+            figure.add_scatter(
+                x=[row["confidence"] for row in filled],
+                y=[row["accuracy"] if here else None for row, here in zip(filled, chosen, strict=True)],
+                mode=mode,
+                name=name,
+                legendgroup=arm,
+                showlegend=symbol == marker,
+                line={"color": colour, "dash": dash, "width": 1.5},
+                marker={
+                    "symbol": symbol,
+                    "size": (5 + 12 * np.sqrt(counts / counts.sum())).tolist(),
+                    "color": colour,
+                    "opacity": 1,
+                    "line": {"width": 1},
+                },
+                customdata=counts.tolist(),
+                hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens<extra>"
+                + arm
+                + "</extra>",
+            )
     return figure
+
+
+def rows_of_arms(figure: go.Figure, arms: Sequence[str]) -> None:
+    """A row for each of the arms, the first on top; the i-th is at y = i."""
+    figure.update_yaxes(
+        tickvals=list(range(len(arms))), ticktext=list(arms), range=[len(arms) - 0.5, -0.5],
+        zeroline=False, showgrid=False, ticklabelstandoff=6,
+    )  # fmt: skip
 
 
 def _stage_symbol(symbol: str, stage: Stage) -> str:

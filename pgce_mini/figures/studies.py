@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DIVERGING, INK, TEXT, arm_style, base_figure
+from pgce_mini.figures.style import DIVERGING, INK, TEXT, base_figure, row_style
 from pgce_mini.statistics import PairedDifference
 
 
@@ -15,19 +15,17 @@ def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_tit
 
     differences: arm, or arm in a part as in "trap: precision", -> difference, from top to bottom.
     """
-    arms = {label: label.rpartition(": ")[2] for label in differences}
-    figure = base_figure(title, x_title, "", height=150 + 34 * len(differences))
-    figure.update_layout(showlegend=False)
+    figure = base_figure(title, x_title, "", height=150 + 34 * len(differences), legend=False)
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
     figure.add_vline(x=0, line={"color": TEXT, "width": 1, "dash": "dot"})
     for label, difference in differences.items():
-        colour, _, marker = arm_style(arms[label], list(arms.values()))
+        colour, marker = row_style(label.rpartition(": ")[2])
         figure.add_scatter(
             x=[difference.mean],
             y=[label],
             mode="markers",
             name=label,
-            marker={"symbol": marker, "size": 11, "color": colour},
+            marker={"symbol": marker, "size": 8, "color": colour},
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -35,7 +33,7 @@ def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_tit
                 "arrayminus": [difference.mean - difference.low],
                 "color": colour,
                 "thickness": 2,
-                "width": 4,
+                "width": 7,
             },
             customdata=[[difference.n, difference.low, difference.high, difference.detectable]],
             hovertemplate=(
@@ -54,18 +52,20 @@ def phase_map(
     x_title: str,
     y_title: str,
     value_title: str,
+    largest: float | None = None,
 ) -> go.Figure:
     """A number for each pair of settings, written in its cell; orange below 0, pale at 0, blue above.
 
     values: a row for each of `ys`, a column for each of `xs`; None where nothing was measured.
+    largest: at which size a colour is full, for maps that are to be compared; by default the largest of `values`.
     """
-    figure = base_figure(title, x_title, y_title, height=420)
-    largest = max((abs(value) for row in values for value in row if value is not None), default=0.0) or 1.0
+    figure = base_figure(title, x_title, y_title, height=420, legend=False)
+    largest = largest or max((abs(v) for row in values for v in row if v is not None), default=0.0) or 1.0
     figure.add_heatmap(
         x=[f"{x:g}" for x in xs],
         y=[f"{y:g}" for y in ys],
         z=[list(row) for row in values],
-        text=[["" if value is None else f"{value:+.2f}" for value in row] for row in values],
+        text=[["" if value is None else f"{value:+.2f}".replace("-", "−") for value in row] for row in values],
         texttemplate="%{text}",
         textfont={"size": 13, "color": INK},
         colorscale=DIVERGING,
@@ -73,7 +73,7 @@ def phase_map(
         zmax=largest,
         xgap=2,
         ygap=2,
-        colorbar={"title": {"text": value_title, "side": "right"}, "thickness": 12},
+        showscale=False,  # each cell has its number
         hovertemplate=f"{x_title} %{{x}}<br>{y_title} %{{y}}<br>{value_title} %{{z:+.3f}}<extra></extra>",
     )
     figure.update_xaxes(type="category")

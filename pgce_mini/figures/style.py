@@ -7,6 +7,7 @@ Every figure is legible from 328 px (a phone, less the margins of a page) upward
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ import plotly.graph_objects as go
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 # Of arms: for sky blue, too near the blue of ce, their yellow, darkened until it reads on white.
 ARM_COLOURS = (*OKABE_ITO[:5], "#A08C00", OKABE_ITO[6])
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+# In px where Plotly's own would be longer than the piece of line in a legend.
+DASHES = ("solid", "dash", "dot", "dashdot", "9px,3px", "9px,3px,2px,3px")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "cross", "hexagon")
 TEXT = "#767676"
 # Of heat maps: opaque and light enough for one ink in either scheme.
 INK = "#1A1A1A"
@@ -37,30 +39,45 @@ def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
     return (
         ARM_COLOURS[place % len(ARM_COLOURS)],
         DASHES[(place + turn) % len(DASHES)],
-        MARKERS[(place + 2 * turn) % len(MARKERS)],
+        MARKERS[place % len(MARKERS)],
     )
 
 
+def row_style(arm: str) -> tuple[str, str]:
+    """(colour, marker) of an arm in a row that has its name: the paper's keep theirs, others are grey circles."""
+    colour, _, marker = arm_style(arm, ()) if arm in ARM_ORDER else (TEXT, "", MARKERS[0])
+    return colour, marker
+
+
 TITLE, LEGEND, AXIS = 48, 32, 52  # px above, below and under a panel: title; a row of legend; ticks and axis title
+TITLE_LINE, TITLE_WIDTH = 20, 40  # px of a further line of the title; characters of a line, as a phone shows them
 AXIS_STYLE = {"title_font_size": 13, "gridcolor": GRID, "zerolinecolor": GRID, "automargin": True}
 
 
-def base_figure(title: str, x_title: str, y_title: str, height: int = 380) -> go.Figure:
-    layout = _layout(title, height, TITLE, AXIS + LEGEND)
+def base_figure(title: str, x_title: str, y_title: str, height: int = 380, *, legend: bool = True) -> go.Figure:
+    below = AXIS + LEGEND * legend
+    layout = _layout(title, height - LEGEND * (not legend), TITLE, below) | {"showlegend": legend}
     layout["xaxis"] = {"title_text": x_title, "title_standoff": 10} | AXIS_STYLE
     layout["yaxis"] = {"title_text": y_title} | AXIS_STYLE
     return go.Figure(layout=layout)
 
 
+def in_lines(title: str) -> str:
+    """A title in lines that a phone can show."""
+    return "<br>".join(textwrap.wrap(title, TITLE_WIDTH))
+
+
 def _layout(title: str, height: int, top: int, bottom: int) -> dict[str, Any]:
     """What a figure is made with, all at once: updating one costs four times as much."""
+    lines = in_lines(title)
+    more = TITLE_LINE * lines.count("<br>")
     return {
         "title": {
-            "text": title, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
-            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 12, "l": 2},
+            "text": lines, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
+            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 23 if more else 12, "l": 2},  # several lines are drawn 11 px higher
         },
-        "height": height,
-        "margin": {"l": 60, "r": 12, "t": top, "b": bottom},
+        "height": height + more,
+        "margin": {"l": 60, "r": 12, "t": top + more, "b": bottom},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": TEXT, "size": 13},

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from pgce_mini.figures.style import DASHES, arm_style
+from pgce_mini.figures.style import DASHES, arm_style, row_style
 
 WIDTH = 720
 ROW = 26  # height of a row of a forest
@@ -50,10 +50,9 @@ def forest(title: str, x_title: str, rows: Sequence[Interval], alt: str) -> str:
         kind = "zero" if tick == 0 else "grid"
         parts.append(_line(x(tick), x(tick), TOP - 6, height - BOTTOM, f'class="{kind}"'))
         parts.append(_text(x(tick), height - BOTTOM + 18, _number(tick), "soft", "middle"))
-    arms = list(dict.fromkeys(row.arm for row in rows))
     for i, row in enumerate(rows):
         y = TOP + ROW * (i + 0.5)
-        colour, _, marker = arm_style(row.arm, arms)
+        colour, marker = row_style(row.arm)
         parts.append(_text(8, y + 5, row.label))
         parts.append(_line(x(row.low), x(row.high), y, y, f'stroke="{colour}" stroke-width="3"'))
         parts.append(_marker(marker, x(row.mean), y, colour))

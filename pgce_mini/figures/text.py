@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pgce_mini.figures.style import BLUES, GRID, INK, TEXT, arm_style, base_figure
 from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS
 
-END = "∎"  # for <eos>
+END = "end"  # for <eos>
 ROW, SPREAD = 44, 0.8  # px of a token's row; the part of it that its markers take
 LONGEST = 14  # characters of a token on an axis
 COLUMNS = 8  # tokens in a line of a text whose tokens are coloured
@@ -111,12 +111,13 @@ def coloured_tokens(tokens: Sequence[str], probs: Sequence[float | None], title:
 def attention_map(weights: Sequence[Sequence[float]], tokens: Sequence[str], title: str) -> go.Figure:
     """How much the token of each row reads of the token of each column: (T, T), its rows sum to 1.
 
-    The deeper the blue, the more."""
-    figure = base_figure(title, "token read", "token that reads", height=120 + 20 * len(tokens))
+    The deeper the blue, the more; what comes later cannot be read, and is empty."""
+    figure = base_figure(title, "token read", "token that reads", height=120 + 20 * len(tokens), legend=False)
     labels = [visible(token) for token in tokens]
     places = list(range(len(tokens)))
     figure.add_heatmap(
-        x=places, y=places, z=[list(row) for row in weights], colorscale=BLUES, zmin=0, zmax=1,
+        x=places, y=places, colorscale=BLUES, zmin=0, zmax=1, hoverongaps=False,
+        z=[[w if read <= reader else None for read, w in enumerate(row)] for reader, row in enumerate(weights)],
         xgap=1, ygap=1, text=[[f"{reader} reads {read}" for read in labels] for reader in labels],
         hovertemplate="%{text}: %{z:.2f}<extra></extra>",
         showscale=False,

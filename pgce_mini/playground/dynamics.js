@@ -6,7 +6,7 @@
 const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
 const NO_END_BETA = {
-    product: "with β at −1 or below a token that leads far enough takes all, so the start may decide",
+    product: "below β = −1 a token that leads far enough takes all, at −1 one that is the label in most cases",
     exponent: "for the exponent form with β at −1 or below none is known",
 };
 const NO_END_HEAD = "being in the head drives a token out of it, so nothing can come to rest";

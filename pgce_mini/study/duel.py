@@ -1,7 +1,7 @@
 """A study of a minute: a reward of your own against cross-entropy, on the same seeds, for the last notebook.
 
-The task and the models are smaller than those of the full study, so that six seeds of both arms fit into a lesson;
-six is the least with which the exact sign-flip test can fall below 5 %.
+The task and the models are smaller than those of the full study, so that eight seeds of both arms fit into a
+lesson. Six is the least number with which the exact sign-flip test can fall below 5 %, and only if all six agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pgce_mini.study.spec import Spec
 from pgce_mini.tasks import ChainSum
 
 TASK = ChainSum(num_operands=4, max_operand=5)
-SEEDS = tuple(range(6))
+SEEDS = tuple(range(8))
 PRETRAIN = PretrainConfig(
     corpus=TASK,
     model=ModelShape(hidden_size=48, intermediate_size=96, num_hidden_layers=1),

@@ -206,7 +206,7 @@ def test_page_shows_the_numbers_of_the_library(
             "beta=0.5",
             "Training ends flatter than the labels: entropy rises from 1.057 to 1.319 nats",
         ),
-        ("beta=-1", "No end is marked: with β at −1 or below a token that leads far enough takes all"),
+        ("beta=-1", "No end is marked: below β = −1 a token that leads far enough takes all"),
         ("lambda_head=-0.5", "No end is marked: being in the head drives a token out of it"),
         ("k=8&lambda_head=0.0&form=exponent", "Cross-entropy ends at the labels themselves"),
         (
