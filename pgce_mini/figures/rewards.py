@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 
 from pgce_mini.figures.style import DASHES, OKABE_ITO, TEXT, mark, stacked_figure
 
+LOSS_DASHES = (*DASHES, "2px,7px", "14px,3px,2px,3px,2px,3px")  # a loss each: there are more of them than of arms
+
 
 class Earnings(NamedTuple):
     """What a loss pays a token, at each of some probabilities."""
@@ -40,7 +42,7 @@ def hidden_rewards(
     for name, values in earnings.items():
         place = names.index(name)
         colour = TEXT if place == 0 else OKABE_ITO[(place - 1) % 6]  # its seventh is another grey
-        dash = DASHES[(place + place // 6) % 6]  # a colour that comes again has another dash
+        dash = LOSS_DASHES[place % len(LOSS_DASHES)]
         line = {"color": colour, "dash": dash, "width": 2.5}
         for panel, curve in enumerate(values, 1):
             figure.add_scatter(

@@ -72,7 +72,8 @@ def predicted_measured(
 
     points: arm -> (predicted, measured) pairs, in the unit that `quantity` names.
     """
-    figure = base_figure(title, f"{quantity}, predicted", f"{quantity}, measured", height=420)
+    height = 420 + 20 * max(0, len(points) - 2)  # rows of the legend, on a phone
+    figure = base_figure(title, f"{quantity}, predicted", f"{quantity}, measured", height)
     values = [value for pairs in points.values() for pair in pairs for value in pair]
     low, high = min(values) - tolerance, max(values) + tolerance
     figure.add_scatter(

@@ -153,7 +153,8 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
     The area of a marker grows with the tokens in its bin. One with less than a hundredth of them is mostly noise:
     hollow, and no line leads to it.
     """
-    figure = base_figure(title, "confidence (probability)", "accuracy (share)")
+    height = 380 + 20 * max(0, len(tables) - 3)  # rows of the legend, on a phone
+    figure = base_figure(title, "confidence (probability)", "accuracy (share)", height)
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="calibrated", line={"color": TEXT, "dash": "dot", "width": 1}
     )

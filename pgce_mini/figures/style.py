@@ -71,10 +71,11 @@ def _layout(title: str, height: int, top: int, bottom: int) -> dict[str, Any]:
     """What a figure is made with, all at once: updating one costs four times as much."""
     lines = in_lines(title)
     more = TITLE_LINE * lines.count("<br>")
+    pad = 23 if more else 12  # Plotly draws several lines 11 px higher than one
     return {
         "title": {
             "text": lines, "font": {"size": 16}, "xref": "container", "x": 0, "xanchor": "left",
-            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 23 if more else 12, "l": 2},  # several lines are drawn 11 px higher
+            "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": pad, "l": 2},
         },
         "height": height + more,
         "margin": {"l": 60, "r": 12, "t": top + more, "b": bottom},
