@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style, base_figure, mark, stacked_figure
 from pgce_mini.temperature import Ending
 
+LOG_TICKS = [digit * 10.0**-power for power in range(7) for digit in (1, 3)]
+
 
 def endings_over(
     setting: str,
@@ -61,7 +63,7 @@ def endings_over(
     figure.add_traces(traces)
     mark(figure, now, 3)
     figure.update_layout(
-        yaxis1={"type": "log", "dtick": "D1"}, yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT}
+        yaxis1={"type": "log", "tickvals": LOG_TICKS}, yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT}
     )
     return figure
 
@@ -87,7 +89,7 @@ def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequenc
             line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 9},
             hovertemplate="q %{x:.4f}: π %{y:.4f}",
         )  # fmt: skip
-    scale = {"type": "log", "tickvals": [digit * 10.0**-power for power in range(7) for digit in (1, 3)]}
+    scale = {"type": "log", "tickvals": LOG_TICKS}
     figure.update_layout(xaxis=scale, yaxis=scale)
     return figure
 
