@@ -97,6 +97,13 @@ def test_every_exercise_is_asked_judged_and_solved(path: Path) -> None:
 
 
 @every_lesson
+def test_under_the_exercises_stands_nothing_but_them(path: Path) -> None:
+    cells = read(path).cells
+    first = next((i for i, cell in enumerate(cells) if cell.source.startswith("## Exercises")), len(cells))
+    assert all("check(" in cell.source for cell in cells[first:] if cell.cell_type == "code")
+
+
+@every_lesson
 def test_a_solution_is_accepted_and_at_least_two_naive_answers_are_not(path: Path) -> None:
     solved = read(NOTEBOOKS / "solutions" / f"{path.stem[:2]}_solutions.ipynb")
     said = "".join(output.get("text", "") for _, output in outputs(solved))

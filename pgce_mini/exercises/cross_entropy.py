@@ -42,7 +42,7 @@ def push_on_each_logit(answer: Any) -> str:
 @exercise("01-2")
 def surrogate(answer: Any) -> str:
     generator = torch.Generator().manual_seed(1)
-    for size in (2, 3, 7):
+    for size in (3, 2, 7):  # of two tokens every gradient has one direction
         logits = torch.randn(size, dtype=torch.float64, generator=generator, requires_grad=True)
         fixed = torch.randn(size, dtype=torch.float64, generator=generator)
         attached = fixed / logits.softmax(-1)  # rewards made from the policy, as 1 / pi is
@@ -61,7 +61,7 @@ def surrogate(answer: Any) -> str:
             )
             length = float(push @ truth / (truth @ truth))
             require(
-                not np.allclose(push, length * truth, atol=1e-6) or abs(length - 1) < 1e-6,
+                not np.allclose(push, length * truth, atol=1e-6) or min(abs(length - 1), abs(length)) < 1e-6,
                 "The right direction, but not the right length: an expectation is a sum over the tokens.",
             )
             require(

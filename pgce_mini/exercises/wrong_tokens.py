@@ -94,7 +94,9 @@ def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: R
     if not np.allclose(gradient, factor * plain, atol=1e-6):
         head = logits.detach().softmax(-1).topk(shaping.top_k).indices
         forgotten = bool((head == target).any()) and shaping.lambda_head != 0
-        return "Does the true token keep its own reward, in the head or not?" if forgotten else ""
+        return (
+            "The true token takes a place in the head, and keeps its own reward: are both so?" if forgotten else ""
+        )
     if shaping.lambda_head or shaping.lambda_tail:
         return "The wrong tokens earn nothing in it."
     if np.isclose(factor, 1):
