@@ -7,7 +7,7 @@ One module a notebook; each registers its judges with `exercise`. A judge takes 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,18 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
     require(values.shape == shape, f"Expected {wanted}, got shape {values.shape}.")
     require(bool(np.isfinite(values).all()), f"{'It' if shape == () else 'Some of it'} is not finite.")
     return values
+
+
+def number_of(answer: Mapping[str, Any], name: str) -> float:
+    """The number under a key of the answer.
+
+    Raises:
+        NotYet: naming the key, when it is none.
+    """
+    try:
+        return float(numbers(answer[name]))
+    except NotYet:
+        raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None
 
 
 def _plain(answer: Any) -> Any:

@@ -104,7 +104,7 @@ def edge_of_the_trap(answer: Any) -> str:
     gap = _gap("diversity", value)
     require(
         abs(value - edge) < 0.005,
-        f"There, reasoning is right {abs(gap):.1%} {'more' if gap > 0 else 'less'} often than guessing: "
+        f"There, reasoning is right {100 * abs(gap):.1f} points {'more' if gap > 0 else 'less'} than guessing: "
         "the edge is where they are equal.",
     )
     return "A flatter prior slips more often at every total, so its trap begins long before that of cross-entropy."

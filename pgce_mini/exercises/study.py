@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pgce_mini.exercises import NotYet, call, exercise, given, numbers, require, word
+from pgce_mini.exercises import NotYet, call, exercise, given, number_of, numbers, require, word
 from pgce_mini.statistics import PairedDifference, holm, sign_flip_test, verdict
 from pgce_mini.study.claims import Comparison, Evidence
 from pgce_mini.study.shown import rows_of
@@ -105,7 +105,8 @@ def fair_claim(answer: Any) -> str:
         if isinstance(value, str) and name != "words":
             require(word(answer[name]) == value, f"{name} is {answer[name]!r}, but the claim is about {value!r}.")
     found = {
-        name: _number(answer, name) for name in ("seeds", "difference", "low", "high", "detectable", "adjusted_p")
+        name: number_of(answer, name)
+        for name in ("seeds", "difference", "low", "high", "detectable", "adjusted_p")
     }
     for name in ("seeds", "difference", "low", "high", "detectable"):
         nearly = abs(found[name] - wanted[name]) < 0.006
@@ -130,10 +131,3 @@ def fair_claim(answer: Any) -> str:
 @cache
 def _evidence() -> Evidence:
     return Evidence()
-
-
-def _number(answer: Mapping[str, Any], name: str) -> float:
-    try:
-        return float(numbers(answer[name]))
-    except NotYet:
-        raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None

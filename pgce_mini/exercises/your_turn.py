@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pgce_mini.exercises import NotYet, exercise, numbers, require, word
+from pgce_mini.exercises import NotYet, exercise, number_of, numbers, require, word
 from pgce_mini.mechanism import predict_chain
+from pgce_mini.pretrain import check_head
 from pgce_mini.reward import RewardShaping
 from pgce_mini.statistics import LEVEL, PairedDifference, verdict
 from pgce_mini.study.duel import TASK
@@ -41,6 +42,10 @@ def written_prediction(answer: Any) -> str:
         "That shaping is cross-entropy: there would be nothing to compare.",
     )
     try:
+        check_head(shaping, TASK)
+    except ValueError as error:
+        raise NotYet(f"This reward cannot be trained: {error}.") from None
+    try:
         right, plain = (predict_chain(TASK, reward) for reward in (shaping, RewardShaping()))
     except ValueError:
         raise NotYet(
@@ -48,7 +53,7 @@ def written_prediction(answer: Any) -> str:
             "lambda_head at least as high as lambda_tail."
         ) from None
     for name in TOLERANCES:
-        value, wanted = _number(answer, name), float(getattr(right, name))
+        value, wanted = number_of(answer, name), float(getattr(right, name))
         require(0 <= value <= 1, f"{name} is a share between 0 and 1, got {value:g}.")
         if abs(value - wanted) > 0.005:
             of_ce = abs(value - getattr(plain, name)) <= 0.005
@@ -69,13 +74,13 @@ def written_prediction(answer: Any) -> str:
 
 @exercise("09-2")
 def honest_words(answer: Any) -> str:
-    """(difference, words): what may be said about a paired difference."""
+    """(difference, words, tried): what may be said about a paired difference, that of one of so many rewards."""
     require(
-        isinstance(answer, (tuple, list)) and len(answer) == 2 and isinstance(answer[0], PairedDifference),
-        "A pair is asked for: the difference that `compare` gives, and your words.",
+        isinstance(answer, (tuple, list)) and len(answer) == 3 and isinstance(answer[0], PairedDifference),
+        "Three are asked for: the difference that `compare` gives, your words, and how many rewards you ran.",
     )
-    difference, words = answer
-    _verdict(difference, words)
+    difference, words, tried = answer
+    _verdict(difference, words, _tried(tried))
     least = 2 / 2**difference.n
     words = word(words)
     if words == WORDS[-1] and least >= LEVEL:
@@ -100,11 +105,9 @@ def report(answer: Any) -> str:
     difference = compare(rows, name, "ce", MEASURE)
     if difference is None:
         raise NotYet("The rows hold fewer than two seeds of both arms.")
-    tried = _number(answer, "tried")
-    require(tried >= 1 and tried == int(tried), "tried is how many rewards you have run, this one included.")
-    _verdict(difference, answer["words"], int(tried))
+    _verdict(difference, answer["words"], _tried(answer["tried"]))
     truth: dict[str, bool] = {
-        key: _near([row[f"{key}_before"] for row in own], _number(prediction, key), tolerance)
+        key: _near([row[f"{key}_before"] for row in own], number_of(prediction, key), tolerance)
         for key, tolerance in TOLERANCES.items()
     }
     before, after = (_mean([row[f"reasoned_share_{when}"] for row in own]) for when in ("before", "after"))
@@ -140,11 +143,10 @@ def _with_keys(answer: Any, names: tuple[str, ...], what: str) -> None:
     require(not missing, f"{what} lacks {', '.join(missing)}.")
 
 
-def _number(answer: Mapping[str, Any], name: str) -> float:
-    try:
-        return float(numbers(answer[name]))
-    except NotYet:
-        raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None
+def _tried(answer: Any) -> int:
+    count = float(numbers(answer))
+    require(count >= 1 and count == int(count), "The rewards that you ran are counted from 1, this one included.")
+    return int(count)
 
 
 def _mean(measured: list[float | None]) -> float:
@@ -168,7 +170,7 @@ def _reason(text: Any, name: str) -> None:
     )
 
 
-def _verdict(difference: PairedDifference, words: Any, tried: int = 1) -> None:
+def _verdict(difference: PairedDifference, words: Any, tried: int) -> None:
     """The words must be those of the protocol; the p of one of several rewards is multiplied by their number."""
     _word(words, "words")
     words = word(words)
