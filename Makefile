@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CAPSTONE := notebooks/09_your_turn.ipynb
 BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
 STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
@@ -48,14 +49,16 @@ study-full: setup ## the whole study, part by part; or one of them, as in PART=c
 study-report: setup ## write docs/study.md from the tables that are there
 	$(BIN)/pgce study --report docs --results pgce_mini/results
 
-# Two workers of one thread each (tests/conftest.py), a file to a worker; what waits for a browser alone.
+# Two workers of one thread each (tests/conftest.py), a file to a worker. What waits for a browser runs alone, and so does
+# the capstone, which has two processes of its own.
 # A busy machine can starve a browser: a browser test that failed gets a second try, and fails if it fails again.
 test: setup ## run every check that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
-	$(BIN)/pytest -n 2 --dist loadfile --nbval --nbval-current-env notebooks
+	$(BIN)/pytest -n 2 --dist loadfile --nbval --nbval-current-env notebooks --ignore $(CAPSTONE)
+	$(BIN)/pytest --nbval --nbval-current-env $(CAPSTONE)
 	$(BIN)/pytest tests/e2e -m "not live" || $(BIN)/pytest tests/e2e -m "not live" --last-failed --last-failed-no-failures none
 
 test-live: setup ## the browser tests of live training, which want a machine to themselves
