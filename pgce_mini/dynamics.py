@@ -128,9 +128,9 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
         label_distribution: (V,) -> (V,)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution; when beta <= -1: below -1 a token that
-            leads far enough takes all (product form), so that the end may depend on the start, and at -1 one with
-            q_a above 1/2 does; when being in
+        ValueError: when `label_distribution` is not a distribution; when beta <= -1 (below, a token that leads far
+            enough takes all in the product form, so that the end may depend on the start; at -1, one with q_a
+            above 1/2 does); when being in
             the head drives a token out of it (lambda_head < lambda_tail), so that nothing is stationary.
 
     Source: ours.

@@ -91,7 +91,7 @@ def given(answer: Any) -> Any:
 
 
 def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The answer, of whatever sequence or tensor, as float64 numbers of the given shape: () for a single one.
+    """The answer, of whatever sequence or tensor, as float64 numbers of shape (n,), or () for a single one.
 
     Raises:
         NotYet: it is None or something else, or not finite.
@@ -105,8 +105,7 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
         values = raw.astype(np.float64)
     except Exception:
         raise NotYet(f"{asked} asked for, and this is {type(answer).__name__}.") from None
-    expected = {0: "a single number", 1: f"{shape[:1]} numbers in a row".replace("(", "").replace(",)", "")}
-    wanted = expected.get(len(shape), f"numbers of shape {shape}")
+    wanted = f"{shape[0]} numbers in a row" if shape else "a single number"
     require(values.shape == shape, f"Expected {wanted}, got shape {values.shape}.")
     require(bool(np.isfinite(values).all()), f"{'It' if shape == () else 'Some of it'} is not finite.")
     return values
@@ -127,7 +126,7 @@ def number_of(answer: Mapping[str, Any], name: str) -> float:
 def _plain(answer: Any) -> Any:
     """Without tensors, which may carry a gradient, and without generators."""
     if isinstance(answer, torch.Tensor):
-        return answer.detach().cpu().double().numpy() if not answer.is_complex() else answer
+        return answer if answer.is_complex() else answer.detach().cpu().double().numpy()
     if isinstance(answer, (str, bytes, dict, np.ndarray)) or not isinstance(answer, Iterable):
         return answer
     return [_plain(part) for part in answer]
