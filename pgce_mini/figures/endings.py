@@ -10,7 +10,11 @@ import plotly.graph_objects as go
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style, base_figure, mark, stacked_figure
 from pgce_mini.temperature import Ending
 
-LOG_TICKS = [digit * 10.0**-power for power in range(7) for digit in (1, 3)]
+LOG_SCALE = {  # of probabilities, written out: 0.0003, not 300µ
+    "type": "log",
+    "tickvals": [digit * 10.0**-power for power in range(7) for digit in (1, 3)],
+    "exponentformat": "none",
+}
 
 
 def endings_over(
@@ -62,9 +66,7 @@ def endings_over(
     line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
     figure.add_traces(traces)
     mark(figure, now, 3)
-    figure.update_layout(
-        yaxis1={"type": "log", "tickvals": LOG_TICKS}, yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT}
-    )
+    figure.update_layout(yaxis1=LOG_SCALE, yaxis2_rangemode="tozero", yaxis3={"zerolinecolor": TEXT})
     return figure
 
 
@@ -89,8 +91,7 @@ def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequenc
             line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 9},
             hovertemplate="q %{x:.4f}: π %{y:.4f}",
         )  # fmt: skip
-    scale = {"type": "log", "tickvals": LOG_TICKS}
-    figure.update_layout(xaxis=scale, yaxis=scale)
+    figure.update_layout(xaxis=LOG_SCALE, yaxis=LOG_SCALE)
     return figure
 
 
