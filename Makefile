@@ -43,11 +43,11 @@ student-copies: setup ## the notebooks for a class, without solutions and output
 # Hours. Each part continues after an interruption, and rows that stand in its table are not run again.
 study-full: setup ## the whole study, part by part; or one of them, as in PART=chain
 	@status=0; for spec in $(STUDIES); do \
-	    $(BIN)/pgce study $$spec --results pgce_mini/results || status=1; \
-	done; $(BIN)/pgce study --report docs --results pgce_mini/results; exit $$status
+	    $(BIN)/pgce study $$spec --results pgce_mini/shipped/results || status=1; \
+	done; $(BIN)/pgce study --report docs --results pgce_mini/shipped/results; exit $$status
 
 study-report: setup ## write docs/study.md from the tables that are there
-	$(BIN)/pgce study --report docs --results pgce_mini/results
+	$(BIN)/pgce study --report docs --results pgce_mini/shipped/results
 
 # Two workers of one thread each (tests/conftest.py), a file to a worker. What waits for a browser runs alone, and so does
 # the capstone, which has two processes of its own.

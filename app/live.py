@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pgce_mini.checkpoint import Run
-from pgce_mini.priors import SETTINGS
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.study.demo import lines_of
-from pgce_mini.study.workers import RL_STEP_WORK
+from pgce_mini.runs import Run
+from pgce_mini.shipped.priors import SETTINGS
+from pgce_mini.study import RL_STEP_WORK, lines_of
 from pgce_mini.tasks import Task
 
 POLL_SECONDS = 0.2
@@ -300,7 +299,7 @@ class _Child:
         path.mkdir(parents=True, exist_ok=True)
         with (path / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pgce_mini.cli", *recipe.command(stage, path)],
+                [sys.executable, "-m", "pgce_mini", *recipe.command(stage, path)],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 

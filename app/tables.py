@@ -13,13 +13,19 @@ from streamlit.delta_generator import DeltaGenerator
 
 import shell
 from pgce_mini import PAPER_ARMS
-from pgce_mini.checkpoint import RunError
-from pgce_mini.compare import STAGE_LABELS
 from pgce_mini.figures import before_after, learning_curves, paired_forest, pass_at_k_curves, phase_map
-from pgce_mini.statistics import verdict
-from pgce_mini.study import shown
-from pgce_mini.study.claims import FAMILIES, RESULTS, Evidence, decide_claims, verdict_and_reasons
-from pgce_mini.study.rows import Columns
+from pgce_mini.runs import RunError
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study import Columns
+from pgce_mini.study.analysis import (
+    FAMILIES,
+    STAGE_LABELS,
+    Evidence,
+    decide_claims,
+    verdict,
+    verdict_and_reasons,
+)
+from pgce_mini.study.analysis import views as shown
 
 SPECS = Path(__file__).parents[1] / "studies"
 BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
@@ -56,8 +62,9 @@ CODE = """\
 from pathlib import Path
 
 from pgce_mini.figures import *
-from pgce_mini.study import shown
-from pgce_mini.study.claims import RESULTS, Evidence
+from pgce_mini.study.analysis import views as shown
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis import Evidence
 
 evidence = Evidence({folder})
 rows, arms = evidence.rows({study!r}), {arms}

@@ -115,7 +115,7 @@ def explorer() -> Iterator[Server]:
         log = Path(folder) / "log.txt"
         with log.open("w") as out:
             server = subprocess.Popen(
-                [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port), "--runs-dir", folder],
+                [sys.executable, "-m", "pgce_mini", "explore", "--port", str(port), "--runs-dir", folder],
                 stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         try:

@@ -33,11 +33,17 @@ from transformers import PreTrainedTokenizerFast, PrinterCallback, Qwen3ForCausa
 from trl import GRPOConfig as TRLConfig
 from trl import GRPOTrainer
 
-from pgce_mini.checkpoint import load_model
-from pgce_mini.grpo import GRPOConfig, sample_rollout, update_policy
-from pgce_mini.optimizer import ADAM_BETAS, adamw
-from pgce_mini.pretrain import PretrainConfig, pretrain
+from pgce_mini.runs import load_model
 from pgce_mini.tasks import ChainSum, Task
+from pgce_mini.training import (
+    ADAM_BETAS,
+    GRPOConfig,
+    PretrainConfig,
+    adamw,
+    pretrain,
+    sample_rollout,
+    update_policy,
+)
 
 TARGET = 3.0
 SHARES = {"direct": 0.2, "reasoned": 1.0}  # how often the prior has learnt to reason

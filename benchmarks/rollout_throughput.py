@@ -16,7 +16,7 @@ from common import Paired, finish, paired_median, parse_args
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Qwen3ForCausalLM
 
-from pgce_mini.model import GPT, GPTConfig
+from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 from pgce_mini.tasks.chain_sum import ChainSum
 

@@ -16,8 +16,8 @@ from common import Paired, finish, paired_median, parse_args, seconds
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.loss import shaped_cross_entropy
-from pgce_mini.model import GPT, GPTConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks.base import PAD_ID
 from pgce_mini.tasks.chain_sum import ChainSum

@@ -35,9 +35,9 @@ import importlib.util
 if importlib.util.find_spec("pgce_mini") is None:  # on Colab
     %pip install --quiet "pgce_mini[notebooks] @ git+https://github.com/{REPOSITORY}"
 
-import pgce_mini.notebook
+import pgce_mini.teaching.notebook
 
-pgce_mini.notebook.prepare()"""
+pgce_mini.teaching.notebook.prepare()"""
 
 
 def badges(path: str) -> str:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.study.arms import EXAMPLES, NAMED, Arm, arm_named
+from pgce_mini.study import EXAMPLES, NAMED, Arm, arm_named
 
 
 @pytest.mark.parametrize("name", PAPER_ARMS)

@@ -27,7 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from pgce_mini.checkpoint import (
+from pgce_mini.gpt import GPT
+from pgce_mini.runs import (
     Run,
     RunError,
     config_to_dict,
@@ -40,10 +41,8 @@ from pgce_mini.checkpoint import (
     write_atomic,
     write_json,
 )
-from pgce_mini.grpo import GRPOConfig, train_grpo
-from pgce_mini.model import GPT
-from pgce_mini.pretrain import ModelShape, PretrainConfig, pretrain
 from pgce_mini.tasks import ChainSum, Text
+from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, pretrain, train_grpo
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 SHAPE = ModelShape(

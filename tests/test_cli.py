@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 import torch
 
-from pgce_mini import cli, priors
-from pgce_mini.checkpoint import Run
-from pgce_mini.evaluate import load_evaluation
+from pgce_mini.cli import entry as cli
+from pgce_mini.evaluation import load_evaluation
+from pgce_mini.runs import Run
+from pgce_mini.shipped import priors
 
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
 TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
@@ -369,7 +370,7 @@ def test_explorer_is_told_where_the_runs_are(tmp_path: Path, monkeypatch: pytest
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pgce_mini.cli", *arguments],
+        [sys.executable, "-m", "pgce_mini", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 

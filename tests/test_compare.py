@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pgce_mini.compare import as_text, by_metric, differences, format_estimate, heldout_means, labels, summarize
-from pgce_mini.evaluate import EvaluationConfig, evaluate
-from pgce_mini.model import GPT
-from pgce_mini.pretrain import ModelShape
+from pgce_mini.evaluation import EvaluationConfig, evaluate
+from pgce_mini.gpt import GPT
+from pgce_mini.study.analysis import (
+    as_text,
+    by_metric,
+    differences,
+    format_estimate,
+    heldout_means,
+    labels,
+    summarize,
+)
 from pgce_mini.tasks import ChainSum
+from pgce_mini.training import ModelShape
 
 
 def evaluation(correct: list[int], *, samples: int = 4, cross_entropy: float | None = 0.5, **config: Any) -> Any:

@@ -12,14 +12,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pgce_mini.evaluate import EvaluationConfig, evaluate
-from pgce_mini.grpo import GRPOConfig, sample_rollout, update_policy
-from pgce_mini.grpo_trace import trace_step
-from pgce_mini.matching import matching_temperature
-from pgce_mini.model import GPT
-from pgce_mini.optimizer import adamw
-from pgce_mini.pretrain import ModelShape
+from pgce_mini.evaluation import EvaluationConfig, evaluate, matching_temperature
+from pgce_mini.gpt import GPT
 from pgce_mini.tasks import ChainSum
+from pgce_mini.teaching.grpo_trace import trace_step
+from pgce_mini.training import GRPOConfig, ModelShape, adamw, sample_rollout, update_policy
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 EVALUATION = EvaluationConfig(problems=3, samples=4, ks=(1,), documents=5, batch_size=4)

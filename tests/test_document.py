@@ -11,15 +11,31 @@ from statistics import fmean
 
 import pytest
 
-from pgce_mini.mechanism import predict_chain
-from pgce_mini.statistics import holm, paired_over_seeds
-from pgce_mini.study.claims import FAMILIES, Comparison, Evidence, decide, decide_claims
-from pgce_mini.study.document import build
-from pgce_mini.study.predictions import PREDICTED
-from pgce_mini.study.rows import Columns, Curve, Row
-from pgce_mini.study.spec import load_spec
-from pgce_mini.study.tables import key_of, read_curves, read_rows, write_curves, write_rows
+from pgce_mini.reports.study_document import build
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study import (
+    Columns,
+    Curve,
+    Row,
+    key_of,
+    load_spec,
+    read_curves,
+    read_rows,
+    write_curves,
+    write_rows,
+)
+from pgce_mini.study.analysis import (
+    FAMILIES,
+    PREDICTED,
+    Comparison,
+    Evidence,
+    decide,
+    decide_claims,
+    holm,
+    paired_over_seeds,
+)
 from pgce_mini.tasks import ChainSum
+from pgce_mini.theory import predict_chain
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = ROOT / "studies"
@@ -76,7 +92,7 @@ def files(results: Path) -> dict[str, str]:
 
 
 def test_document_in_the_repository_is_what_its_tables_give() -> None:
-    for name, content in build(ROOT / "pgce_mini" / "results", SPECS).items():
+    for name, content in build(RESULTS, SPECS).items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == content, f"{name}: make study-report"
 
 

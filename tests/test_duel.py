@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from pgce_mini import EvaluationConfig, GRPOConfig, PretrainConfig, RewardShaping
-from pgce_mini.checkpoint import RunError
-from pgce_mini.mechanism import predict_chain
-from pgce_mini.pretrain import ModelShape
-from pgce_mini.study.duel import TASK, duel
-from pgce_mini.study.engine import StudyTable, run_spec
-from pgce_mini.study.shown import curves_of, predicted, rows_of
+from pgce_mini.runs import RunError
+from pgce_mini.study import StudyTable, run_spec
+from pgce_mini.study.analysis import curves_of, predicted, rows_of
+from pgce_mini.teaching.duel import TASK, duel
+from pgce_mini.theory import predict_chain
+from pgce_mini.training import ModelShape
 
 SHARP = RewardShaping(beta=-0.4, lambda_tail=-0.1, top_k=6)
 

@@ -12,7 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from pgce_mini.dynamics import (
+from pgce_mini.loss import shaped_cross_entropy
+from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping, token_rewards
+from pgce_mini.theory import (
     FloatArray,
     entropy,
     expected_gradient,
@@ -23,8 +25,6 @@ from pgce_mini.dynamics import (
     stationary_policies,
     stationary_policy,
 )
-from pgce_mini.loss import shaped_cross_entropy
-from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping, token_rewards
 
 FORMS: tuple[Form, ...] = ("product", "exponent")
 CE = RewardShaping()

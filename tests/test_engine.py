@@ -20,12 +20,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pgce_mini import cli
-from pgce_mini.checkpoint import RunError
-from pgce_mini.study import workers
-from pgce_mini.study.engine import StudyTable, check_row, run_spec
-from pgce_mini.study.spec import load_spec
-from pgce_mini.study.tables import read_curves, read_rows, write_rows
+from pgce_mini.cli import entry as cli
+from pgce_mini.runs import RunError
+from pgce_mini.study import StudyTable, check_row, load_spec, read_curves, read_rows, run_spec, write_rows
+from pgce_mini.study.engines import workers
 
 TINY = """
 question = "Does it run?"
@@ -253,7 +251,7 @@ def test_ctrl_c_while_a_worker_starts_is_heard_and_leaves_no_process(
 
 def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(SMALLER)
-    command = [sys.executable, "-m", "pgce_mini.cli", "study", str(tmp_path / "tiny.toml"), "--quiet"]
+    command = [sys.executable, "-m", "pgce_mini", "study", str(tmp_path / "tiny.toml"), "--quiet"]
     limited = subprocess.run(
         [*command, "--runs", str(tmp_path), "--results", str(tmp_path)],
         capture_output=True,

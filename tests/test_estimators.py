@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping
-from pgce_mini.dynamics import expected_gradient
-from pgce_mini.estimators import (
+from pgce_mini.theory import (
     cross_entropy_gradient,
     cross_entropy_rewards,
+    expected_gradient,
     optimal_baseline,
     policy_gradient,
     reinforce_gradient,

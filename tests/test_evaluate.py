@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pgce_mini.evaluate import (
+from pgce_mini.evaluation import (
     EvaluationConfig,
     avg_at_m,
     bootstrap_interval,
@@ -31,7 +31,7 @@ from pgce_mini.evaluate import (
     sample_records,
     token_entropy,
 )
-from pgce_mini.model import GPT, GPTConfig
+from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.tasks.base import EOS_ID, PAD_ID, SPECIAL_TOKENS, Corpus, Problem, Split, Task
 from pgce_mini.tasks.chain_sum import ChainSum
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from pgce_mini import check, exercises
-from pgce_mini.exercises import NotYet, call, exercise, numbers, require
+from pgce_mini import check
+from pgce_mini.teaching import exercises
+from pgce_mini.teaching.exercises import NotYet, call, exercise, numbers, require
 
 
 @pytest.fixture

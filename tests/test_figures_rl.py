@@ -7,7 +7,7 @@ import pytest
 from pgce_mini import PAPER_ARMS, ChainSum
 from pgce_mini.figures import predicted_measured, prediction_dots, through_rl
 from pgce_mini.figures.rl import PANELS
-from pgce_mini.mechanism import predict_chain
+from pgce_mini.theory import predict_chain
 
 
 def rows(*rewards: float) -> list[dict[str, float]]:

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 import pytest
 
 from pgce_mini import RewardShaping, policy_flow, simplex_field
-from pgce_mini.dynamics import simplex_xy
 from pgce_mini.figures import (
     Earnings,
     SimplexFrame,
@@ -27,8 +26,7 @@ from pgce_mini.figures import (
     simplex_flow,
     stacked_figure,
 )
-from pgce_mini.implied import HIDDEN_REWARDS
-from pgce_mini.temperature import ending
+from pgce_mini.theory import HIDDEN_REWARDS, ending, simplex_xy
 
 
 def trace(figure: go.Figure, name: str) -> Any:

@@ -26,7 +26,7 @@ from pgce_mini.figures import (
     visible,
 )
 from pgce_mini.figures.style import BLUES, DIVERGING, INK
-from pgce_mini.paper import paper_differences
+from pgce_mini.shipped.paper import paper_differences
 
 
 def named(figure: go.Figure, name: str) -> Any:

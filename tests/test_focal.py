@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pgce_mini.focal import focal_loss
+from pgce_mini.loss import focal_loss
 
 
 def test_two_equal_tokens_by_hand() -> None:

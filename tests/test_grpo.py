@@ -10,26 +10,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import pgce_mini.grpo as grpo
-from pgce_mini.checkpoint import Run, RunError, load_model, save_model
-from pgce_mini.grpo import (
+import pgce_mini.training.grpo as grpo
+from pgce_mini.gpt import GPT
+from pgce_mini.runs import Run, RunError, load_model, save_model
+from pgce_mini.tasks import ChainSum, Problem, Task, Text
+from pgce_mini.tasks.base import EOS_ID, PAD_ID
+from pgce_mini.training import (
+    MAX_DRAWS,
     GRPOConfig,
     LossType,
+    ModelShape,
+    PretrainConfig,
     Rollout,
+    adamw,
     group_advantages,
     grpo_loss,
     kl_to_reference,
     masked_mean,
     per_token_logps,
+    pretrain,
     sample_rollout,
     train_grpo,
     update_policy,
 )
-from pgce_mini.model import GPT
-from pgce_mini.optimizer import adamw
-from pgce_mini.pretrain import ModelShape, PretrainConfig, pretrain
-from pgce_mini.tasks import ChainSum, Problem, Task, Text
-from pgce_mini.tasks.base import EOS_ID, PAD_ID
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 SHAPE = ModelShape(
@@ -257,7 +260,7 @@ def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config
     assert rollout is not None
     rewards = torch.zeros(4, 4)
     for group in range(4):
-        problem = task.problem(0, 2 * grpo.MAX_DRAWS + group)
+        problem = task.problem(0, 2 * MAX_DRAWS + group)
         assert rollout.prompts[group, : rollout.prompt_lengths[group]].tolist() == list(problem.prompt)
         for index, (completion, mask) in enumerate(
             zip(rollout.completions[group].tolist(), rollout.completion_mask[group].tolist(), strict=True)
@@ -361,7 +364,7 @@ def test_dynamic_sampling_refills_until_the_step_is_full(config: GRPOConfig, pri
 def test_refills_come_to_an_end(config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one prompt teaches: it is trained on, and every group sampled is in the metrics."""
     model, task = policy(prior)
-    special = task.problem(0, grpo.MAX_DRAWS + 2)
+    special = task.problem(0, MAX_DRAWS + 2)
     flips = iter([0.0, 1.0] * 100)
     judge(monkeypatch, lambda problem, completion: next(flips) if problem == special else 1.0)
     rollout, row = sample_rollout(model, task, replace(config, max_refills=2), step=1)

@@ -7,12 +7,13 @@ from typing import get_args
 import pytest
 import torch
 
-from pgce_mini import GRPOConfig, priors
-from pgce_mini.checkpoint import save_model
-from pgce_mini.grpo import MAX_DRAWS, LossType, group_advantages, held_back, masked_mean, train_grpo
-from pgce_mini.grpo_trace import TracedStep, trace_step
-from pgce_mini.model import GPT
+from pgce_mini import GRPOConfig
+from pgce_mini.gpt import GPT
+from pgce_mini.runs import save_model
+from pgce_mini.shipped import priors
 from pgce_mini.tasks import Task
+from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
+from pgce_mini.training import MAX_DRAWS, LossType, group_advantages, held_back, masked_mean, train_grpo
 
 
 def prior(task: str = "chain-sum") -> tuple[GPT, Task]:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pgce_mini import RewardShaping, token_rewards
-from pgce_mini.estimators import policy_gradient
-from pgce_mini.implied import HIDDEN_REWARDS
+from pgce_mini.theory import HIDDEN_REWARDS, policy_gradient
 
 # The losses as their authors write them; sg is detach.
 LOSSES = {

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pgce_mini.checkpoint import Run
-from pgce_mini.cli import main
+from pgce_mini.cli.entry import main
+from pgce_mini.runs import Run
 
 APP = Path(__file__).resolve().parents[1] / "app"
 sys.path.insert(0, str(APP))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pgce_mini.evaluate import evaluate_documents, token_entropy
-from pgce_mini.matching import matching_temperature
-from pgce_mini.model import GPT
-from pgce_mini.pretrain import ModelShape
+from pgce_mini.evaluation import evaluate_documents, matching_temperature, token_entropy
+from pgce_mini.gpt import GPT
 from pgce_mini.tasks import ChainSum
+from pgce_mini.training import ModelShape
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 DOCUMENTS = [TASK.document(0, index, "heldout") for index in range(20)]

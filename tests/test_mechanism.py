@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pgce_mini.dynamics import stationary_policy
-from pgce_mini.mechanism import predict_chain
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.tasks import ChainSum
 from pgce_mini.tasks.chain_sum import EQUALS_ID, ZERO_ID
+from pgce_mini.theory import predict_chain, stationary_policy
 
 TASK = ChainSum(reasoned_share=0.3, slip_rate=0.1)
 

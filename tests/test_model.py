@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
-from pgce_mini.model import GPT, GPTConfig, RMSNormFunction, attention, sample
+from pgce_mini.gpt import GPT, GPTConfig, RMSNormFunction, attention, sample
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 
 SHAPES = {
@@ -188,7 +188,7 @@ def test_short_and_long_attention_agree(heads: int, monkeypatch: pytest.MonkeyPa
         return [out, *torch.autograd.grad(out, (q, k, v), upstream)]
 
     short = with_gradients()
-    monkeypatch.setattr("pgce_mini.model.SHORT", 8)
+    monkeypatch.setattr("pgce_mini.gpt.attention.SHORT", 8)
     for ours, fused in zip(short, with_gradients(), strict=True):
         torch.testing.assert_close(ours, fused)
 

@@ -3,7 +3,7 @@ import plotly.io as pio
 import pytest
 import torch
 
-from pgce_mini import notebook
+from pgce_mini.teaching import notebook
 
 ipywidgets = pytest.importorskip("ipywidgets")
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -149,18 +150,20 @@ def test_importing_the_package_leaves_the_slow_dependencies_alone() -> None:
     assert not loaded & (packages_beyond_core() - import_in_fresh_interpreter(["torch"]))
 
 
-def layout() -> list[str]:
-    """Modules and packages in the order of CONTRIBUTING's table."""
+def floors() -> dict[str, int]:
+    """room -> floor, from CONTRIBUTING's table, whose first row is the top."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = text.partition("## Layout")[2].partition("\n## ")[0].splitlines()
-    names = [name for row in rows if row.startswith("| `") for name in re.findall("`([^`]+)`", row.split("|")[1])]
-    return ["pgce_mini." + name.removesuffix(".py").rstrip("/").replace("/", ".") for name in names]
+    return {
+        room.removesuffix(".py").removesuffix("/"): int(row.split("|")[1])
+        for row in rows
+        if re.match(r"\| \d", row)
+        for room in re.findall(r"`pgce_mini/([^`]+)`", row.split("|")[2])
+    }
 
 
-def place(module: str, order: list[str]) -> str | None:
-    """The entry of the table that a module belongs to: its own, or that of its package."""
-    entries = [entry for entry in order if f"{module}.".startswith(f"{entry}.")]
-    return max(entries, key=len, default=None)
+def room_of(module: str) -> str:
+    return module.split(".")[1]
 
 
 def imported_by(module: str) -> Iterator[str]:
@@ -176,20 +179,29 @@ def imported_by(module: str) -> Iterator[str]:
             names = [name if name in MODULES else node.module for name in deeper]
         else:
             continue
-        yield from (name for name in names if name.partition(".")[0] == "pgce_mini")
+        yield from (name for name in names if name.startswith("pgce_mini."))
 
 
-def test_a_module_imports_only_from_those_above_it() -> None:
-    order = layout()
-    modules = [module for module in MODULES if module != "pgce_mini"]  # which gathers what is public
-    places = {module: place(module, order) for module in modules}
-    assert [module for module in modules if places[module] is None] == []  # the table lacks none
-    assert sorted(order) == sorted(set(places.values()), key=str)  # and has none too many, and none twice
-    wrong = []
-    for module in modules:
-        above = order[: order.index(str(places[module])) + 1]
-        wrong += [f"{module} imports {name}" for name in imported_by(module) if places.get(name) not in above]
-    assert wrong == []
+IMPORTS = {module: set(imported_by(module)) for module in MODULES if module != "pgce_mini"}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room_of(module) for module in IMPORTS} == floors().keys()
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_a_file_imports_from_lower_floors_or_its_own_room(module: str) -> None:
+    floor = floors()
+    upwards = {
+        name
+        for name in IMPORTS[module]
+        if room_of(name) != room_of(module) and floor[room_of(name)] >= floor[room_of(module)]
+    }
+    assert not upwards
+
+
+def test_no_circle_between_files() -> None:
+    assert list(TopologicalSorter(IMPORTS).static_order())  # CycleError names the circle
 
 
 def test_no_file_names_a_folder_of_a_developers_machine() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pgce_mini import PAPER_ARMS
-from pgce_mini.paper import PAPER_RESULTS, PaperResult, paper_differences
+from pgce_mini.shipped.paper import PAPER_RESULTS, PaperResult, paper_differences
 
 
 def test_every_number_stands_once_and_belongs_to_an_arm_with_a_baseline() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pgce_mini import PAPER_ARMS, EvaluationConfig, evaluate, policies, priors
-from pgce_mini.checkpoint import config_to_dict, load_model
+from pgce_mini import PAPER_ARMS, EvaluationConfig, evaluate
+from pgce_mini.runs import config_to_dict, load_model
+from pgce_mini.shipped import policies, priors
 
 EVERY = [(task, arm) for task in policies.TASKS for arm in PAPER_ARMS]
 every_policy = pytest.mark.parametrize(("task", "arm"), EVERY, ids=["-".join(pair) for pair in EVERY])

@@ -7,12 +7,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pgce_mini.checkpoint import Run, RunError, load_model
-from pgce_mini.model import GPT
-from pgce_mini.optimizer import adamw, check_device, clip_gradient
-from pgce_mini.pretrain import ModelShape, PretrainConfig, learning_rate, pretrain
+from pgce_mini.gpt import GPT
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.runs import Run, RunError, load_model
 from pgce_mini.tasks import PAD_ID, ChainSum, Text
+from pgce_mini.training import (
+    ModelShape,
+    PretrainConfig,
+    adamw,
+    check_device,
+    clip_gradient,
+    learning_rate,
+    pretrain,
+)
 
 TASK = ChainSum(num_operands=5, max_operand=3)
 SHAPE = ModelShape(

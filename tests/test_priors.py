@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from pgce_mini import PAPER_ARMS, ChainSum, Text, priors
-from pgce_mini.checkpoint import RunError, config_to_dict, load_model, load_tensors
-from pgce_mini.evaluate import evaluate_documents
-from pgce_mini.pretrain import ModelShape, PretrainConfig
+from pgce_mini import PAPER_ARMS, ChainSum, Text
+from pgce_mini.evaluation import evaluate_documents
+from pgce_mini.runs import RunError, config_to_dict, load_model, load_tensors
+from pgce_mini.shipped import priors
 from pgce_mini.tasks import EOS_ID, Task
+from pgce_mini.training import ModelShape, PretrainConfig
 
 EVERY = [(task, arm) for task in priors.TASKS for arm in PAPER_ARMS]
 every_prior = pytest.mark.parametrize(("task", "arm"), EVERY, ids=["-".join(pair) for pair in EVERY])

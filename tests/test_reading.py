@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pgce_mini import GPT, ChainSum, Countdown, GPTConfig, Text
-from pgce_mini.reading import MAX_CHARACTERS, encode_prompt, likeliest, next_token, read_on
 from pgce_mini.tasks import Corpus
 from pgce_mini.tasks.base import EOS_ID
+from pgce_mini.teaching.reading import MAX_CHARACTERS, encode_prompt, likeliest, next_token, read_on
 
 TASK = ChainSum()
 PROMPT = "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ="

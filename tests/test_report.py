@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pgce_mini.checkpoint import Run, RunError, write_json
-from pgce_mini.evaluate import EvaluationConfig
-from pgce_mini.report import Report
+from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.reports.html import Report
+from pgce_mini.runs import Run, RunError, write_json
 from pgce_mini.study import StudyConfig
 
 SETTINGS = StudyConfig(

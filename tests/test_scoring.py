@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping, stationary_policy
-from pgce_mini.dynamics import expected_gradient
-from pgce_mini.scoring import expected_score, hidden_score
+from pgce_mini.theory import expected_gradient, expected_score, hidden_score
 
 PROBS = np.array([1e-9, 0.001, 0.2, 0.5, 0.9, 0.999, 1.0])
 CLOSED = {

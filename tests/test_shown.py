@@ -6,9 +6,9 @@ from statistics import fmean
 
 import pytest
 
-from pgce_mini.statistics import expanded_interval
-from pgce_mini.study import shown
-from pgce_mini.study.rows import Columns
+from pgce_mini.study import Columns
+from pgce_mini.study.analysis import expanded_interval
+from pgce_mini.study.analysis import views as shown
 
 
 def row(arm: str, seed: int, value: float, variant: str = "") -> Columns:

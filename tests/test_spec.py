@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.spec import Spec, SpecError, load_spec
+from pgce_mini.study import Spec, SpecError, load_spec
 from pgce_mini.tasks import ChainSum
 
 ROOT = Path(__file__).resolve().parents[1]

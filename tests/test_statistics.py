@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pgce_mini.statistics import (
+from pgce_mini.study.analysis import (
     PairedDifference,
     expanded_interval,
     holm,

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from pgce_mini.checkpoint import RunError, write_json
-from pgce_mini.pretrain import PretrainConfig
-from pgce_mini.report import Report
+from pgce_mini.reports.html import Report
 from pgce_mini.reward import RewardShaping
+from pgce_mini.runs import RunError, write_json
 from pgce_mini.study import Cell, StudyConfig, load_curves, load_results, run_study
 from pgce_mini.tasks import Text
+from pgce_mini.training import PretrainConfig
 
 TINY = """
 from pathlib import Path
-from pgce_mini.evaluate import EvaluationConfig
-from pgce_mini.grpo import GRPOConfig
-from pgce_mini.pretrain import ModelShape, PretrainConfig
+from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.training import GRPOConfig
+from pgce_mini.training import ModelShape, PretrainConfig
 from pgce_mini.study import StudyConfig, run_study
 from pgce_mini.tasks import ChainSum
 

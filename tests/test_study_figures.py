@@ -9,8 +9,8 @@ import pytest
 
 from pgce_mini.figures import paired_forest, phase_map
 from pgce_mini.figures.style import row_style
-from pgce_mini.figures.svg import Interval, forest, lines, nice_ticks
-from pgce_mini.statistics import PairedDifference
+from pgce_mini.reports.svg import Interval, forest, lines, nice_ticks
+from pgce_mini.study.analysis import PairedDifference
 
 SVG = "{http://www.w3.org/2000/svg}"
 ARMS = ["precision", "diversity", "tail-penalty", "head-reward", "focal-2", "steps-2", "temperature-0.75"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from pgce_mini import exercises
+from pgce_mini.teaching import exercises
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")

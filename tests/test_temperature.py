@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping, stationary_policy
-from pgce_mini.dynamics import entropy
-from pgce_mini.temperature import ending, endings, matched_temperature, tempered, total_variation
+from pgce_mini.theory import ending, endings, entropy, matched_temperature, tempered, total_variation
 
 
 def test_tempered_by_hand() -> None:

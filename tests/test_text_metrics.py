@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pgce_mini.model import GPT
-from pgce_mini.pretrain import ModelShape
+from pgce_mini.evaluation import distinct, repetition, sample_text
+from pgce_mini.gpt import GPT
 from pgce_mini.tasks import Text
-from pgce_mini.text_metrics import distinct, repetition, sample_text
+from pgce_mini.training import ModelShape
 
 
 def test_repetition_by_hand() -> None:

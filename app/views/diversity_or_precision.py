@@ -10,11 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 import shell
 import tables
-from pgce_mini.checkpoint import Run, RunError
-from pgce_mini.compare import STAGE_LABELS
 from pgce_mini.figures import arm_differences, paper_dots
-from pgce_mini.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
-from pgce_mini.report import Report
+from pgce_mini.reports.html import Report
+from pgce_mini.runs import Run, RunError
+from pgce_mini.shipped.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
+from pgce_mini.study.analysis import STAGE_LABELS
 
 PICTURES = {  # what it is called here -> in the report
     tables.BEFORE_AFTER: "before-after",
@@ -29,7 +29,7 @@ CODE = """\
 from pathlib import Path
 
 from pgce_mini.figures import arm_differences
-from pgce_mini.report import Report
+from pgce_mini.reports.html import Report
 
 report = Report(Path({folder!r}))  # made by: {command}
 figure = {figure}

@@ -8,12 +8,13 @@ import streamlit as st
 import torch
 
 import shell
-from pgce_mini import GPT, PAPER_ARMS, GRPOConfig, priors
+from pgce_mini import GPT, PAPER_ARMS, GRPOConfig
 from pgce_mini.figures import completion_group
 from pgce_mini.figures.grpo import Measure
-from pgce_mini.grpo import LossType, ScaleRewards
-from pgce_mini.grpo_trace import TracedStep, trace_step
+from pgce_mini.shipped import priors
 from pgce_mini.tasks import Corpus
+from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
+from pgce_mini.training import LossType, ScaleRewards
 
 PROBLEMS = 8  # groups of the step
 MEASURES: dict[str, Measure] = {
@@ -22,9 +23,10 @@ MEASURES: dict[str, Measure] = {
     "probability when sampled": "probability",
 }
 CODE = """\
-from pgce_mini import GRPOConfig, priors
+from pgce_mini import GRPOConfig
+from pgce_mini.shipped import priors
 from pgce_mini.figures import completion_group
-from pgce_mini.grpo_trace import trace_step
+from pgce_mini.teaching.grpo_trace import trace_step
 
 model, task = priors.load({task!r}, {arm!r})
 config = GRPOConfig(

@@ -7,7 +7,7 @@ import streamlit as st
 
 import shell
 from pgce_mini.figures import Earnings, hidden_rewards
-from pgce_mini.implied import HIDDEN_REWARDS
+from pgce_mini.theory import HIDDEN_REWARDS
 
 VOCAB_SIZE = 10  # of label smoothing: with a real one its rewards would be too small to be seen
 PROBS = np.linspace(0.01, 0.99, 99)
@@ -16,7 +16,7 @@ CODE = """\
 import numpy as np
 
 from pgce_mini.figures import Earnings, hidden_rewards
-from pgce_mini.implied import HIDDEN_REWARDS
+from pgce_mini.theory import HIDDEN_REWARDS
 
 strengths = {strengths}  # of each loss, its parameter
 probs = np.linspace(0.01, 0.99, 99)

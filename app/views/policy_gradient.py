@@ -6,7 +6,8 @@ import numpy as np
 import streamlit as st
 
 import shell
-from pgce_mini.estimators import (
+from pgce_mini.figures import gradient_estimates
+from pgce_mini.theory import (
     cross_entropy_gradient,
     cross_entropy_rewards,
     optimal_baseline,
@@ -15,7 +16,6 @@ from pgce_mini.estimators import (
     reinforce_residual,
     reinforce_variance,
 )
-from pgce_mini.figures import gradient_estimates
 
 TOKENS = ["4", "5", "22", "four", "fish", "the"]
 POLICY = np.array([0.6, 0.2, 0.1, 0.06, 0.03, 0.01])  # made up: after “2 + 2 =”
@@ -29,7 +29,7 @@ BASELINES = {
 CODE = """\
 import numpy as np
 
-from pgce_mini.estimators import *
+from pgce_mini.theory.estimators import *
 from pgce_mini.figures import gradient_estimates
 
 tokens = {tokens}

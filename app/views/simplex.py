@@ -9,9 +9,9 @@ import streamlit as st
 
 import shell
 from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policies
-from pgce_mini.dynamics import entropy
 from pgce_mini.figures import SimplexFrame, simplex_flow
 from pgce_mini.reward import Form
+from pgce_mini.theory import entropy
 
 TOKENS = ["tea", "coffee", "water"]
 BETAS = [round(-1.5 + 0.05 * i, 2) for i in range(41)]  # to 0.5

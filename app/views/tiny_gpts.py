@@ -8,9 +8,11 @@ from typing import Any
 import streamlit as st
 
 import shell
-from pgce_mini import GPT, PAPER_ARMS, priors
+from pgce_mini import GPT, PAPER_ARMS
 from pgce_mini.figures import entropy_along, next_tokens, visible
-from pgce_mini.reading import (
+from pgce_mini.shipped import priors
+from pgce_mini.tasks import Corpus, Task
+from pgce_mini.teaching.reading import (
     MAX_CHARACTERS,
     NextToken,
     Reading,
@@ -19,7 +21,6 @@ from pgce_mini.reading import (
     next_token,
     read_on,
 )
-from pgce_mini.tasks import Corpus, Task
 
 ARMS = list(PAPER_ARMS)
 SHOWN = 10  # next tokens in the picture
@@ -60,9 +61,10 @@ STYLE = """<style>
 .legend span {margin-right: 0.3rem; padding: 1px 0.4rem; white-space: nowrap}
 </style>"""
 CODE = """\
-from pgce_mini import PAPER_ARMS, priors
+from pgce_mini import PAPER_ARMS
+from pgce_mini.shipped import priors
 from pgce_mini.figures import entropy_along, next_tokens
-from pgce_mini.reading import likeliest, next_token, read_on
+from pgce_mini.teaching.reading import likeliest, next_token, read_on
 
 task, text, top_k = {task!r}, {text!r}, {top_k}
 models = {{arm: priors.load(task, arm) for arm in PAPER_ARMS}}

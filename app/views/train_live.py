@@ -11,15 +11,16 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import shell
 from live import SIZES, Recipe, Refused, Status, Trainer
-from pgce_mini import PAPER_ARMS, priors
-from pgce_mini.checkpoint import RunError
+from pgce_mini import PAPER_ARMS
 from pgce_mini.figures import training_curves
+from pgce_mini.runs import RunError
+from pgce_mini.shipped import priors
 
 REFRESH_SECONDS = 1.0
 CODE = """\
 from pathlib import Path
 
-from pgce_mini.checkpoint import Run
+from pgce_mini.runs import Run
 from pgce_mini.figures import training_curves
 
 # Trained by:

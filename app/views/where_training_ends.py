@@ -9,10 +9,9 @@ import streamlit as st
 
 import shell
 from pgce_mini import RewardShaping
-from pgce_mini.dynamics import entropy
 from pgce_mini.figures import endings_over
 from pgce_mini.reward import Form
-from pgce_mini.temperature import Ending, endings, tempered
+from pgce_mini.theory import Ending, endings, entropy, tempered
 
 # Made up: how often each token follows a prompt.
 LABELS = {
@@ -29,9 +28,9 @@ CODE = """\
 from dataclasses import replace
 
 from pgce_mini import RewardShaping
-from pgce_mini.dynamics import entropy
+from pgce_mini.theory import entropy
 from pgce_mini.figures import endings_over
-from pgce_mini.temperature import ending, endings, tempered
+from pgce_mini.theory import ending, endings, tempered
 
 labels = {labels}
 shaping = {shaping!r}

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style, base_figure, mark, stacked_figure
-from pgce_mini.temperature import Ending
+from pgce_mini.theory import Ending
 
 LOG_SCALE = {  # of probabilities, written out: 0.0003, not 300µ
     "type": "log",

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pgce_mini.figures.style import TEXT, arm_style, base_figure, stacked_figure
-from pgce_mini.mechanism import ChainPrediction
+from pgce_mini.theory import ChainPrediction
 
 PANELS = {
     "reward": ("reward", "share", 150),

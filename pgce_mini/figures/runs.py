@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pgce_mini.compare import STAGE_LABELS, Stage, Summary
-from pgce_mini.evaluate import Estimate, Evaluation, ReliabilityBin
+from pgce_mini.evaluation import Estimate, Evaluation, ReliabilityBin
 from pgce_mini.figures.style import TEXT, arm_style, base_figure
+from pgce_mini.study.analysis import STAGE_LABELS, Stage, Summary
 
 FEW = 0.01  # share of the tokens: a bin with fewer says little
 

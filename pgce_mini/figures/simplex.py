@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from pgce_mini.dynamics import simplex_xy
 from pgce_mini.figures.style import OKABE_ITO, TEXT, base_figure
+from pgce_mini.theory import simplex_xy
 
 ARROW = 0.075  # length of the longest arrow, in sides of the triangle
 UNFADED = {"marker": {"opacity": 1}}  # a click selects a point, and Plotly would fade all others

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.figures.style import DIVERGING, INK, TEXT, base_figure, row_style
-from pgce_mini.statistics import PairedDifference
+from pgce_mini.study.analysis import PairedDifference
 
 
 def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_title: str) -> go.Figure:

@@ -4,7 +4,7 @@
     to_html(PlaygroundState(beta=-0.25))    a page by itself, to mail or to project; `pgce playground` writes it
     javascript()                            the ES module in both, and in the explorer's page "One token"
 
-The mathematics is that of `pgce_mini.dynamics`, once more in `dynamics.js`, so that it follows a dragged bar;
+The mathematics is that of `pgce_mini.theory`, written again in `dynamics.js`, so that it follows a dragged bar;
 tests hold the two to 1e-9.
 """
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pgce_mini.dynamics import FloatArray, policy_flow
 from pgce_mini.reward import Form, RewardShaping
+from pgce_mini.theory import FloatArray, policy_flow
 
 Start = Literal["uniform", "labels"]
 Axis = Literal["linear", "log"]

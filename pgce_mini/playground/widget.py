@@ -6,8 +6,8 @@ import functools
 from dataclasses import asdict, fields
 from typing import Any
 
-from pgce_mini.dynamics import FloatArray
 from pgce_mini.playground.state import PlaygroundState
+from pgce_mini.theory import FloatArray
 
 NAMES = [field.name for field in fields(PlaygroundState)]
 

@@ -1,10 +1,10 @@
-"""Studies: arms x seeds, on this machine, that may be stopped at any moment.
+"""Studies: arms x seeds, that may be stopped at any moment.
 
-`demo` compares arms in one setting and keeps run folders, for `pgce demo`. The full engine, `pgce study`, reads a
-specification (`spec`), whose arms have names (`arms`), runs its rows (`rows`, `engine`) in worker processes
-(`workers`) and keeps two tables (`tables`).
+A specification (`spec`) names arms (`arms`) and makes rows (`rows`); an engine (`engines`) runs them and keeps two
+tables (`tables`); `analysis` reads those. The public names stand in __init__.pyi; each is imported when it is
+first used, so that reading a table loads no trainer.
 """
 
-from pgce_mini.study.demo import Cell, Results, StudyConfig, load_curves, load_results, run_study
+import lazy_loader
 
-__all__ = ["Cell", "Results", "StudyConfig", "load_curves", "load_results", "run_study"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,7 @@
 """Arms x seeds of one setting through pre-training, evaluation, RL and evaluation again: the study of `pgce demo`.
 
 Every cell (an arm with a seed) is a worker process of one thread; cells share nothing but the disk, where each
-training is a run of its own (`pgce_mini.checkpoint`). What is finished is not run again, so an interrupted study
+training is a run of its own (`pgce_mini.runs.run`). What is finished is not run again, so an interrupted study
 continues. Arms with one seed see the same documents, problems and initial weights.
 
     STUDY/config.json   ARM-seedN/prior/ (a pre-training run)   ARM-seedN/policy/ (an RL run)
@@ -15,15 +15,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pgce_mini.checkpoint import Run, RunError, config_to_dict
-from pgce_mini.compare import STAGE_LABELS, Stage
-from pgce_mini.evaluate import Evaluation, EvaluationConfig, evaluate_run, load_evaluation
-from pgce_mini.grpo import GRPOConfig, train_grpo
-from pgce_mini.pretrain import PretrainConfig, check_head, pretrain
+from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.evaluation import Evaluation, EvaluationConfig, evaluate_run, load_evaluation
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.study.workers import RL_STEP_WORK, run_jobs, sole_study
+from pgce_mini.runs import Run, RunError, config_to_dict
+from pgce_mini.study.analysis import STAGE_LABELS, Stage
+from pgce_mini.study.engines.workers import RL_STEP_WORK, run_jobs, sole_study
 from pgce_mini.tasks import Task
-from pgce_mini.tasks.base import check_seed, check_whole
+from pgce_mini.training import GRPOConfig, PretrainConfig, check_head, pretrain, train_grpo
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-from pgce_mini.checkpoint import Run, config_to_dict, load_model, read_json, write_json
-from pgce_mini.evaluate import EvaluationConfig, evaluate, evaluate_documents
-from pgce_mini.grpo import GRPOConfig, train_grpo
-from pgce_mini.matching import matching_temperature
-from pgce_mini.pretrain import PretrainConfig, pretrain
+from pgce_mini.evaluation import EvaluationConfig, evaluate, evaluate_documents, matching_temperature, sample_text
+from pgce_mini.runs import Run, config_to_dict, load_model, read_json, write_json
 from pgce_mini.study.arms import Arm
-from pgce_mini.study.workers import RL_STEP_WORK
+from pgce_mini.study.engines.workers import RL_STEP_WORK
+from pgce_mini.study.tables import Columns, Curve
 from pgce_mini.tasks import Text
-from pgce_mini.text_metrics import sample_text
+from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 CURVES = {
     "pretrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
@@ -30,17 +28,6 @@ CURVES = {
     "rl": ("reward", "entropy", "completions/mean_length", "reasoned_share", "frac_reward_zero_std", "grad_norm"),
 }
 """what of metrics.jsonl is kept; of pre-training only the steps with held-out numbers"""
-
-Columns = dict[str, Any]  # a line of the table
-
-
-class Curve(TypedDict):
-    """A metric over the steps of a stage, or over the positions of a completion ("before" and "after" RL)."""
-
-    stage: str
-    metric: str
-    steps: list[int]
-    values: list[float]
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.evaluate import EvaluationConfig
-from pgce_mini.grpo import GRPOConfig
-from pgce_mini.pretrain import ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import Arm, arm_named
 from pgce_mini.study.rows import Row
 from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
-from pgce_mini.tasks.base import check_seed, check_whole
+from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
 
 SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import fmean
 
-from pgce_mini.statistics import PairedDifference, paired_over_seeds
-from pgce_mini.study.engine import StudyTable
-from pgce_mini.study.rows import Columns
+from pgce_mini.study.analysis import by_seed, compare
+from pgce_mini.study.engines.local import StudyTable
 
 AFTER_RL = "avg_at_m_after"
 LEAST_SEEDS = 6  # the sign-flip test of five can never pass 5 %
 OF_TEXT = "cross_entropy_before"  # of a task without RL
-
-
-def by_seed(rows: Sequence[Columns], arm: str, metric: str, variant: str = "") -> dict[int, float]:
-    """seed -> number, of the finished rows of an arm in a variant of one study."""
-    return {
-        row["seed"]: row[metric]
-        for row in rows
-        if (row["arm"], row["variant"]) == (arm, variant) and row.get(metric) is not None
-    }
-
-
-def compare(
-    rows: Sequence[Columns], arm: str, baseline: str, metric: str, variant: str = ""
-) -> PairedDifference | None:
-    """`arm` minus `baseline`, paired over seeds; None when they share fewer than two."""
-    left, right = (by_seed(rows, name, metric, variant) for name in (arm, baseline))
-    return paired_over_seeds(left, right) if len(left.keys() & right.keys()) > 1 else None
 
 
 def as_lines(table: StudyTable) -> list[str]:

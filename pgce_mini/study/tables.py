@@ -14,10 +14,21 @@ import importlib.util
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from pgce_mini.checkpoint import RunError, write_atomic
-from pgce_mini.study.rows import Columns, Curve
+from pgce_mini.runs import RunError, write_atomic
+
+Columns = dict[str, Any]  # a line of the table
+
+
+class Curve(TypedDict):
+    """A metric over the steps of a stage, or over the positions of a completion ("before" and "after" RL)."""
+
+    stage: str
+    metric: str
+    steps: list[int]
+    values: list[float]
+
 
 SCHEMA_VERSION = b"1"
 VERSION_KEY = b"pgce_mini_schema_version"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import zlib
 from abc import ABC, abstractmethod
@@ -12,13 +11,9 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, get_args
 
 Split = Literal["train", "heldout"]
-
 PAD_ID = 0  # never a target
 EOS_ID = 1  # ends a document and a completion
 SPECIAL_TOKENS = ("<pad>", "<eos>")  # their text, the beginning of every vocabulary
-
-MAX_SEED = 10**12  # every generator takes it, and RL's a million times it
-
 HELDOUT_EVERY = 10  # one problem (or block of text) in this many is held out
 
 
@@ -44,24 +39,6 @@ def in_split(problem: tuple[int, ...], split: Split) -> bool:
 def check_split(split: str) -> None:
     if split not in get_args(Split):
         raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
-
-
-def check_whole(name: str, value: int, least: int, most: int | None = None) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool)
-    if not good or value < least or (most is not None and value > most):
-        span = f"of at least {least}" if most is None else f"between {least} and {most}"
-        raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
-
-
-def check_seed(seed: int, name: str = "seed") -> None:
-    check_whole(name, seed, 0, MAX_SEED)
-
-
-def check_number(name: str, value: float, most: float = math.inf) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value < 0 or value > most:
-        span = "of at least 0" if most == math.inf else f"between 0 and {most:g}"
-        raise ValueError(f"{name} must be a number {span}, got {value!r}")
 
 
 def before_eos(completion: Sequence[int]) -> list[int]:

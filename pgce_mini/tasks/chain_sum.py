@@ -9,19 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from pgce_mini.tasks.base import (
-    EOS_ID,
-    SPECIAL_TOKENS,
-    Problem,
-    Split,
-    Task,
-    below,
-    check_number,
-    check_split,
-    check_whole,
-    in_split,
-    stream,
-)
+from pgce_mini.checks import check_number, check_whole
+from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS, Problem, Split, Task, below, check_split, in_split, stream
 
 SYMBOLS = (*SPECIAL_TOKENS, "+", "=", "≡", "#")
 PLUS_ID, EQUALS_ID, REASON_ID, ANSWER_ID = range(2, 6)

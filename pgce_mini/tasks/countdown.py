@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from pgce_mini.checks import check_number, check_whole
 from pgce_mini.tasks.base import (
     EOS_ID,
     SPECIAL_TOKENS,
@@ -15,9 +16,7 @@ from pgce_mini.tasks.base import (
     Task,
     before_eos,
     below,
-    check_number,
     check_split,
-    check_whole,
     in_split,
     stream,
 )

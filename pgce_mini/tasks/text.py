@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pgce_mini.tasks.base import (
-    HELDOUT_EVERY,
-    SPECIAL_TOKENS,
-    Corpus,
-    Split,
-    below,
-    check_split,
-    check_whole,
-    stream,
-)
+from pgce_mini.checks import check_whole
+from pgce_mini.tasks.base import HELDOUT_EVERY, SPECIAL_TOKENS, Corpus, Split, below, check_split, stream
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

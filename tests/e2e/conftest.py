@@ -108,7 +108,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_tables(runs / "studies")
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", "pgce_mini.cli", "explore", "--port", str(port), "--runs-dir", str(runs)],
+            [sys.executable, "-m", "pgce_mini", "explore", "--port", str(port), "--runs-dir", str(runs)],
             stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:

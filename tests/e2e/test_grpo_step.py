@@ -10,9 +10,10 @@ import torch
 from downloads import assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 
-from pgce_mini import GRPOConfig, priors
-from pgce_mini.grpo_trace import TracedStep, trace_step
+from pgce_mini import GRPOConfig
+from pgce_mini.shipped import priors
 from pgce_mini.tasks import Task
+from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
 
 Visit = Callable[..., Page]
 

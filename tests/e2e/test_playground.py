@@ -22,8 +22,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
-from pgce_mini.dynamics import entropy, expected_gradient, expected_reward
 from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html
+from pgce_mini.theory import entropy, expected_gradient, expected_reward
 
 Visit = Callable[..., Page]
 DEFAULT = PlaygroundState()

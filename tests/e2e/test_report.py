@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tiny_study import STEPS, write_study
 
-from pgce_mini.report import Report
+from pgce_mini.reports.html import Report
 
 Visit = Callable[..., Page]
 

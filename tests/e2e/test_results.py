@@ -12,7 +12,7 @@ from downloads import assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 from tiny_study import STEPS, write_tables
 
-from pgce_mini.paper import paper_differences
+from pgce_mini.shipped.paper import paper_differences
 
 Visit = Callable[..., Page]
 

@@ -18,9 +18,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pgce_mini import RewardShaping
-from pgce_mini.dynamics import simplex_xy
-from pgce_mini.estimators import cross_entropy_rewards, optimal_baseline, reinforce_variance
-from pgce_mini.temperature import ending
+from pgce_mini.theory import cross_entropy_rewards, ending, optimal_baseline, reinforce_variance, simplex_xy
 
 Visit = Callable[..., Page]
 

@@ -10,8 +10,9 @@ import pytest
 from downloads import assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 
-from pgce_mini import PAPER_ARMS, priors
-from pgce_mini.reading import next_token
+from pgce_mini import PAPER_ARMS
+from pgce_mini.shipped import priors
+from pgce_mini.teaching.reading import next_token
 
 Visit = Callable[..., Page]
 

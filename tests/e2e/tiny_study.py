@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checkpoint import write_json
-from pgce_mini.study.rows import Columns, Curve
-from pgce_mini.study.tables import write_curves, write_rows
+from pgce_mini.runs import write_json
+from pgce_mini.study import Columns, Curve, write_curves, write_rows
 
 SAMPLES, KS, PROBLEMS = 4, [1, 2, 4], 8
 STEPS = 20

@@ -1,0 +1,45 @@
+"""How a model is judged, with intervals over problems."""
+
+from pgce_mini.evaluation.calibration import ReliabilityBin, calibration
+from pgce_mini.evaluation.config import EvaluationConfig
+from pgce_mini.evaluation.documents import evaluate_documents
+from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, evaluate, evaluate_run, load_evaluation
+from pgce_mini.evaluation.intervals import (
+    Estimate,
+    bootstrap_interval,
+    estimate,
+    paired_difference,
+    percentile_interval,
+)
+from pgce_mini.evaluation.matching import matching_temperature
+from pgce_mini.evaluation.sampling import completion_entropy, sample_completions, sample_records
+from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k, token_entropy
+from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
+
+__all__ = [
+    "Estimate",
+    "Evaluation",
+    "EvaluationConfig",
+    "PerProblem",
+    "ReliabilityBin",
+    "avg_at_m",
+    "bootstrap_interval",
+    "calibration",
+    "completion_entropy",
+    "cons_at_m",
+    "distinct",
+    "estimate",
+    "evaluate",
+    "evaluate_documents",
+    "evaluate_run",
+    "load_evaluation",
+    "matching_temperature",
+    "paired_difference",
+    "pass_at_k",
+    "percentile_interval",
+    "repetition",
+    "sample_completions",
+    "sample_records",
+    "sample_text",
+    "token_entropy",
+]

@@ -1,0 +1,186 @@
+"""How good, how diverse and how calibrated a model is, with intervals over problems.
+
+`evaluate` reads held-out documents (cross-entropy, entropy, calibration) and, for a `Task`, samples m
+completions of each of P held-out problems (Avg@m, Cons@m, Pass@k, lengths, entropy). Everything is drawn
+from `EvaluationConfig.seed`, so two models are judged on the same documents and problems and their
+`per_problem` numbers can be compared in pairs (`paired_difference`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from pathlib import Path
+from statistics import fmean
+from typing import TypedDict, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pgce_mini.evaluation.config import EvaluationConfig
+from pgce_mini.evaluation.documents import Heldout, evaluate_documents
+from pgce_mini.evaluation.intervals import (
+    Estimate,
+    estimate,
+)
+from pgce_mini.evaluation.sampling import (
+    SampledCompletion,
+    heldout_problems,
+    sample_completions,
+    sample_records,
+)
+from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
+from pgce_mini.gpt import GPT
+from pgce_mini.runs import RunError, load_model, read_json, write_atomic, write_json
+from pgce_mini.tasks import task_to_dict
+from pgce_mini.tasks.base import Corpus, Task
+
+Array = NDArray[np.float64]
+
+
+class Samples(TypedDict):
+    """Sampled completions of held-out problems; intervals are over problems."""
+
+    avg_at_m: Estimate
+    cons_at_m: Estimate
+    pass_at_k: dict[str, Estimate]
+    completion_length: Estimate  # tokens, EOS included
+    truncated_share: Estimate  # of completions without EOS
+    reasoned_share: Estimate
+    accuracy_if_reasoned: Estimate  # over all completions that reason, not a mean of means
+    accuracy_if_direct: Estimate
+    entropy: Estimate  # mean over all completion tokens, under the sampling temperature
+    entropy_by_position: list[float]  # over the completions that reach the position
+
+
+class PerProblem(TypedDict):
+    """A row a problem, for paired comparisons: `pass_at_k(m, correct, k)`, `correct / m` for Avg@m."""
+
+    correct: list[int]  # of the m samples
+    consensus: list[float]  # Cons@m
+    completion_length: list[float]
+    entropy: list[float]  # mean over the problem's tokens
+    reasoned_share: list[float]
+
+
+class Evaluation(TypedDict):
+    """What `evaluate` found, ready for JSON; no `samples` and `per_problem` for a corpus without problems."""
+
+    corpus: dict[str, object]
+    config: dict[str, object]
+    heldout: Heldout
+    samples: Samples | None
+    per_problem: PerProblem | None
+
+
+@torch.no_grad()
+def evaluate(
+    model: GPT,
+    corpus: Corpus,
+    config: EvaluationConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Evaluate `model` on the held-out split of `corpus`: the same model, corpus and config give the same
+    numbers. `progress(done, total)` is told, after each batch, how many problems are sampled.
+
+    Raises:
+        ValueError: when the model's logits are not numbers (its training diverged).
+    """
+    documents = [corpus.document(config.seed, index, "heldout") for index in range(config.documents)]
+    evaluation: Evaluation = {
+        "corpus": task_to_dict(corpus),
+        "config": _settings(config),
+        "heldout": evaluate_documents(model, documents, config.batch_size),
+        "samples": None,
+        "per_problem": None,
+    }
+    if isinstance(corpus, Task):
+        groups = sample_completions(model, corpus, heldout_problems(corpus, config), config, progress)
+        evaluation["samples"], evaluation["per_problem"] = _evaluate_samples(groups, config)
+    return evaluation
+
+
+def _settings(config: EvaluationConfig) -> dict[str, object]:
+    return {**asdict(config), "ks": list(config.ks)}  # JSON has no tuple
+
+
+def _evaluate_samples(
+    groups: Sequence[Sequence[SampledCompletion]], config: EvaluationConfig
+) -> tuple[Samples, PerProblem]:
+    def table(measure: Callable[[SampledCompletion], float]) -> Array:
+        return np.array([[measure(sample) for sample in group] for group in groups], dtype=np.float64)
+
+    def mean(values: Array, counts: Array | None = None) -> Estimate:
+        return estimate(values, config.seed, counts)
+
+    right = table(lambda sample: sample.reward == 1)  # (P, m), as all below
+    length = table(lambda sample: len(sample.ids))
+    reasoned = table(lambda sample: sample.reasoned)
+    entropy = table(lambda sample: sum(sample.entropy))
+    consensus = cons_at_m([[sample.answer for sample in group] for group in groups], right)  # (P,)
+    correct = right.sum(1).astype(int)  # (P,)
+    positions = zip_longest(*(sample.entropy for group in groups for sample in group))
+    samples: Samples = {
+        "avg_at_m": mean(avg_at_m(right)),
+        "cons_at_m": mean(consensus),
+        "pass_at_k": {str(k): mean(pass_at_k(config.samples, correct, k)) for k in config.ks},
+        "completion_length": mean(length.mean(1)),
+        "truncated_share": mean(table(lambda sample: sample.truncated).mean(1)),
+        "reasoned_share": mean(reasoned.mean(1)),
+        "accuracy_if_reasoned": mean((right * reasoned).sum(1), reasoned.sum(1)),
+        "accuracy_if_direct": mean((right * (1 - reasoned)).sum(1), (1 - reasoned).sum(1)),
+        "entropy": mean(entropy.sum(1), length.sum(1)),
+        "entropy_by_position": [fmean(e for e in column if e is not None) for column in positions],
+    }
+    per_problem: PerProblem = {
+        "correct": correct.tolist(),
+        "consensus": consensus.tolist(),
+        "completion_length": length.mean(1).tolist(),
+        "entropy": (entropy.sum(1) / length.sum(1)).tolist(),
+        "reasoned_share": reasoned.mean(1).tolist(),
+    }
+    return samples, per_problem
+
+
+def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True) -> Evaluation:
+    """Evaluates a finished run and leaves evaluation.json and samples.jsonl in its folder; what is there already
+    with the same settings is not made again. Where `path` is the file of a model, nothing is written.
+
+    Raises:
+        RunError: naming the file, when the run is not finished or a file is damaged.
+    """
+    target = path / "evaluation.json"
+    if target.exists() and (found := load_evaluation(path))["config"] == _settings(config):
+        return found
+    model, corpus = load_model(path)
+    silent = not progress or not isinstance(corpus, Task)  # a text has no problems
+    with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=silent) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+
+        evaluation = evaluate(model, corpus, config, advance)
+    if path.is_file():
+        return evaluation
+    if isinstance(corpus, Task):
+        records = [json.dumps(record).encode() + b"\n" for record in sample_records(model, corpus, config)]
+        write_atomic(path / "samples.jsonl", b"".join(records))
+    write_json(target, evaluation)
+    return evaluation
+
+
+def load_evaluation(path: Path) -> Evaluation:
+    """The evaluation of a run's folder.
+
+    Raises:
+        RunError: naming the file, when it is missing or damaged.
+    """
+    if path.is_file():
+        raise RunError(f"{path} is a file: name the folder of a run that has been evaluated")
+    if path.is_dir() and not (path / "evaluation.json").exists():
+        raise RunError(f"{path} has not been evaluated: pgce evaluate {path}")
+    return cast(Evaluation, read_json(path / "evaluation.json"))

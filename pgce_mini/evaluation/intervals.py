@@ -1,0 +1,107 @@
+"""Bootstrap intervals over problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+class Estimate(TypedDict):
+    """A mean over problems and its 95 % bootstrap interval; all None when there was nothing to average.
+
+    The interval is about these weights: it knows nothing of the spread over training seeds.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    seed: int,
+    *,
+    counts: ArrayLike | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values`, resampling problems.
+
+    Problems, not samples, are the independent draws: resampling the m samples of a problem as if they were
+    strangers would make the interval too narrow. With `counts`, problem i holds counts[i] items that sum to
+    values[i], and the statistic is the mean over items, sum(values) / sum(counts); resamples without any
+    item are dropped. Where all problems agree (Pass@k saturated at 1) the interval has no width.
+
+    Shapes:
+        values, counts: (P,) -> (low, high)
+
+    Raises:
+        ValueError: when values is not a non-empty row of finite numbers, counts do not match or are all 0,
+            or confidence or resamples makes no sense.
+
+    Source: Efron 1979; the cluster (ratio) form with `counts`.
+    """
+    total = np.asarray(values, dtype=np.float64)
+    if total.ndim != 1 or total.size == 0 or not np.isfinite(total).all():
+        raise ValueError(f"values must be a non-empty row of finite numbers, got shape {total.shape}")
+    count = np.ones_like(total) if counts is None else np.asarray(counts, dtype=np.float64)
+    if count.shape != total.shape or not (count >= 0).all() or not count.any():
+        raise ValueError("counts must hold a number of at least 0 for each value, and not only zeros")
+
+    def means(rows: NDArray[np.int64]) -> Array:
+        totals, items = total[rows].sum(1), count[rows].sum(1)  # (resamples,)
+        return np.asarray(totals[items > 0] / items[items > 0])
+
+    return percentile_interval(means, total.size, seed, confidence, resamples)
+
+
+def percentile_interval(
+    statistic: Callable[[NDArray[np.int64]], Array],
+    problems: int,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of any statistic of problems, given the numbers of those drawn, a row a draw.
+
+    Shapes:
+        statistic: (resamples, problems) -> (resamples,)
+
+    Raises:
+        ValueError: confidence or resamples makes no sense.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
+    rows = np.random.default_rng(seed).integers(problems, size=(resamples, problems))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(statistic(rows), (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, seed: int) -> Estimate:
+    """Mean of a - b over the same problems, with its 95 % bootstrap interval: pairing takes out the spread
+    that both arms share because some problems are hard.
+
+    Shapes:
+        a, b: (P,), row i of both about problem i
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"a and b must be about the same problems, got {left.shape} and {right.shape}")
+    return estimate(left - right, seed)
+
+
+def estimate(values: Array, seed: int, counts: Array | None = None) -> Estimate:
+    """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`."""
+    counts = np.ones_like(values) if counts is None else counts
+    if values.size and not counts.any():
+        return {"value": None, "low": None, "high": None}
+    low, high = bootstrap_interval(values, seed, counts=counts)
+    return {"value": float(values.sum() / counts.sum()), "low": low, "high": high}

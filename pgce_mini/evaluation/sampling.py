@@ -1,0 +1,126 @@
+"""Completions of held-out problems, sampled and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pgce_mini.evaluation.config import EvaluationConfig
+from pgce_mini.evaluation.documents import pad_rows
+from pgce_mini.evaluation.scores import token_entropy
+from pgce_mini.gpt import GPT
+from pgce_mini.tasks.base import EOS_ID, Problem, Task
+
+
+@torch.no_grad()
+def completion_entropy(
+    model: GPT, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], temperature: float
+) -> list[Tensor]:
+    """Entropy, in nats, of the distribution softmax(logits / temperature) that each token of each completion
+    was drawn from (EOS included), by one forward pass over prompt + completion.
+
+    Shapes:
+        prompts, completions: B rows of ids, no prompt empty -> B rows, each as long as its completion
+    """
+    pairs = zip(prompts, completions, strict=True)
+    ids = pad_rows([[*prompt, *completion] for prompt, completion in pairs], model)  # (B, T)
+    lengths = torch.tensor([len(completion) for completion in completions], device="cpu")
+    start = torch.tensor([len(prompt) - 1 for prompt in prompts], device="cpu")  # predicts the first token
+    position = torch.arange(ids.shape[1] - 1, device="cpu")
+    kept = (start[:, None] <= position) & (position < (start + lengths)[:, None])  # (B, T - 1)
+    logits = model(ids[:, :-1])[kept.to(ids.device)]  # (sum of lengths, V), row after row
+    return list(torch.split(token_entropy(logits / temperature).cpu(), lengths.tolist()))
+
+
+@dataclass(frozen=True)
+class SampledCompletion:
+    """One sample, judged; `logps` and `entropy` are those of the sampling distribution, a number a token."""
+
+    ids: list[int]  # EOS included, nothing after it
+    logps: list[float]
+    entropy: list[float]
+    reward: float
+    reasoned: bool
+    answer: str | None
+
+    @property
+    def truncated(self) -> bool:
+        return EOS_ID not in self.ids
+
+
+@torch.no_grad()
+def sample_completions(
+    model: GPT,
+    task: Task,
+    problems: Sequence[Problem],
+    config: EvaluationConfig,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[SampledCompletion]]:
+    """`config.samples` completions of each problem at `config.temperature`, drawn from `config.seed`; a row a
+    problem. `progress(done, total)` counts problems, a batch at a time."""
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(config.seed)
+    problems_at_once = max(1, config.batch_size // config.samples)
+    groups: list[list[SampledCompletion]] = []
+    for first in range(0, len(problems), problems_at_once):
+        batch = problems[first : first + problems_at_once]
+        generation = model.generate(
+            [problem.prompt for problem in batch],
+            task.max_completion_length,
+            temperature=config.temperature,
+            generator=generator,
+            num_generations=config.samples,
+        )
+        lengths = generation.completion_mask.sum(1).tolist()
+        completions = [row[:n] for row, n in zip(generation.completions.tolist(), lengths, strict=True)]
+        logps = [row[:n] for row, n in zip(generation.logps.tolist(), lengths, strict=True)]
+        asked = [problem for problem in batch for _ in range(config.samples)]  # prompt-major, as generated
+        entropy = completion_entropy(model, [p.prompt for p in asked], completions, config.temperature)
+        judged = [
+            SampledCompletion(
+                ids=ids,
+                logps=row,
+                entropy=e.tolist(),
+                reward=task.reward(problem, ids),
+                reasoned=task.reasoned(problem, ids),
+                answer=task.answer(problem, ids),
+            )
+            for problem, ids, row, e in zip(asked, completions, logps, entropy, strict=True)
+        ]
+        groups += (judged[i : i + config.samples] for i in range(0, len(judged), config.samples))
+        if progress is not None:
+            progress(len(groups), len(problems))
+    return groups
+
+
+def heldout_problems(task: Task, config: EvaluationConfig) -> list[Problem]:
+    return [task.problem(config.seed, index, "heldout") for index in range(config.problems)]
+
+
+def sample_records(
+    model: GPT, task: Task, config: EvaluationConfig, *, problems: int = 8, samples: int = 4
+) -> list[dict[str, object]]:
+    """A few samples of the first held-out problems to read, a JSON-ready record each; drawn for this purpose,
+    so they are not among the samples that `evaluate` counts."""
+    config = replace(config, problems=problems, samples=samples, ks=(1,))
+    asked = heldout_problems(task, config)
+    return [
+        {
+            "problem": index,
+            "sample": number,
+            "prompt": task.decode(problem.prompt),
+            "completion": task.decode(sample.ids),
+            "tokens": [task.vocab[token] for token in sample.ids],
+            "logps": sample.logps,
+            "entropy": sample.entropy,
+            "reward": sample.reward,
+            "reasoned": sample.reasoned,
+            "truncated": sample.truncated,
+        }
+        for index, (problem, group) in enumerate(
+            zip(asked, sample_completions(model, task, asked, config), strict=True)
+        )
+        for number, sample in enumerate(group)
+    ]

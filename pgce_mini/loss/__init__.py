@@ -1,0 +1,17 @@
+"""The shaped losses with their exact gradient, and focal loss as a control."""
+
+from pgce_mini.loss.focal import focal_loss
+from pgce_mini.loss.shaped import (
+    SHORT_ROW,
+    ShapedCrossEntropyLoss,
+    linear_shaped_cross_entropy,
+    shaped_cross_entropy,
+)
+
+__all__ = [
+    "SHORT_ROW",
+    "ShapedCrossEntropyLoss",
+    "focal_loss",
+    "linear_shaped_cross_entropy",
+    "shaped_cross_entropy",
+]

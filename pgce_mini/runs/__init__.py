@@ -1,0 +1,31 @@
+"""The disk: files, runs that resume, saved models."""
+
+from pgce_mini.runs.files import (
+    RunError,
+    load_tensors,
+    read_json,
+    save_tensors,
+    sole_owner,
+    write_atomic,
+    write_json,
+)
+from pgce_mini.runs.interrupt import deferred_interrupt
+from pgce_mini.runs.run import Run, config_to_dict, settings_difference
+from pgce_mini.runs.saved import fingerprint, load_model, save_model
+
+__all__ = [
+    "Run",
+    "RunError",
+    "config_to_dict",
+    "deferred_interrupt",
+    "fingerprint",
+    "load_model",
+    "load_tensors",
+    "read_json",
+    "save_model",
+    "save_tensors",
+    "settings_difference",
+    "sole_owner",
+    "write_atomic",
+    "write_json",
+]

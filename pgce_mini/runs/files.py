@@ -1,0 +1,140 @@
+"""Files on disk: written whole or not at all, verified when read, and one owner a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+SCHEMA_VERSION = 1
+LOCK = ".lock"
+METADATA_KEY = "pgce_mini"  # a single one: safetensors writes several in random order, and the bytes must repeat
+
+
+class RunError(Exception):
+    """A run on disk that cannot be used; the message names the file and says what to do."""
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Puts `data` at `path` whole or not at all, and on the disk before returning.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable; what stood at `path` is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself
+    finally:
+        os.close(folder)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes {"schema_version": ..., **content} atomically."""
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=2, allow_nan=False)
+    write_atomic(path, text.encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The content of a file of `write_json`.
+
+    Raises:
+        RunError: naming the file, when it is missing, damaged, or of a schema this version does not know.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist: check the path of the run") from None
+    except (ValueError, OSError) as error:
+        raise RunError(f"{path} cannot be read ({error}): it is damaged or not a file of pgce_mini") from None
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path} has schema version {version}, this pgce_mini reads {SCHEMA_VERSION}: "
+            "it is not a file of pgce_mini or comes from another version"
+        )
+    del content["schema_version"]
+    return dict(content)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Writes `tensors` as safetensors, with `header` (JSON) and a SHA-256 of both in its metadata."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"schema_version": SCHEMA_VERSION, "sha256": digest(header, contiguous), "header": header}
+    write_atomic(path, safetensors.torch.save(contiguous, {METADATA_KEY: json.dumps(metadata, sort_keys=True)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a file of `save_tensors`.
+
+    Raises:
+        RunError: naming the file, when it is missing, damaged or not one of ours.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        metadata = json.loads(text)
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist: check the path of the run") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error})") from None
+    except (safetensors.SafetensorError, ValueError):
+        raise RunError(
+            f"{path} is no model of pgce_mini, or damaged: check the path; if it is of a run, restore a copy, or "
+            "move it away and run again"
+        ) from None
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
+    header = metadata.get("header")
+    if metadata.get("sha256") != digest(header, tensors):
+        raise RunError(f"{path} is damaged (its SHA-256 differs): delete it and run again, or restore a copy")
+    return tensors, header
+
+
+def digest(header: object, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def sole_owner(folder: Path, lock: str = LOCK) -> Iterator[None]:
+    """Keeps other processes out of a folder, which is made if need be, by the lock of this name in it.
+
+    Raises:
+        RunError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / lock, "ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise RunError(f"{folder} is being run by another process: wait for it or stop it") from None
+            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # a file system without locks
+                raise
+        yield

@@ -1,0 +1,192 @@
+"""None"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pgce_mini.runs.files import (
+    LOCK,
+    RunError,
+    load_tensors,
+    read_json,
+    save_tensors,
+    sole_owner,
+    write_atomic,
+    write_json,
+)
+from pgce_mini.tasks import task_to_dict
+from pgce_mini.tasks.base import Corpus
+
+Kind = Literal["pretrain", "rl", "study"]
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """A configuration dataclass as plain JSON values, its corpus with its name. Where it runs is left out, so that
+    a run may be moved."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Corpus):
+            return task_to_dict(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if isinstance(value, Path):
+            return str(value)
+        return list(value) if isinstance(value, tuple) else value
+
+    settings: dict[str, Any] = plain(config)
+    return {name: value for name, value in settings.items() if name not in ("run_dir", "study_dir", "workers")}
+
+
+class Run:
+    """One run's folder. `with Run.start(...)` makes or continues it, `Run(path)` opens it to read."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, path: Path | str, kind: Kind, config: Mapping[str, Any]) -> Iterator[Run]:
+        """Makes the folder, or continues the one that is there, and keeps other processes out of it until the end
+        of the `with` block. A finished run needs no owner, and nothing is written into it.
+
+        Raises:
+            RunError: the folder holds another run, or other files, or another process is running it; nothing in
+                it is touched.
+        """
+        run = cls(path)
+        wanted = {"kind": kind, "config": dict(config)}
+        run._check(wanted)
+        if run.finished:
+            yield run
+            return
+        with sole_owner(run.path):
+            run._check(wanted)  # as the last owner left it
+            if not run.config_path.exists():
+                write_json(run.config_path, wanted)
+            for leftover in [*run.path.glob(".*.tmp"), *run.path.glob("state/.*.tmp")]:  # of a killed process
+                leftover.unlink(missing_ok=True)
+            yield run
+
+    def _check(self, wanted: Mapping[str, Any]) -> None:
+        if self.config_path.exists():
+            found = read_json(self.config_path)
+            if found != wanted:
+                difference = settings_difference(found, wanted)
+                raise RunError(
+                    f"{self.path} holds another run ({difference}): choose another folder, or delete this one"
+                )
+        elif self.path.is_file():
+            raise RunError(f"{self.path} is a file: choose a new folder")
+        elif self.path.exists() and not all(
+            file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
+        ):
+            raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state_path(self) -> Path:
+        return self.path / "state" / "latest.safetensors"
+
+    @property
+    def finished(self) -> bool:
+        return self.model_path.exists()
+
+    def config(self) -> dict[str, Any]:
+        """{"kind": ..., "config": {...}} as it was started."""
+        return read_json(self.config_path)
+
+    def metrics(self, steps: int | None = None) -> list[dict[str, Any]]:
+        """A dict a step, of the first `steps` or of all; a last line that was cut short by a kill is left out.
+
+        Raises:
+            RunError: naming the file and line, when it is damaged elsewhere.
+        """
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is unfinished
+        rows = []
+        for step, line in enumerate(lines[:steps], start=1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict) or row.get("step") != step:
+                raise RunError(f"{self.metrics_path} is damaged in line {step}: restore a copy")
+            rows.append(row)
+        return rows
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        with open(self.metrics_path, "ab") as file:
+            file.write(json.dumps(row).encode() + b"\n")
+
+    def save_state(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Everything that a training needs to go on after `step` steps; metrics reach the disk first."""
+        if self.metrics_path.exists():
+            with open(self.metrics_path, "rb") as file:
+                os.fsync(file.fileno())
+        tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
+        save_tensors(self.state_path, tensors, {"step": step})
+
+    def load_state(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+        """Restores the last saved state and cuts the metrics back to it; returns the steps done (0: none).
+
+        Raises:
+            RunError: naming the file, when one is damaged; nothing on the disk is touched.
+        """
+        step = 0
+        if self.state_path.exists():
+            tensors, header = load_tensors(self.state_path)
+            weights: dict[str, Tensor] = {}
+            moments: dict[int, dict[str, Tensor]] = {}
+            try:
+                step = header["step"]
+                for name, tensor in tensors.items():
+                    part, rest = name.split("/", 1)
+                    if part == "model":
+                        weights[rest] = tensor
+                    else:
+                        index, moment = rest.split("/")
+                        moments.setdefault(int(index), {})[moment] = tensor
+                model.load_state_dict(weights)
+            except (KeyError, ValueError, RuntimeError) as error:
+                raise RunError(f"{self.state_path} is not a state of this run: {error}") from None
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        rows = self.metrics(step)
+        if len(rows) < step:
+            raise RunError(f"{self.metrics_path} lacks steps before {step}: restore a copy or start a new run")
+        if self.metrics_path.exists():
+            write_atomic(self.metrics_path, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        return step
+
+
+def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> str:
+    """The first setting in which two configurations differ, in words."""
+    for key in {**found, **wanted}:
+        old, new = found.get(key), wanted.get(key)
+        if old != new:
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                return settings_difference(old, new, f"{name}{key}.")
+            return f"{name.removeprefix('config.')}{key} is {old!r} there and {new!r} now"
+    return "the same settings"

@@ -1,0 +1,300 @@
+"""The hypotheses of docs/study-protocol.md as data, what the tables say about each, and what follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis.statistics import PairedDifference, compare, holm, verdict
+from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
+
+Expected = Literal["higher", "lower", "similar", "different"]
+
+SIMILAR_WITHIN = 0.02  # nats/token
+EARLY, LATER = range(1, 6), range(16, 21)  # RL steps between which entropy and length change
+MIN_TASKS = 2  # in which a hypothesis must be found
+MIN_OF_CLAIM_1 = 9  # of its twelve comparisons, each part
+
+TASKS = ("chain", "trap", "countdown")
+PRIORS = ("chain", "countdown", "text")
+LOWER, RAISED = ("precision", "tail-penalty"), ("diversity", "head-reward")
+WORDS = {  # of the metrics that are compared
+    "avg_at_m_after": "Avg@64 after RL",
+    "pass_at_8_before": "Pass@8 before RL",
+    "pass_at_64_after": "Pass@64 after RL",
+    "cross_entropy_before": "held-out cross-entropy of the prior",
+    "entropy_before": "held-out entropy of the prior",
+    "rl_entropy_change": "change of entropy early in RL",
+    "rl_length_change": "change of length early in RL",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`metric` of `arm` minus that of `baseline`, in a variant of a study, and what is expected of it."""
+
+    study: str
+    arm: str
+    metric: str
+    expected: Expected
+    baseline: str = "ce"
+    variant: str = ""
+
+    @property
+    def words(self) -> str:
+        return f"{WORDS[self.metric]}: {self.arm} - {self.baseline}"
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What must be found in several tasks: its comparisons, of which `needed` must come out as expected and none
+    the other way round."""
+
+    words: str
+    comparisons: tuple[Comparison, ...]
+    needed: int = MIN_TASKS
+
+
+@dataclass(frozen=True)
+class Family:
+    """Hypotheses whose p-values are corrected together."""
+
+    name: str
+    claim: str
+    hypotheses: tuple[Hypothesis, ...]
+
+    @property
+    def comparisons(self) -> Iterator[Comparison]:
+        for hypothesis in self.hypotheses:
+            yield from hypothesis.comparisons
+
+
+def _in(studies: Sequence[str], arm: str, metric: str, expected: Expected, baseline: str = "ce") -> Hypothesis:
+    return Hypothesis(
+        f"{arm}: {WORDS[metric]} {expected} than {baseline}",
+        tuple(Comparison(study, arm, metric, expected, baseline) for study in studies),
+    )
+
+
+FAMILIES = (
+    Family("1a", "Perplexity converges to similar values in all arms (the paper's claim 1, first part).", (
+        Hypothesis(f"held-out cross-entropy within {SIMILAR_WITHIN} nats/token of ce", tuple(
+            Comparison(study, arm, "cross_entropy_before", "similar")
+            for study in PRIORS for arm in (*LOWER, *RAISED)
+        ), MIN_OF_CLAIM_1),
+    )),
+    Family("1b", "... while entropy differs (claim 1, second part).", (
+        Hypothesis("held-out entropy: precision and tail-penalty lower, diversity and head-reward higher", tuple(
+            Comparison(study, arm, "entropy_before", "lower" if arm in LOWER else "higher")
+            for study in PRIORS for arm in (*LOWER, *RAISED)
+        ), MIN_OF_CLAIM_1),
+    )),
+    Family("2", "Precision and tail-penalty give the better space for RL (claim 2).",
+           tuple(_in(TASKS, arm, "avg_at_m_after", "higher") for arm in LOWER)),
+    Family("3", "Diversity loses entropy fast early in RL and its responses shorten (claim 3).", tuple(
+        _in(TASKS, "diversity", metric, "lower") for metric in ("rl_entropy_change", "rl_length_change")
+    )),
+    Family("4", "A higher Pass@k before RL does not need higher entropy (claim 4).", tuple(
+        Hypothesis(f"{arm} in {study}: Pass@8 before RL higher than ce, and entropy lower", (
+            Comparison(study, arm, "pass_at_8_before", "higher"),
+            Comparison(study, arm, "entropy_before", "lower"),
+        ))
+        for arm in LOWER for study in TASKS
+    )),
+    Family("5", "The precision prior is more than a temperature (ours).", tuple(
+        _in(TASKS, "precision", "avg_at_m_after", "higher", baseline)
+        for baseline in ("temperature-0.75", "matched-precision")
+    )),
+    Family("6", "Other controls differ from precision (ours).", tuple(
+        Hypothesis(f"{arm}: Avg@64 after RL different from precision",
+                   (Comparison("chain", arm, "avg_at_m_after", "different", "precision"),), 1)
+        for arm in (
+            "evaluation-temperature-0.75", "label-smoothing-0.1", "focal-2", "steps-2", "precision-exponent",
+        )
+    )),
+    Family("7", "The prior's shape survives mid-training (ours).", tuple(
+        Hypothesis(f"{arm}, mid-trained with {words}: {WORDS[metric]} different from ce",
+                   (Comparison("midtraining", arm, metric, "different", variant=f"loss={loss}"),), 1)
+        for loss, words in (("arm", "its own loss"), ("ce", "cross-entropy")) for arm in ("precision", "diversity")
+        for metric in ("entropy_before", "avg_at_m_after")
+    )),
+    Family("8", "Precision gives the better space for RL at other sizes (ours).", tuple(
+        Hypothesis(f"precision at width {width}: Avg@64 after RL higher than ce", (
+            Comparison("chain-sizes", "precision", "avg_at_m_after", "higher",
+                       variant=f"hidden_size={width},intermediate_size={2 * width}"),
+        ), 1)
+        for width in (32, 128)
+    )),
+)  # fmt: skip
+
+# Questions that the results raised, chosen after they were seen: no correction, no verdict.
+EXPLORED = (
+    *(Comparison(study, "temperature-0.75", metric, "different")
+      for metric in ("avg_at_m_after", "pass_at_64_after") for study in TASKS),
+    Comparison("chain", "temperature-0.75", "avg_at_m_after", "different", "evaluation-temperature-0.75"),
+    *(Comparison(study, arm, "pass_at_8_before", "different", baseline)
+      for arm, baseline in (("matched-precision", "ce"), ("precision", "matched-precision")) for study in TASKS),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the tables say about a comparison; `difference` is None while it has not been run."""
+
+    comparison: Comparison
+    difference: PairedDifference | None
+    adjusted_p: float | None
+
+    @property
+    def seen(self) -> str:
+        """`higher`, `lower`, `no difference seen`, `similar`, `not similar`, or `not run yet`."""
+        difference = self.difference
+        if difference is None:
+            return "not run yet"
+        if self.comparison.expected == "similar":
+            inside = difference.low > -SIMILAR_WITHIN and difference.high < SIMILAR_WITHIN
+            return "similar" if inside else "not similar"
+        return verdict(difference, self.adjusted_p)
+
+    @property
+    def as_expected(self) -> bool:
+        if self.comparison.expected == "different":
+            return self.seen in ("higher", "lower")
+        return self.seen == self.comparison.expected
+
+    @property
+    def reverse(self) -> bool:
+        return {"higher": "lower", "lower": "higher"}.get(self.comparison.expected) == self.seen
+
+
+class Evidence:
+    """The tables of a folder, with what is derived from the curves."""
+
+    def __init__(self, results_dir: Path = RESULTS) -> None:
+        self.results_dir = results_dir
+        self._rows: dict[str, list[Columns]] = {}
+        self._curves: dict[str, dict[Key, list[Curve]]] = {}
+
+    def rows(self, study: str) -> list[Columns]:
+        """The finished rows of a study; none while it has not been run."""
+        if study not in self._rows:
+            rows = [row for row in self.all_rows(study) if row["error"] is None]
+            self._rows[study] = [row | _changes(self.curves(study), key_of(row)) for row in rows]
+        return self._rows[study]
+
+    def curves(self, study: str) -> dict[Key, list[Curve]]:
+        if study not in self._curves:
+            self._curves[study] = read_curves(self.results_dir / f"{study}-curves.parquet")
+        return self._curves[study]
+
+    def all_rows(self, study: str) -> list[Columns]:
+        """The same with those that failed."""
+        return read_rows(self.results_dir / f"{study}.parquet")
+
+    def compare(self, comparison: Comparison) -> PairedDifference | None:
+        rows = self.rows(comparison.study)
+        return compare(rows, comparison.arm, comparison.baseline, comparison.metric, comparison.variant)
+
+    @cached_property
+    def findings(self) -> dict[tuple[str, Comparison], Finding]:
+        """(family, comparison) -> finding. What has not been run counts in Holm's correction as p = 1."""
+        findings: dict[tuple[str, Comparison], Finding] = {}
+        for family in FAMILIES:
+            differences = {comparison: self.compare(comparison) for comparison in family.comparisons}
+            numbered = {
+                str(i): difference.p if difference else 1.0 for i, difference in enumerate(differences.values())
+            }
+            adjusted = holm(numbered)
+            for i, (comparison, difference) in enumerate(differences.items()):
+                findings[family.name, comparison] = Finding(comparison, difference, adjusted[str(i)])
+        return findings
+
+
+def decide(evidence: Evidence, family: Family, hypothesis: Hypothesis) -> str:
+    """`holds` or `does not hold`, with what was seen, or `not decided` while something has not been run."""
+    findings = [evidence.findings[family.name, comparison] for comparison in hypothesis.comparisons]
+    missing = sum(finding.difference is None for finding in findings)
+    if missing:
+        return f"not decided: {missing} of {len(findings)} comparisons are not run yet"
+    found, reverse = sum(f.as_expected for f in findings), [f.comparison for f in findings if f.reverse]
+    seen = [f"as expected in {found} of {len(findings)}"]
+    if reverse:
+        seen.append("the reverse for " + ", ".join(f"{c.arm} in {c.study}" for c in reverse))
+    others = Counter(f.seen for f in findings if not f.as_expected and not f.reverse)
+    seen += [f"{words} in {count}" for words, count in others.items()]
+    holds = found >= hypothesis.needed and not reverse
+    return f"{'holds' if holds else 'does not hold'} ({', '.join(seen)})"
+
+
+def decide_claims(evidence: Evidence) -> dict[str, str]:
+    """The paper's four claims -> the decision, by the rule of the protocol, and what it rests on."""
+
+    def decisions(*names: str) -> dict[str, str]:
+        return {
+            hypothesis.words: decide(evidence, family, hypothesis)
+            for family in FAMILIES if family.name in names for hypothesis in family.hypotheses
+        }  # fmt: skip
+
+    def all_hold(*names: str) -> str:
+        found = decisions(*names).values()
+        undecided = next((decision for decision in found if decision.startswith("not")), None)
+        return undecided or (
+            "holds" if all(decision.startswith("holds") for decision in found) else "does not hold"
+        )
+
+    def because(verdict: str, found: Mapping[str, str]) -> str:
+        if verdict.startswith("not"):
+            return verdict
+        return f"{verdict}: " + "; ".join(f"{words}: {decision}" for words, decision in found.items())
+
+    existing = {words: decision for words, decision in decisions("4").items() if decision.startswith("holds")}
+    claim_4 = "holds" if existing else all_hold("4")  # one arm and task suffice
+    return {
+        "1. Perplexity converges to similar values in all arms while entropy differs": because(
+            all_hold("1a", "1b"), decisions("1a", "1b")
+        ),
+        "2. Precision and tail-penalty give the better space for RL": because(all_hold("2"), decisions("2")),
+        "3. Diversity loses entropy fast early in RL and its responses shorten": because(
+            _claim_3(evidence), decisions("3")
+        ),
+        "4. A higher Pass@k before RL does not need higher entropy": because(claim_4, existing or decisions("4")),
+        "2, on mixture-of-experts and models of a billion parameters": "cannot be tested at this scale",
+    }
+
+
+def verdict_and_reasons(decision: str) -> list[str]:
+    """The parts of a decision of `decide_claims`, the verdict first."""
+    verdict, _, reasons = decision.partition(": ")
+    return [verdict, *filter(None, reasons.split("; "))]
+
+
+def _claim_3(evidence: Evidence) -> str:
+    """Its hypothesis is one of two halves, which must be found in the same task."""
+    findings = [finding for (family, _), finding in evidence.findings.items() if family == "3"]
+    missing = sum(finding.difference is None for finding in findings)
+    if missing:
+        return f"not decided: {missing} of {len(findings)} comparisons are not run yet"
+    of_task = {study: [f for f in findings if f.comparison.study == study] for study in TASKS}
+    both = [study for study, halves in of_task.items() if all(half.as_expected for half in halves)]
+    holds = len(both) >= MIN_TASKS and not any(finding.reverse for finding in findings)
+    where = ", ".join([f"both halves as expected in {len(both)} of {len(TASKS)}", *both])
+    return f"{'holds' if holds else 'does not hold'} ({where})"
+
+
+def _changes(curves: Mapping[Key, Sequence[Curve]], key: Key) -> Columns:
+    """rl_entropy_change and rl_length_change: the mean over RL steps 16 to 20 minus that over steps 1 to 5."""
+    changes: Columns = {}
+    for name, metric in (("rl_entropy_change", "entropy"), ("rl_length_change", "completions/mean_length")):
+        for curve in curves.get(key, ()):
+            if (curve["stage"], curve["metric"]) == ("rl", metric):
+                values = dict(zip(curve["steps"], curve["values"], strict=True))
+                early, later = ([values[step] for step in steps if step in values] for steps in (EARLY, LATER))
+                if early and later:
+                    changes[name] = fmean(later) - fmean(early)
+    return changes

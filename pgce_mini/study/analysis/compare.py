@@ -1,0 +1,189 @@
+"""From evaluations to a table: arms (rows) by metrics, averaged over seeds, with intervals over problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgce_mini.evaluation import (
+    Estimate,
+    Evaluation,
+    PerProblem,
+    estimate,
+    paired_difference,
+    pass_at_k,
+    percentile_interval,
+)
+
+Array = NDArray[np.float64]
+Key = TypeVar("Key", bound=tuple[str, ...])
+
+Stage = Literal["prior", "policy"]  # before and after RL
+STAGE_LABELS: dict[Stage, str] = {"prior": "before RL", "policy": "after RL"}
+Summary = dict[str, dict[Stage, dict[str, Estimate]]]
+"""arm -> stage -> metric -> estimate"""
+
+Pick = Callable[[PerProblem, int], Array]
+"""(per_problem, samples m) -> a number for each problem, (P,)"""
+
+
+class Metric(NamedTuple):
+    label: str
+    unit: str
+    pick: Pick
+    counts: Pick | None = None
+    """where it is no mean over problems but a ratio, sum of `pick` / sum of `counts`"""
+
+
+def _pass_at(k: int) -> Pick:
+    return lambda rows, m: pass_at_k(m, np.array(rows["correct"]), k)
+
+
+def _length(rows: PerProblem, m: int) -> Array:
+    return np.array(rows["completion_length"])
+
+
+def _nats(rows: PerProblem, m: int) -> Array:
+    """Summed over the tokens of a completion: its ratio to the length is the mean over tokens."""
+    return np.asarray(np.array(rows["entropy"]) * _length(rows, m))
+
+
+def metrics(samples: int, ks: Sequence[int]) -> dict[str, Metric]:
+    """The metrics that evaluations with these settings share, by the name they have in JSON."""
+    table = {
+        "avg_at_m": Metric(f"Avg@{samples}", "share", lambda rows, m: np.array(rows["correct"]) / m),
+        "cons_at_m": Metric(f"Cons@{samples}", "share", lambda rows, m: np.array(rows["consensus"])),
+    }
+    for k in ks:
+        if k > 1:  # Pass@1 is Avg@m
+            table[f"pass_at_{k}"] = Metric(f"Pass@{k}", "share", _pass_at(k))
+    table["entropy"] = Metric("entropy", "nats/token", _nats, _length)
+    table["completion_length"] = Metric("length", "tokens", _length)
+    table["reasoned_share"] = Metric("reasoned", "share", lambda rows, m: np.array(rows["reasoned_share"]))
+    return table
+
+
+def labels(samples: int, ks: Sequence[int]) -> dict[str, str]:
+    """The label of each metric, with its unit where it is not a share."""
+    return {
+        name: metric.label if metric.unit == "share" else f"{metric.label} ({metric.unit})"
+        for name, metric in metrics(samples, ks).items()
+    }
+
+
+def summarize(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
+    """Each metric of one arm: the mean over seeds and problems, and a bootstrap interval over problems.
+
+    Every number is first averaged over seeds for each problem (all seeds answer the same problems); the interval
+    then says how far the choice of problems matters. It does *not* contain the spread between seeds. A ratio (the
+    entropy of a token) is one of each seed, whose problems are resampled with both its sums.
+
+    Raises:
+        ValueError: no evaluation is given, or their settings differ.
+    """
+    samples, _ = _shared_settings(evaluations)
+    return {name: _estimate(metric, samples, evaluations) for name, metric in _metrics_of(evaluations).items()}
+
+
+def differences(arm: Sequence[Evaluation], baseline: Sequence[Evaluation]) -> dict[str, Estimate]:
+    """Each metric of `arm` minus `baseline`, paired over problems; intervals as in `summarize`."""
+    samples, _ = _shared_settings([*arm, *baseline])
+    return {name: _estimate(metric, samples, arm, baseline) for name, metric in _metrics_of(arm).items()}
+
+
+def heldout_means(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
+    """Plain cross-entropy, entropy (nats/token) and ECE on held-out documents, means over seeds."""
+    rows = [evaluation["heldout"] for evaluation in evaluations]
+    losses = [row["cross_entropy"] for row in rows if row["cross_entropy"] is not None]
+    return {
+        "cross_entropy": fmean(losses) if len(losses) == len(rows) else None,
+        "entropy": fmean(row["entropy"] for row in rows),
+        "ece": fmean(row["ece"] for row in rows),
+    }
+
+
+def as_text(rows: Mapping[Key, Mapping[str, Estimate]]) -> str:
+    """A table for the terminal: a line a row key, a column a name, `value [low, high]` in each cell. A first
+    part of the key that repeats is not written again."""
+    columns = list(next(iter(rows.values())))
+    width = len(next(iter(rows)))
+    lines: list[list[str]] = [[""] * width + columns]
+    written = ""
+    for key, row in rows.items():
+        first, *rest = key
+        lines.append([first if first != written else "", *rest, *(format_estimate(row[name]) for name in columns)])
+        written = first
+    sizes = [max(len(line[column]) for line in lines) for column in range(width + len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(size) for cell, size in zip(line, sizes, strict=True)).rstrip() for line in lines
+    )
+
+
+def by_metric(
+    columns: Mapping[str, Mapping[str, Estimate]], labels: Mapping[str, str]
+) -> dict[tuple[str], dict[str, Estimate]]:
+    """Rows for `as_text`, a metric each, from name of a run -> metric -> estimate."""
+    return {
+        (label,): {name: column[metric] for name, column in columns.items()} for metric, label in labels.items()
+    }
+
+
+def format_estimate(value: Estimate) -> str:
+    """`0.284 [0.272, 0.296]`, or - where there is no value."""
+    if value["value"] is None:
+        return "-"
+    digits = 1 if abs(value["value"]) >= 10 else 3
+    return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+
+
+def _metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, Metric]:
+    return metrics(*_shared_settings(evaluations))
+
+
+def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]:
+    if not evaluations:
+        raise ValueError("evaluations must hold at least one evaluation")
+    first: dict[str, Any] = evaluations[0]["config"]
+    for evaluation in evaluations:
+        if evaluation["per_problem"] is None:
+            raise ValueError("evaluations must be of a task with problems, one is of plain text")
+        one, other = evaluations[0]["corpus"], evaluation["corpus"]
+        if one != other:
+            raise ValueError(f"evaluations do not compare: one is on {one}, another on {other}")
+        for key, value in evaluation["config"].items():
+            if value != first[key]:
+                raise ValueError(
+                    f"evaluations do not compare: {key} is {first[key]} in one and {value} in another; "
+                    "evaluate them with the same settings"
+                )
+    return first["samples"], first["ks"]
+
+
+def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Estimate:
+    """Of one arm, or of the first minus the second."""
+    values = [_per_problem(arm, metric.pick, samples) for arm in arms]
+    if metric.counts is None:
+        means = [table.mean(0) for table in values]
+        return estimate(means[0], seed=0) if len(arms) == 1 else paired_difference(means[0], means[1], seed=0)
+    counts = [_per_problem(arm, metric.counts, samples) for arm in arms]
+
+    def ratio(problems: NDArray[np.int64]) -> Array:
+        """(..., P) -> (...)"""
+        of_arms = [
+            (value[:, problems].sum(-1) / count[:, problems].sum(-1)).mean(0)
+            for value, count in zip(values, counts, strict=True)
+        ]
+        return np.asarray(of_arms[0] - sum(of_arms[1:]))
+
+    everyone = np.arange(values[0].shape[1])
+    low, high = percentile_interval(ratio, len(everyone), seed=0)
+    return {"value": float(ratio(everyone)), "low": low, "high": high}
+
+
+def _per_problem(evaluations: Sequence[Evaluation], pick: Pick, samples: int) -> Array:
+    """(seeds, P)"""
+    return np.array([pick(rows, samples) for evaluation in evaluations if (rows := evaluation["per_problem"])])

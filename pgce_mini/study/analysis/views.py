@@ -1,0 +1,205 @@
+"""A study's tables as explorer and notebooks take them: through RL, over seeds, over settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from pgce_mini.evaluation import Estimate
+from pgce_mini.reward import RewardShaping
+from pgce_mini.runs import RunError
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.compare import Stage, Summary
+from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
+from pgce_mini.study.spec import load_spec
+from pgce_mini.study.tables import Columns, Curve, Key
+from pgce_mini.tasks import ChainSum, task_from_dict
+from pgce_mini.theory import ChainPrediction, predict_chain
+
+Metrics = list[dict[str, Any]]  # like the lines of metrics.jsonl
+
+ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
+         "top-k")  # fmt: skip
+SUFFIXES: dict[Stage, str] = {"prior": "_before", "policy": "_after"}
+
+
+class Part(NamedTuple):
+    """How far a part of the study is."""
+
+    name: str
+    question: str
+    planned: int
+    """rows"""
+    finished: int
+    failed: tuple[str, ...]
+    """row: reason"""
+
+    @property
+    def state(self) -> str:
+        return "complete" if self.finished == self.planned else "incomplete" if self.finished else "not run yet"
+
+
+def parts(evidence: Evidence, specs_dir: Path) -> list[Part]:
+    """Every part that is specified, in the order of the study."""
+    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
+    return [
+        Part(
+            name,
+            specs[name].question,
+            len(specs[name].rows),
+            len(evidence.rows(name)),
+            tuple(
+                f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip()
+                for row in evidence.all_rows(name)
+                if row["error"] is not None
+            ),
+        )
+        for name in (*ORDER, *(name for name in specs if name not in ORDER))
+        if name in specs
+    ]
+
+
+def variants(rows: Iterable[Columns]) -> list[str]:
+    return list(dict.fromkeys(row["variant"] for row in rows))
+
+
+def arms(rows: Iterable[Columns]) -> list[str]:
+    """The baseline first."""
+    return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def samples(rows: Sequence[Columns]) -> int:
+    """m of Avg@m."""
+    return int(json.loads(rows[0]["settings"])["evaluation"]["samples"])
+
+
+def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") -> Summary:
+    """Accuracy and Pass@k of each arm, the mean over seeds; with two seeds or more also its 95 % interval."""
+    names = {re.sub("_(before|after)$", "", name) for row in rows for name in row}
+    metrics = ["avg_at_m", *sorted((n for n in names if n.startswith("pass_at_")), key=lambda n: int(n[8:]))]
+
+    def of(arm: str, column: str) -> Estimate:
+        values = list(by_seed(rows, arm, column, variant).values())
+        low, high = expanded_interval(values, 0) if len(values) > 1 else (None, None)
+        return {"value": fmean(values) if values else None, "low": low, "high": high}
+
+    return {
+        arm: {
+            stage: {metric: of(arm, metric + suffix) for metric in metrics} for stage, suffix in SUFFIXES.items()
+        }
+        for arm in arms
+    }
+
+
+def against(
+    rows: Sequence[Columns], arms: Sequence[str], baseline: str, metric: str, variant: str = ""
+) -> dict[str, PairedDifference]:
+    """Each arm minus the baseline, paired over seeds; without those that share fewer than two with it."""
+    found = {arm: compare(rows, arm, baseline, metric, variant) for arm in arms if arm != baseline}
+    return {arm: difference for arm, difference in found.items() if difference is not None}
+
+
+def through(
+    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], stage: str, metric: str = "", variant: str = ""
+) -> dict[str, list[Metrics]]:
+    """arm -> for each seed the lines of a stage, as `figures.learning_curves` and `through_rl` take them.
+
+    metric: that one alone; by default all.
+    """
+    found: dict[str, list[Metrics]] = {arm: [] for arm in arms}
+    for (of_variant, arm, _), of_row in sorted(curves.items()):
+        if arm not in found or of_variant != variant:
+            continue
+        lines: dict[int, dict[str, Any]] = {}
+        for curve in of_row:
+            if curve["stage"] == stage and metric in ("", curve["metric"]):
+                for step, value in zip(curve["steps"], curve["values"], strict=True):
+                    lines.setdefault(step, {"step": step})[curve["metric"]] = value
+        if lines:
+            found[arm].append([lines[step] for step in sorted(lines)])
+    return {arm: seeds for arm, seeds in found.items() if seeds}
+
+
+def rows_of(part: str, folder: Path = RESULTS) -> list[Columns]:
+    """The finished rows of a part of the study, for those who cannot go on without.
+
+    Raises:
+        RunError: the table is missing, and which command makes it; or it is damaged.
+        ValueError: pyarrow, which reads the tables, is missing.
+    """
+    rows = Evidence(folder).rows(part)
+    if not rows:
+        raise RunError(_missing(f"{part}.parquet", part))
+    return rows
+
+
+def curves_of(part: str, stage: str, arms: Sequence[str], folder: Path = RESULTS) -> dict[str, list[Metrics]]:
+    """The learning curves of a stage ("pretrain", "midtrain" or "rl") of a part without variants, as `through`.
+
+    Raises:
+        RunError: the table, or an arm in it, is missing, and which command makes it; or it is damaged.
+        ValueError: pyarrow, which reads the tables, is missing.
+    """
+    curves = Evidence(folder).curves(part)
+    found = through(curves, arms, stage)
+    absent = [arm for arm in arms if arm not in found]
+    if absent:
+        file = f"{part}-curves.parquet"
+        raise RunError(_missing(f"{file} of {', '.join(absent)}" if curves else file, part))
+    return found
+
+
+def predicted(row: Columns) -> ChainPrediction:
+    """What the stationary policy says about the prior of a row of a chain-sum study: task and shaping are those in
+    its settings.
+
+    Raises:
+        ValueError: the row is of another task.
+    """
+    settings = json.loads(row["settings"])["pretrain"]
+    task = task_from_dict(settings["corpus"])
+    if not isinstance(task, ChainSum):
+        raise ValueError(f"row must be of a chain-sum study, got one of {task.name}")
+    return predict_chain(task, RewardShaping(**settings["shaping"]))
+
+
+def _missing(what: str, part: str) -> str:
+    return (
+        f"the study's table {what} is missing: it comes with the repository in pgce_mini/shipped/results/, "
+        f"and `make study-full PART={part}` makes it again"
+    )
+
+
+class Phase(NamedTuple):
+    """A difference over two settings that vary."""
+
+    x_name: str
+    y_name: str
+    xs: list[float]
+    ys: list[float]
+    values: list[list[float | None]]
+    """a row for each of ys; None where fewer than two seeds are finished"""
+
+
+def phase(rows: Sequence[Columns], arm: str, baseline: str, metric: str) -> Phase | None:
+    """The mean difference at each pair of settings; None unless just two numbers vary in this study."""
+    settings = [dict(re.findall(r"(\w+)=([^,]*)", name)) for name in variants(rows)]
+    if len(settings[0]) != 2:
+        return None
+    x_name, y_name = settings[0]
+    try:
+        xs, ys = (sorted({float(found[name]) for found in settings}) for name in (x_name, y_name))
+    except ValueError:  # words
+        return None
+    if min(len(xs), len(ys)) < 2 or len(xs) * len(ys) > 2 * len(settings):  # as width, which goes with another
+        return None
+    at: dict[tuple[float, float], float] = {}
+    for name, found in zip(variants(rows), settings, strict=True):
+        if difference := compare(rows, arm, baseline, metric, name):
+            at[float(found[x_name]), float(found[y_name])] = difference.mean
+    return Phase(x_name, y_name, xs, ys, [[at.get((x, y)) for x in xs] for y in ys])

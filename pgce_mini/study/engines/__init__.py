@@ -1,0 +1,1 @@
+"""What runs the rows of a study."""

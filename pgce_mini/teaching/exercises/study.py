@@ -1,0 +1,139 @@
+"""The judges of notebook 08: seeds, verdicts, cherries, and what a fair claim looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from pgce_mini.study.analysis import (
+    Comparison,
+    Evidence,
+    PairedDifference,
+    by_seed,
+    holm,
+    rows_of,
+    sign_flip_test,
+    verdict,
+)
+from pgce_mini.teaching.exercises import NotYet, call, exercise, given, number_of, numbers, require, word
+
+FAMILY_SIZE = 6
+WORDS = ("higher", "lower", "no difference seen")
+CLAIMED = Comparison("chain", "precision", "avg_at_m_after", "higher", "temperature-0.75")  # of family 5
+
+
+@exercise("08-1")
+def least_seeds(answer: Any) -> str:
+    """How many seeds a comparison needs to be able to pass in a family of six."""
+    n = float(numbers(answer))
+    require(n == int(n) and n >= 2, "A number of seeds is a whole number of at least 2.")
+    require(n <= 20, "Fewer will do.")
+    alone = sign_flip_test(np.ones(int(n)), 0)
+    require(alone < 0.05, f"With {n:g} seeds, p cannot fall below {alone:.3f}, even if every difference agrees.")
+    require(_best_adjusted(int(n)) < 0.05, "That would do for one hypothesis alone. What does Holm make of it?")
+    require(_best_adjusted(int(n) - 1) >= 0.05, "That is enough, but one seed fewer is enough, too.")
+    return "The study has ten. With five, nothing could have been found, whatever the truth."
+
+
+def _best_adjusted(n: int) -> float:
+    """The least Holm's p of the first of six, when the other five show nothing."""
+    others = {str(i): 1.0 for i in range(1, FAMILY_SIZE)}
+    return holm({"0": sign_flip_test(np.ones(n), 0), **others})["0"]
+
+
+@exercise("08-2")
+def words_for(answer: Any) -> str:
+    """A function (low, high, adjusted p) -> the protocol's words."""
+    cases = [
+        (0.01, 0.05, 0.01), (-0.05, -0.01, 0.01), (-0.01, 0.05, 0.3), (0.01, 0.05, 0.2), (-0.05, -0.01, 0.06),
+        (-0.001, 0.05, 0.04), (0.0, 0.05, 0.01), (-0.05, 0.001, 0.04), (-0.05, 0.0, 0.01), (0.01, 0.05, 0.049),
+        (-0.05, -0.01, 0.049), (0.1, 2.0, 0.01), (0.01, 0.05, 0.05),
+    ]  # fmt: skip
+    for low, high, p in cases:
+        said = call(answer, low, high, p)
+        where = f"For the interval [{low:+.3f}, {high:+.3f}] and Holm's p = {p:.3f} it says {str(said)[:40]!r}."
+        said = word(said)
+        require(said in WORDS, f"{where} The protocol has three answers: {', '.join(WORDS)}.")
+        right = verdict(PairedDifference(10, (low + high) / 2, low, high, p, 0.05), p)
+        if said != right:
+            reasons = [
+                *(["the interval holds 0"] if low <= 0 <= high else []),
+                *(["p is not below 0.05"] if p >= 0.05 else []),
+            ]
+            raise NotYet(
+                f"{where} "
+                + (f"But {' and '.join(reasons)}." if reasons else "Both allow more than that; look at the sign.")
+            )
+    return "Both must agree: the corrected p and the interval."
+
+
+@exercise("08-3")
+def misleading_triples(answer: Any) -> str:
+    """How many of the triples of seeds point the other way than all seeds together."""
+    count = float(numbers(answer))
+    rows = rows_of("chain")
+    arm, ce = (by_seed(rows, name, "avg_at_m_after") for name in ("precision", "ce"))
+    differences = [arm[seed] - ce[seed] for seed in sorted(arm.keys() & ce.keys())]
+    sign = np.sign(np.mean(differences))
+    triples = list(combinations(differences, 3))
+    right = sum(bool(np.sign(np.mean(triple)) == -sign) for triple in triples)
+    alone = sum(bool(np.sign(value) == -sign) for value in differences)
+    require(0 <= count <= len(triples), f"There are {len(triples)} triples.")
+    require(count == right or count != alone, "That is how many single seeds point the other way: take triples.")
+    require(
+        count == right, f"{'Too many' if count > right else 'Too few'}: of {len(triples)} triples, all distinct."
+    )
+    return f"{right} of {len(triples)} triples of these ten seeds would have told another story."
+
+
+@exercise("08-4")
+def fair_claim(answer: Any) -> str:
+    """A claim as a mapping: what was compared, on how many seeds, with which result and which words."""
+    require(isinstance(given(answer), Mapping), "A claim is a dict; the exercise lists its keys.")
+    finding = _evidence().findings["5", CLAIMED]
+    if finding.difference is None:
+        rows_of(CLAIMED.study)  # says what is missing
+    difference, adjusted = finding.difference, finding.adjusted_p
+    assert difference is not None
+    assert adjusted is not None
+    wanted: dict[str, Any] = {
+        "study": CLAIMED.study, "arm": CLAIMED.arm, "baseline": CLAIMED.baseline, "metric": CLAIMED.metric,
+        "seeds": difference.n, "difference": difference.mean, "low": difference.low, "high": difference.high,
+        "adjusted_p": adjusted, "detectable": difference.detectable, "words": finding.seen,
+    }  # fmt: skip
+    missing = [name for name in wanted if name not in answer]
+    require(not missing, f"It lacks {', '.join(missing)}: a reader could not judge it without.")
+    for name, value in wanted.items():
+        if isinstance(value, str) and name != "words":
+            require(word(answer[name]) == value, f"{name} is {answer[name]!r}, but the claim is about {value!r}.")
+    found = {
+        name: number_of(answer, name)
+        for name in ("seeds", "difference", "low", "high", "detectable", "adjusted_p")
+    }
+    for name in ("seeds", "difference", "low", "high", "detectable"):
+        nearly = abs(found[name] - wanted[name]) < 0.006
+        hint = "give three digits" if nearly else "the tables say something else"
+        require(abs(found[name] - wanted[name]) < 0.001, f"{name} is {found[name]:.4g}: {hint}.")
+    p = found["adjusted_p"]
+    require(
+        abs(p - adjusted) < 0.001 or abs(p - difference.p) > 0.001,
+        "That p is not corrected: this is one of six comparisons, and one had to come first.",
+    )
+    require(
+        abs(p - adjusted) < 0.001, f"adjusted_p is {p:.3f}, and Holm's correction over family 5 says otherwise."
+    )
+    require(
+        word(answer["words"]) == finding.seen,
+        f"{answer['words']!r} is not what the protocol says of an interval from {difference.low:+.3f} to "
+        f"{difference.high:+.3f} with Holm's p = {adjusted:.3f}.",
+    )
+    return "Whoever reads it can see what was compared, how sure it is, and what would have been missed."
+
+
+@cache
+def _evidence() -> Evidence:
+    return Evidence()

@@ -1,0 +1,106 @@
+"""Judges of notebook 02: shaping the true token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
+from pgce_mini.teaching.exercises import call, exercise, numbers, require
+from pgce_mini.theory import HIDDEN_REWARDS, stationary_policy, tempered
+
+LABELS = ([0.5, 0.25, 0.15, 0.1], [0.4, 0.3, 0.2, 0.1], [0.34, 0.33, 0.33])
+BETAS = (-0.25, 0.5, 1.0)
+PROBS = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
+
+
+@exercise("02-1")
+def beta_of_a_push(answer: Any) -> str:
+    beta = float(numbers(answer))
+    require(-1 <= beta <= 2, "Look between -1 and 2.")
+    push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, beta))
+    than = "as hard as" if push == 1 else "weaker than"
+    require(push > 1, f"At this beta the push is {push:.2f}: {than} that of cross-entropy.")
+    require(abs(push - 2) < 0.02, f"At this beta the push is {push:.2f}.")
+    precision = PAPER_ARMS["precision"].beta
+    push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, precision))
+    return f"The paper's precision arm, beta = {precision}, pushes {push:.2f} times as hard there."
+
+
+@exercise("02-2")
+def reward_of_the_squared_error(answer: Any) -> str:
+    probs = PROBS.clone().requires_grad_()
+    loss = (1 - probs) ** 2
+    (slope,) = torch.autograd.grad(loss.sum(), probs)
+    truth = -slope.numpy()
+    rewards = np.array([float(numbers(call(answer, prob))) for prob in PROBS.tolist()])
+    require(not np.allclose(rewards, loss.detach()), "This is the loss itself. What does it lose as pi(x) rises?")
+    require(not np.allclose(rewards, -truth), "The sign: a token *earns* what its probability takes off the loss.")
+    require(
+        not np.allclose(rewards, truth * PROBS.numpy()),
+        "This is the push, pi r, the weight on the gradient of log pi. Asked for is r.",
+    )
+    require(
+        np.allclose(rewards, truth, atol=1e-6), "It is not the reward at every pi(x): take the derivative again."
+    )
+    return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a bad label cannot shout."
+
+
+@exercise("02-3")
+def ending(answer: Any) -> str:
+    for labels in LABELS:
+        q = np.array(labels)
+        for beta in BETAS:
+            truth = stationary_policy(q, RewardShaping(beta))
+            policy = numbers(call(answer, q.copy(), beta), q.shape)
+            require(abs(policy.sum() - 1) < 1e-4, "What it returns is no distribution: divide by the sum.")
+            once = q * (1 - q) ** beta
+            require(
+                not np.allclose(policy, once / once.sum(), atol=1e-9),
+                "That is one step from q. Put what comes out into the right side again, until it stays.",
+            )
+            require(
+                not np.allclose(policy, tempered(q, 1 + beta), atol=1e-9),
+                "That is the temperature 1 + beta: right for two tokens, wrong for more (notebook 04).",
+            )
+            require(
+                np.allclose(policy, truth, atol=1e-4),
+                f"For q = {labels} and beta = {beta:g} it ends elsewhere: there training would still move.",
+            )
+    return "You can predict the end of any arm that shapes the true token alone."
+
+
+@exercise("02-4")
+def true_objective(answer: Any) -> str:
+    values = numbers(call(answer, PROBS.clone()), tuple(PROBS.shape))
+    falls = values[0] - values  # from the first probability on
+    truth = _paid_between(PROBS.tolist())
+    focal = (-(1 - PROBS) * PROBS.log()).numpy()
+    require(
+        not np.allclose(falls, focal[0] - focal, atol=1e-6),
+        "That is the surrogate, or focal loss with gamma = 1: the factor moves too, and as a function of pi(x) "
+        "it has a second term in its derivative.",
+    )
+    require(not np.allclose(falls, -truth, atol=1e-6), "The sign: the loss must fall as pi(x) rises.")
+    require(
+        not np.allclose(falls, (PROBS / PROBS[0]).log().numpy(), atol=1e-6),
+        "That is cross-entropy: its derivative lacks the factor 1 - pi(x).",
+    )
+    require(
+        np.allclose(falls, truth, atol=1e-6),
+        "Its derivative is not minus the reward (1 - pi(x)) / pi(x): split that fraction, then integrate.",
+    )
+    return (
+        "This one does fall at every step: with beta alone, there is an objective; it is just not the surrogate."
+    )
+
+
+def _paid_between(probs: list[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The integral of the reward of beta = 1 from the first probability to each: Gauss and Legendre's rule."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    start = probs[0]
+    half = (np.array(probs) - start) / 2
+    points = start + half[:, None] * (1 + nodes)
+    return np.asarray((HIDDEN_REWARDS["shaped (product)"].reward_at(points, 1.0) * weights).sum(-1) * half)

@@ -1,0 +1,127 @@
+"""One GRPO step, token by token: what `train_grpo` does in a step, kept to be looked at.
+
+The rollout is that of `sample_rollout` and the updates are those of `update_policy`, on a copy of the model.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pgce_mini.gpt import GPT
+from pgce_mini.tasks import EOS_ID, Problem, Task
+from pgce_mini.training import (
+    MAX_DRAWS,
+    GRPOConfig,
+    Rollout,
+    Update,
+    adamw,
+    held_back,
+    per_token_logps,
+    sample_rollout,
+    update_policy,
+)
+
+
+class TracedUpdate(NamedTuple):
+    """An update as it was about to be taken; a number a token, (G, n, L), 0 or False where there is none.
+
+    ratio: how much likelier the policy makes the token than when it was sampled; push: the weight on the token's
+    grad log pi, in units of one token's share of the mean (with loss_type "dapo" ratio times advantage), 0 where
+    it is held_back by the clip, and the pull of kl_coef added; loss and grad_norm: of the whole update.
+    """
+
+    ratio: Tensor
+    push: Tensor
+    held_back: Tensor
+    loss: float
+    grad_norm: float
+
+
+class TracedStep(NamedTuple):
+    """G problems, their n completions (ids, EOS included) with rewards and advantages (G, n), the log-probability
+    of each token when it was sampled (G, n, L), the updates, and the ratio after the last (G, n, L)."""
+
+    problems: list[Problem]
+    completions: list[list[list[int]]]
+    rewards: Tensor
+    advantages: Tensor
+    old_per_token_logps: Tensor
+    updates: list[TracedUpdate]
+    ratio_after: Tensor
+
+    def teaches(self, group: int) -> bool:
+        """Whether the group's rewards differ; dynamic sampling would replace it if they did not."""
+        return bool((self.rewards[group] != self.rewards[group, 0]).any())
+
+
+def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> TracedStep:
+    """Step `step` of RL from `model`, which stays as it is: a rollout of `prompts_per_step` groups and
+    `num_iterations` updates, each on all of it (none if every completion was cut off). `model` is also the prior
+    that `kl_coef` pulls to. Groups that teach nothing are kept, to be seen.
+
+    Raises:
+        FloatingPointError: the update diverged.
+    """
+    config = replace(config, dynamic_sampling=False, num_minibatches=1)
+    policy = copy.deepcopy(model).to(config.device)
+    reference = copy.deepcopy(policy) if config.kl_coef else None
+    rollout, _ = sample_rollout(policy, task, config, step)
+    assert rollout is not None  # it is only where groups are dropped
+    problems = [task.problem(config.seed, step * MAX_DRAWS + i) for i in range(config.prompts_per_step)]
+    completions = [[_up_to_eos(row) for row in group] for group in rollout.completions.tolist()]
+    updates: list[TracedUpdate] = []
+    update_policy(
+        policy,
+        reference,
+        adamw(policy, config.lr, config.weight_decay),
+        rollout,
+        config,
+        config.completion_limit(task),
+        step,
+        watch=lambda update: updates.append(_trace(update, config)),
+    )
+    with torch.no_grad():
+        ratio_after = _ratio(per_token_logps(policy, rollout, config.temperature)[0], rollout)
+    rewards = [
+        [task.reward(problem, completion) for completion in group]
+        for problem, group in zip(problems, completions, strict=True)
+    ]
+    return TracedStep(
+        problems,
+        completions,
+        torch.tensor(rewards, device=config.device),
+        rollout.advantages,
+        rollout.old_per_token_logps,
+        updates,
+        ratio_after,
+    )
+
+
+def _trace(update: Update, config: GRPOConfig) -> TracedUpdate:
+    rollout = update.rollout
+    mask = rollout.completion_mask
+    ratio = _ratio(update.per_token_logps.view_as(mask), rollout)
+    low, high = held_back(ratio, rollout.advantages[..., None], config.epsilon, config.epsilon_high)
+    return TracedUpdate(
+        ratio,
+        -update.gradient.view_as(mask) * mask.sum(),
+        (low | high) & mask,
+        update.metrics["loss"],
+        update.metrics["grad_norm"],
+    )
+
+
+def _ratio(logps: Tensor, rollout: Rollout) -> Tensor:
+    return (logps - rollout.old_per_token_logps).exp() * rollout.completion_mask
+
+
+def _up_to_eos(ids: Sequence[int]) -> list[int]:
+    """A completion without its padding: one that has no end was cut off, and fills its row."""
+    row = list(ids)
+    return row[: row.index(EOS_ID) + 1] if EOS_ID in row else row

@@ -1,0 +1,125 @@
+"""How a model reads a prompt and goes on: the next token, and at every token its probability, entropy and head.
+
+All numbers are those of softmax(logits), the model's own distribution, whatever temperature it is sampled at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pgce_mini.checks import check_seed
+from pgce_mini.evaluation import token_entropy
+from pgce_mini.gpt import GPT
+from pgce_mini.tasks import Corpus, Task
+from pgce_mini.tasks.base import EOS_ID, PAD_ID
+
+MAX_CHARACTERS = 2000  # of a prompt: beyond it, even one token for all of them would be too long for our priors
+
+
+def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list[int]:
+    """The tokens of a prompt that somebody typed.
+
+    Raises:
+        ValueError: in one sentence for the one who typed it, when the prompt is empty, longer than the documents
+            of `corpus` leave room for, or has what is no token of it.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(
+            f"the prompt has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are read: shorten it"
+        )
+    ids = corpus.encode(text)
+    if not ids:
+        raise ValueError("the prompt is empty: write at least one token")
+    room = corpus.max_document_length - max_completion_length
+    if len(ids) > room:
+        raise ValueError(
+            f"the prompt has {len(ids)} tokens, and with the {max_completion_length} to be written after it at "
+            f"most {room} fit the {corpus.max_document_length} that the model was trained on: shorten it"
+        )
+    return ids
+
+
+class NextToken(NamedTuple):
+    """The distribution over the next token, (V); its entropy in nats, and the probability of its k likeliest."""
+
+    probs: Tensor
+    entropy: float
+    head: float
+
+
+@torch.no_grad()
+def next_token(model: GPT, ids: Sequence[int], top_k: int) -> NextToken:
+    """What `model` expects after the prompt `ids`; `top_k` above the vocabulary means all of it."""
+    logits = model(torch.tensor([list(ids)]))[0, -1]
+    probs = logits.softmax(-1)
+    return NextToken(probs, token_entropy(logits).item(), _head(probs, top_k).item())
+
+
+class Reading(NamedTuple):
+    """Prompt and completion, T tokens, as the model reads them: a number for each token but the first, which
+    nothing predicts. written: how many of them are the completion's."""
+
+    ids: list[int]
+    written: int
+    probs: list[float]  # (T - 1) of the token that stands there
+    entropy: list[float]  # (T - 1) nats, of the distribution it comes from
+    head: list[float]  # (T - 1) probability of the k likeliest tokens there
+
+    @property
+    def completion(self) -> list[tuple[int, float]]:
+        """The tokens that the model wrote, each with its probability."""
+        return list(zip(self.ids[-self.written :], self.probs[-self.written :], strict=True))
+
+
+@torch.no_grad()
+def read_on(
+    model: GPT,
+    corpus: Corpus,
+    prompt: Sequence[int],
+    max_completion_length: int,
+    *,
+    temperature: float,
+    top_k: int,
+    seed: int,
+) -> Reading:
+    """Samples a completion of `prompt` and reads both. Only a task's completion has an end: in a text, EOS is a
+    token like others.
+
+    Raises:
+        ValueError: naming the argument, as `GPT.generate` does.
+    """
+    check_seed(seed)
+    generation = model.generate(
+        [prompt],
+        max_completion_length,
+        temperature=temperature,
+        generator=torch.Generator().manual_seed(seed),
+        eos_id=EOS_ID if isinstance(corpus, Task) else PAD_ID,
+    )
+    completion = generation.completions[0][generation.completion_mask[0]].tolist()
+    ids = [*prompt, *completion]
+    row = torch.tensor([ids])
+    logits = model(row[:, :-1])[0]  # (T - 1, V)
+    probs = logits.softmax(-1)
+    return Reading(
+        ids,
+        len(completion),
+        probs.gather(1, row[0, 1:, None])[:, 0].tolist(),
+        token_entropy(logits).tolist(),
+        _head(probs, top_k).tolist(),
+    )
+
+
+def likeliest(distributions: Mapping[str, Tensor], count: int) -> list[int]:
+    """The `count` tokens that matter to some of the distributions (V): by their largest probability in any."""
+    largest = torch.stack(list(distributions.values())).amax(0)
+    return largest.topk(min(count, len(largest))).indices.tolist()
+
+
+def _head(probs: Tensor, top_k: int) -> Tensor:
+    """(..., V) -> (...)"""
+    return probs.topk(min(top_k, probs.shape[-1]), -1).values.sum(-1)

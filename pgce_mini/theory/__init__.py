@@ -1,0 +1,56 @@
+"""One state, solved: where training ends, the way there, and what a loss hides. In NumPy, without a network."""
+
+from pgce_mini.theory.chain_prediction import ChainPrediction, predict_chain
+from pgce_mini.theory.dynamics import (
+    FloatArray,
+    entropy,
+    expected_gradient,
+    expected_reward,
+    policy_flow,
+    simplex_field,
+    simplex_xy,
+    stationary_policies,
+    stationary_policy,
+)
+from pgce_mini.theory.estimators import (
+    cross_entropy_gradient,
+    cross_entropy_rewards,
+    optimal_baseline,
+    policy_gradient,
+    reinforce_gradient,
+    reinforce_residual,
+    reinforce_variance,
+)
+from pgce_mini.theory.hidden_rewards import HIDDEN_REWARDS
+from pgce_mini.theory.scoring import expected_score, hidden_score
+from pgce_mini.theory.temperature import Ending, ending, endings, matched_temperature, tempered, total_variation
+
+__all__ = [
+    "HIDDEN_REWARDS",
+    "ChainPrediction",
+    "Ending",
+    "FloatArray",
+    "cross_entropy_gradient",
+    "cross_entropy_rewards",
+    "ending",
+    "endings",
+    "entropy",
+    "expected_gradient",
+    "expected_reward",
+    "expected_score",
+    "hidden_score",
+    "matched_temperature",
+    "optimal_baseline",
+    "policy_flow",
+    "policy_gradient",
+    "predict_chain",
+    "reinforce_gradient",
+    "reinforce_residual",
+    "reinforce_variance",
+    "simplex_field",
+    "simplex_xy",
+    "stationary_policies",
+    "stationary_policy",
+    "tempered",
+    "total_variation",
+]

@@ -1,0 +1,181 @@
+"""Three ways to the same gradient: cross-entropy, the exact policy gradient, and REINFORCE with N samples.
+
+One state with policy pi = softmax(z), rewards r_a held constant and J = E_{a~pi}[r_a]. Because
+d log pi_a / dz = 1_a - pi,
+
+    dJ/dz = sum_a w_a (1_a - pi) = w - pi sum(w),      w_a = pi_a r_a                  (exact)
+
+and REINFORCE, which sees a only when it was drawn, n_a times among N, puts n_a / N in the place of pi_a and may
+subtract a baseline b from the reward. Its mean is the exact gradient whatever b is; its variance falls as 1/N.
+
+All functions return dJ/dz, the direction in which training *raises* the logits: minus the gradient of a loss.
+NumPy in float64 throughout.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgce_mini.theory.dynamics import FloatArray
+
+
+def cross_entropy_gradient(probs: ArrayLike, target: int) -> FloatArray:
+    """-d/dz of the cross-entropy -log pi(x): 1_x - pi.
+
+    Shapes:
+        probs: (V,), a distribution; target: the id of x -> (V,)
+
+    Raises:
+        ValueError: when `probs` is not a distribution or `target` not one of its ids.
+    """
+    pi = _as_policy(probs)
+    _check_target(pi, target)
+    return np.asarray(np.eye(pi.size)[target] - pi)
+
+
+def cross_entropy_rewards(probs: ArrayLike, target: int) -> FloatArray:
+    """The reward whose policy gradient is cross-entropy's: 1 / pi(x) for the true token x, 0 for all others.
+
+    Shapes:
+        probs: (V,), a distribution; target: the id of x -> (V,)
+
+    Raises:
+        ValueError: as `cross_entropy_gradient`, and when pi(x) is 0: the reward would be infinite.
+
+    Source: paper Eq. 10.
+    """
+    pi = _as_policy(probs)
+    _check_target(pi, target)
+    if pi[target] == 0:
+        raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite there")
+    rewards = np.zeros_like(pi)
+    rewards[target] = 1 / pi[target]
+    return rewards
+
+
+def policy_gradient(probs: ArrayLike, rewards: ArrayLike) -> FloatArray:
+    """dJ/dz in closed form: w - pi sum(w) with w = pi r.
+
+    Shapes:
+        probs: (V,), a distribution; rewards: (V,) -> (V,)
+
+    Raises:
+        ValueError: when `probs` is not a distribution or `rewards` are not finite numbers of its shape.
+
+    Source: paper Eq. 5 summed over all actions; ours.
+    """
+    pi = _as_policy(probs)
+    weights = pi * _as_rewards(rewards, pi)
+    return np.asarray(weights - pi * weights.sum())
+
+
+def reinforce_gradient(
+    probs: ArrayLike, rewards: ArrayLike, counts: ArrayLike, baseline: float = 0.0
+) -> FloatArray:
+    """REINFORCE's estimate of dJ/dz from N samples a ~ pi: the mean of (r_a - baseline) (1_a - pi).
+
+    Shapes:
+        probs: (V,), a distribution; rewards: (V,); counts: (..., V), how often each token was drawn -> (..., V)
+
+    Raises:
+        ValueError: as `policy_gradient`, and when `counts` do not fit `probs` or hold no sample.
+
+    Source: paper Eq. 5; Williams 1992.
+    """
+    pi = _as_policy(probs)
+    advantages = _as_rewards(rewards, pi) - baseline
+    drawn = np.asarray(counts, dtype=np.float64)
+    if drawn.shape[-1:] != pi.shape or (drawn < 0).any() or not (drawn.sum(-1) > 0).all():
+        raise ValueError(f"counts must be of shape (..., {pi.size}), at least 0, and hold a sample in every row")
+    weights = drawn / drawn.sum(-1, keepdims=True) * advantages  # (..., V)
+    return np.asarray(weights - pi * weights.sum(-1, keepdims=True))
+
+
+def reinforce_variance(probs: ArrayLike, rewards: ArrayLike, baseline: float = 0.0) -> float:
+    """E |estimate - dJ/dz|^2 of REINFORCE with one sample; with N it is this divided by N.
+
+    Shapes:
+        probs: (V,), a distribution; rewards: (V,)
+
+    Raises:
+        ValueError: as `policy_gradient`.
+
+    Source: ours.
+    """
+    pi = _as_policy(probs)
+    second_moment = (pi * (_as_rewards(rewards, pi) - baseline) ** 2 * _score_norms(pi)).sum()
+    return float(max(second_moment - (policy_gradient(pi, rewards) ** 2).sum(), 0.0))
+
+
+def optimal_baseline(probs: ArrayLike, rewards: ArrayLike) -> float:
+    """The constant baseline of least `reinforce_variance`: E[r |1_a - pi|^2] / E[|1_a - pi|^2].
+
+    The customary baseline, the mean reward E[r], need not be near it: it may even add variance.
+
+    Shapes:
+        probs: (V,), a distribution; rewards: (V,)
+
+    Raises:
+        ValueError: as `policy_gradient`, and when one token has all the probability: nothing is left to learn.
+
+    Source: Weaver and Tao 2001.
+    """
+    pi = _as_policy(probs)
+    mass = pi * _score_norms(pi)
+    if mass.sum() == 0:
+        raise ValueError("probs must leave something to a second token: the gradient is 0 under any baseline")
+    return float((mass * _as_rewards(rewards, pi)).sum() / mass.sum())
+
+
+def reinforce_residual(
+    probs: ArrayLike, rewards: ArrayLike, samples: int, repeats: int, seed: int, baseline: float = 0.0
+) -> float:
+    """|estimate - dJ/dz| / |dJ/dz|, measured: the root mean square over `repeats` estimates of `samples` each.
+
+    Shapes:
+        probs: (V,), a distribution; rewards: (V,)
+
+    Raises:
+        ValueError: as `policy_gradient`; when `samples` or `repeats` are below 1; when dJ/dz is 0.
+
+    Source: ours.
+    """
+    if samples < 1 or repeats < 1:
+        raise ValueError(f"samples and repeats must be at least 1, got {samples} and {repeats}")
+    pi = _as_policy(probs)
+    exact = policy_gradient(pi, rewards)
+    size = math.sqrt((exact**2).sum())
+    if size == 0:
+        raise ValueError("rewards must differ among the tokens: the gradient is 0, and nothing is relative to it")
+    counts = np.random.default_rng([seed, samples]).multinomial(samples, pi, size=repeats)  # (repeats, V)
+    estimates = reinforce_gradient(pi, rewards, counts, baseline)
+    return float(np.sqrt(((estimates - exact) ** 2).sum(-1).mean()) / size)
+
+
+def _score_norms(pi: FloatArray) -> FloatArray:
+    """|1_a - pi|^2 of each token. (V,) -> (V,)"""
+    return np.asarray(1 - 2 * pi + (pi**2).sum())
+
+
+def _as_policy(probs: ArrayLike) -> FloatArray:
+    pi = np.asarray(probs, dtype=np.float64)
+    if pi.ndim != 1 or pi.size < 2:
+        raise ValueError(f"probs must have shape (V,) with V >= 2, got {pi.shape}")
+    if not (np.isfinite(pi).all() and (pi >= 0).all() and abs(pi.sum() - 1) < 1e-9):
+        raise ValueError("probs must hold probabilities that sum to 1")
+    return pi
+
+
+def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:
+    r = np.asarray(rewards, dtype=np.float64)
+    if r.shape != pi.shape or not np.isfinite(r).all():
+        raise ValueError(f"rewards must be {pi.size} finite numbers, one a token")
+    return r
+
+
+def _check_target(pi: FloatArray, target: int) -> None:
+    if not 0 <= target < pi.size:
+        raise ValueError(f"target must be an id in [0, {pi.size}), got {target}")

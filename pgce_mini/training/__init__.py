@@ -1,0 +1,47 @@
+"""The two trainings: pre-training with the shaped loss, and GRPO."""
+
+from pgce_mini.training.config import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.training.grpo import Update, train_grpo, update_policy
+from pgce_mini.training.grpo_loss import (
+    STD_EPSILON,
+    LossType,
+    ScaleRewards,
+    group_advantages,
+    grpo_loss,
+    held_back,
+    kl_to_reference,
+    masked_mean,
+)
+from pgce_mini.training.optimizer import ADAM_BETAS, adamw, check_device, clip_gradient, divergence
+from pgce_mini.training.pretrain import learning_rate, pretrain
+from pgce_mini.training.rollout import MAX_DRAWS, Rollout, per_token_logps, sample_rollout
+
+__all__ = [
+    "ADAM_BETAS",
+    "MAX_DRAWS",
+    "STD_EPSILON",
+    "GRPOConfig",
+    "LossType",
+    "ModelShape",
+    "PretrainConfig",
+    "Rollout",
+    "ScaleRewards",
+    "Update",
+    "adamw",
+    "check_device",
+    "check_head",
+    "check_length",
+    "clip_gradient",
+    "divergence",
+    "group_advantages",
+    "grpo_loss",
+    "held_back",
+    "kl_to_reference",
+    "learning_rate",
+    "masked_mean",
+    "per_token_logps",
+    "pretrain",
+    "sample_rollout",
+    "train_grpo",
+    "update_policy",
+]

@@ -1,0 +1,221 @@
+"""Settings of the two trainings, and whether they fit a corpus."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import get_args
+
+from pgce_mini.checks import check_number, check_seed, check_whole
+from pgce_mini.gpt import GPTConfig
+from pgce_mini.reward import RewardShaping
+from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
+from pgce_mini.training.grpo_loss import (
+    LossType,
+    ScaleRewards,
+)
+
+
+@dataclass(frozen=True)
+class GRPOConfig:
+    """Settings of one RL run, in the words of TRL and verl; the defaults suit chain sum.
+
+    Raises:
+        ValueError: naming the field, when a value makes no sense.
+    """
+
+    run_dir: Path = Path("runs/policy")
+    """folder of the run, made or continued"""
+    prior: Path = Path("runs/prior")
+    """run folder (or model.safetensors) of the pre-trained model to start from"""
+    steps: int = 80
+    """rollouts, each with its updates"""
+    prompts_per_step: int = 24
+    """groups that one rollout trains on"""
+    num_generations: int = 16
+    """completions a prompt: the group"""
+    max_completion_length: int | None = None
+    """tokens before a completion is cut off; by default what the task's longest sensible answer needs"""
+    temperature: float = 1.0
+    """of the sampling, and of the policy whose gradient is taken"""
+    lr: float = 3e-4
+    """learning rate, constant"""
+    weight_decay: float = 0.0
+    """on matrices only"""
+    max_grad_norm: float = 1.0
+    """gradients are clipped to this norm"""
+    num_minibatches: int = 2
+    """parts into which a rollout is split, an update each"""
+    num_iterations: int = 1
+    """passes over each rollout"""
+    epsilon: float = 0.2
+    """the ratio is clipped from below at 1 - epsilon"""
+    epsilon_high: float = 0.28
+    """and from above at 1 + epsilon_high (clip-higher)"""
+    kl_coef: float = 0.0
+    """weight of the KL divergence from the prior"""
+    loss_type: LossType = "dapo"
+    """dapo: mean over tokens; grpo: mean over sequences of token means; dr_grpo: sum over a constant length"""
+    scale_rewards: ScaleRewards = "group"
+    """divide advantages by the standard deviation of the group's rewards, of the batch's, or not (Dr. GRPO)"""
+    dynamic_sampling: bool = True
+    """replace groups whose rewards are all equal, which teach nothing, by fresh ones"""
+    max_refills: int = 4
+    """rounds of such replacement a step; after them the step trains on what it has"""
+    mask_truncated_completions: bool = True
+    """keep completions that were cut off out of the loss"""
+    save_every: int = 20
+    """steps between saved states to resume from"""
+    seed: int = 0
+    """draws the problems and the completions"""
+    device: str = "cpu"
+    """cpu, cuda or mps; these small models are fastest on the cpu"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "prompts_per_step", "num_minibatches", "num_iterations", "save_every"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("num_generations", self.num_generations, 2)
+        check_whole("max_refills", self.max_refills, 0)
+        check_seed(self.seed)
+        if self.max_completion_length is not None:
+            check_whole("max_completion_length", self.max_completion_length, 1)
+        for name in ("temperature", "lr", "weight_decay", "max_grad_norm", "epsilon_high", "kl_coef"):
+            check_number(name, getattr(self, name))
+        check_number("epsilon", self.epsilon, 1)
+        for name in ("temperature", "lr", "max_grad_norm"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must be above 0, got 0")
+        for name, choices in (("loss_type", get_args(LossType)), ("scale_rewards", get_args(ScaleRewards))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.num_minibatches > self.prompts_per_step:
+            raise ValueError(
+                f"num_minibatches must be at most prompts_per_step={self.prompts_per_step}, "
+                f"got {self.num_minibatches}"
+            )
+
+    def completion_limit(self, task: Task) -> int:
+        """max_completion_length, resolved."""
+        return self.max_completion_length or task.max_completion_length
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The size of a model to build; its vocabulary comes from the corpus. Names as in GPTConfig."""
+
+    hidden_size: int = 64
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    num_key_value_heads: int = 4
+    intermediate_size: int = 128
+    max_position_embeddings: int = 512
+
+    def config(self, corpus: Corpus) -> GPTConfig:
+        return GPTConfig(vocab_size=len(corpus.vocab), **asdict(self))
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of one pre-training run; the defaults are a chain-sum prior in under a minute on one core.
+
+    Raises:
+        ValueError: naming the field, when a value makes no sense.
+    """
+
+    run_dir: Path = Path("runs/prior")
+    """folder of the run, made or continued"""
+    corpus: ChainSum | Countdown | Text = ChainSum()
+    """what to learn"""
+    shaping: RewardShaping = RewardShaping()
+    """the arm: what a token earns"""
+    label_smoothing: float = 0.0
+    """a control in place of a shaping: this share of each target is spread over the vocabulary"""
+    focal_gamma: float = 0.0
+    """a control in place of a shaping: focal loss with this exponent"""
+    model: ModelShape = ModelShape()
+    """size of a new model; unused with init_from"""
+    init_from: Path | None = None
+    """run folder of an earlier prior to go on from (mid-training); without it the model is new"""
+    steps: int = 600
+    """optimizer steps"""
+    batch_size: int = 96
+    """documents a step"""
+    lr: float = 8e-3
+    """learning rate of the stable phase"""
+    warmup_steps: int | None = None
+    """steps of linear warmup; by default 50, but no more than a tenth of all"""
+    decay_steps: int | None = None
+    """last steps, in which the rate falls linearly to final_lr_share * lr; by default a fifth of all"""
+    final_lr_share: float = 0.1
+    """where the decay ends, as a share of lr"""
+    weight_decay: float = 0.1
+    """on matrices only"""
+    max_grad_norm: float = 1.0
+    """gradients are clipped to this norm"""
+    eval_every: int = 100
+    """steps between evaluations on held-out documents"""
+    eval_documents: int = 256
+    """held-out documents of such an evaluation"""
+    save_every: int = 100
+    """steps between saved states to resume from"""
+    seed: int = 0
+    """draws the initial weights and the order of the documents"""
+    device: str = "cpu"
+    """cpu, cuda or mps; these small models are fastest on the cpu"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "eval_every", "eval_documents", "save_every"):
+            check_whole(name, getattr(self, name), 1)
+        check_seed(self.seed)
+        check_whole("warmup_steps", self.warmup, 0)
+        check_whole("decay_steps", self.decay, 0)
+        if self.warmup + self.decay > self.steps:
+            raise ValueError(
+                f"warmup_steps + decay_steps must be at most steps={self.steps}, got {self.warmup} + {self.decay}"
+            )
+        for name in ("lr", "weight_decay", "max_grad_norm"):
+            check_number(name, getattr(self, name))
+        check_number("final_lr_share", self.final_lr_share, 1)
+        check_number("label_smoothing", self.label_smoothing, 1)
+        check_number("focal_gamma", self.focal_gamma)
+        shaped = any((self.shaping.beta, self.shaping.lambda_head, self.shaping.lambda_tail))
+        if sum((shaped, self.label_smoothing > 0, self.focal_gamma > 0)) > 1:
+            raise ValueError("shaping, label_smoothing and focal_gamma are three losses: set one of them")
+        if self.lr == 0 or self.max_grad_norm == 0:
+            raise ValueError("lr and max_grad_norm must be above 0")
+
+    @property
+    def warmup(self) -> int:
+        """warmup_steps, resolved."""
+        return min(50, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
+
+    @property
+    def decay(self) -> int:
+        """decay_steps, resolved."""
+        return self.steps // 5 if self.decay_steps is None else self.decay_steps
+
+
+def check_head(shaping: RewardShaping, corpus: Corpus) -> None:
+    """
+    Raises:
+        ValueError: head and tail earn different rewards, but the head is the whole vocabulary.
+    """
+    vocab_size = len(corpus.vocab)
+    if shaping.lambda_head != shaping.lambda_tail and shaping.top_k >= vocab_size:
+        raise ValueError(
+            f"top_k={shaping.top_k} leaves no tail in the {vocab_size} tokens of {corpus.name}: choose a smaller "
+            "top_k, or lambda_tail = lambda_head if the whole vocabulary is meant"
+        )
+
+
+def check_length(corpus: Corpus, model: GPTConfig) -> None:
+    """
+    Raises:
+        ValueError: documents of the corpus are too long for the model.
+    """
+    longest = corpus.max_document_length - 1  # the last token is only a target
+    if longest > model.max_position_embeddings:
+        raise ValueError(
+            f"max_position_embeddings must be at least {longest} for the documents of this corpus, "
+            f"got {model.max_position_embeddings}"
+        )

@@ -1,0 +1,102 @@
+"""The loss of GRPO: group advantages, the clipped surrogate, the KL estimator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LossType = Literal["dapo", "grpo", "dr_grpo"]
+ScaleRewards = Literal["group", "batch", "none"]
+STD_EPSILON = 1e-4  # added to the standard deviation of rewards, as TRL does
+
+
+def group_advantages(rewards: Tensor, scale_rewards: ScaleRewards) -> Tensor:
+    """What each completion did better than its group: reward minus the group's mean, scaled.
+
+    Shapes:
+        rewards: (G, num_generations) -> the same
+
+    Standard deviations are those of a sample (ddof 1), plus 1e-4. Dividing by the group's makes rare successes
+    and rare failures count more (a bias towards very easy and very hard prompts); "none" avoids it.
+
+    Source: DeepSeekMath Eq. in section 4.1; "none": Dr. GRPO (arXiv 2503.20783).
+    """
+    advantages = rewards - rewards.mean(1, keepdim=True)
+    if scale_rewards == "group":
+        return advantages / (rewards.std(1, keepdim=True) + STD_EPSILON)
+    if scale_rewards == "batch":
+        return advantages / (rewards.std() + STD_EPSILON)
+    return advantages
+
+
+def grpo_loss(
+    per_token_logps: Tensor,
+    old_per_token_logps: Tensor,
+    advantages: Tensor,
+    completion_mask: Tensor,
+    *,
+    epsilon: float,
+    epsilon_high: float,
+    loss_type: LossType,
+    max_completion_length: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """The clipped surrogate  - mean min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon_high) A)  and how often
+    the clip holds the gradient back: `clip_ratio/low` (A < 0), `clip_ratio/high` (A > 0), as shares of tokens.
+
+    Shapes:
+        per_token_logps, old_per_token_logps: (B, L); advantages: (B); completion_mask: (B, L) bool -> ()
+        Whatever stands where the mask is False is ignored; with no token kept the loss is 0.
+
+    Source: PPO (arXiv 1707.06347) Eq. 7 per token; clip-higher and the token mean: DAPO Eq. 8.
+    """
+    mask = completion_mask
+    log_ratio = torch.where(mask, per_token_logps - old_per_token_logps, 0.0)
+    ratio = log_ratio.exp()  # (B, L)
+    advantage = advantages.unsqueeze(1)  # (B, 1)
+    clipped = ratio.clamp(1 - epsilon, 1 + epsilon_high)
+    per_token_loss = -torch.minimum(ratio * advantage, clipped * advantage)
+    loss = masked_mean(per_token_loss, mask, loss_type, max_completion_length)
+    with torch.no_grad():
+        tokens = mask.sum().clamp_min(1)
+        low, high = (held & mask for held in held_back(ratio, advantage, epsilon, epsilon_high))
+        clip_ratios = {
+            "clip_ratio/low": (low.sum() / tokens).item(),
+            "clip_ratio/high": (high.sum() / tokens).item(),
+        }
+    return loss, clip_ratios
+
+
+def held_back(ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float) -> tuple[Tensor, Tensor]:
+    """Where the clip takes the gradient away: from a token that has already become unlikely enough (low) or likely
+    enough (high). A ratio that left the range against its advantage still has its gradient.
+
+    Shapes:
+        ratio, advantages: (...) that broadcast together -> (...) bool, (...) bool
+    """
+    return (ratio < 1 - epsilon) & (advantages < 0), (ratio > 1 + epsilon_high) & (advantages > 0)
+
+
+def masked_mean(values: Tensor, mask: Tensor, loss_type: LossType, max_completion_length: int) -> Tensor:
+    """Reduces per-token values (B, L) to a scalar: over tokens ("dapo"), over sequences of token means ("grpo"),
+    or a sum over B * max_completion_length, so that long completions are not diluted ("dr_grpo").
+
+    Completions without a kept token are not counted as sequences of "grpo".
+    """
+    values = torch.where(mask, values, 0.0)
+    if loss_type == "dapo":
+        return values.sum() / mask.sum().clamp_min(1)
+    if loss_type == "grpo":
+        lengths = mask.sum(1)  # (B)
+        return (values.sum(1) / lengths.clamp_min(1)).sum() / (lengths > 0).sum().clamp_min(1)
+    return values.sum() / (len(values) * max_completion_length)
+
+
+def kl_to_reference(per_token_logps: Tensor, ref_per_token_logps: Tensor) -> Tensor:
+    """The estimator exp(d) - d - 1, d = log ref - log policy, of the KL divergence from the reference; (B, L).
+
+    Source: Schulman, "Approximating KL divergence" (2020), k3; DeepSeekMath Eq. 4.
+    """
+    difference = ref_per_token_logps - per_token_logps
+    return difference.exp() - difference - 1

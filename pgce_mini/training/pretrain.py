@@ -1,0 +1,169 @@
+"""Pre-training with the shaped loss: from nothing, or from an earlier prior (the paper's mid-training).
+
+AdamW with weight decay on matrices only, gradient clipping, and a warmup-stable-decay learning rate. A batch is
+a pure function of (corpus, seed, step), so arms with one seed see the same data in the same order, and a run
+resumes from nothing but its weights, moments and step.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from pgce_mini.evaluation import evaluate_documents, token_entropy
+from pgce_mini.gpt import GPT
+from pgce_mini.loss import focal_loss, shaped_cross_entropy
+from pgce_mini.runs import Run, RunError, config_to_dict, deferred_interrupt, fingerprint, load_model, save_model
+from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
+from pgce_mini.training.config import PretrainConfig, check_head, check_length
+from pgce_mini.training.optimizer import adamw, check_device, clip_gradient, divergence
+
+
+def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
+    """Runs or continues the pre-training; returns its finished run.
+
+    Each line of metrics.jsonl has `loss` (the surrogate, no measure of progress), `cross_entropy` and `entropy`
+    (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
+    `tokens_per_second` (targets, pads not counted), and every `eval_every` steps and at the end
+    `heldout_cross_entropy` and `heldout_entropy`.
+
+    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
+
+    Raises:
+        RunError: run_dir holds something else or is damaged, another process is running it, the text has changed
+            since it was begun, or init_from is no prior for this corpus.
+        ValueError: the device is not there, the head is the whole vocabulary, documents are too long for the
+            model, or the text cannot be read or is too short for them. Nothing is written then.
+        FloatingPointError: the training diverged; the message names the step.
+    """
+    check_device(config.device)
+    text = _text(config)
+    check_head(config.shaping, config.corpus)
+    model = _initial_model(config)
+    for split in get_args(Split):
+        config.corpus.document(config.seed, 0, split)  # a text without one says so, before anything is written
+    settings = config_to_dict(config) | text
+    if config.init_from is not None:
+        settings["init_from"] = fingerprint(model)
+    with Run.start(config.run_dir, "pretrain", settings) as run:
+        if run.finished:
+            return run
+        model.to(config.device)
+        optimizer = adamw(model, config.lr, config.weight_decay)
+        done = run.load_state(model, optimizer)
+        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
+        with bar, deferred_interrupt() as interrupted:
+            for step in range(done + 1, config.steps + 1):
+                row = _train_step(model, optimizer, config, step)
+                if step % config.eval_every == 0 or step == config.steps:
+                    row |= _heldout(model, config, step)
+                run.append_metrics({"step": step, **row})
+                bar.set_postfix(cross_entropy=f"{row['cross_entropy']:.3f}", entropy=f"{row['entropy']:.3f}")
+                bar.update()
+                stop = interrupted()
+                if stop or step % config.save_every == 0:
+                    run.save_state(step, model, optimizer)
+                if stop:
+                    raise KeyboardInterrupt
+        save_model(run.model_path, model, config.corpus)
+        return run
+
+
+def _text(config: PretrainConfig) -> dict[str, str]:
+    """What stands for a text in the settings of its run, which else say only where it is: a SHA-256. Nothing for
+    other corpora, and in a folder that was begun before texts were noted.
+
+    Raises:
+        RunError: the text is not the one that the run was begun with.
+    """
+    if not isinstance(config.corpus, Text):
+        return {}
+    text, run = config.corpus.learnt()["text"], Run(config.run_dir)
+    if run.config_path.exists():
+        begun = run.config().get("config", {})
+        same_corpus = begun.get("corpus") == task_to_dict(config.corpus)  # if not, `Run.start` says what differs
+        if same_corpus and "text" not in begun:
+            return {}
+        if same_corpus and begun["text"] != text:
+            raise RunError(
+                f"the text of {config.corpus.source} is another than when {run.path} was begun: restore it, or "
+                "choose another folder"
+            )
+    return {"text": text}
+
+
+def _initial_model(config: PretrainConfig) -> GPT:
+    if config.init_from is None:
+        generator = torch.Generator().manual_seed(config.seed)
+        model = GPT(config.model.config(config.corpus), generator)
+    else:
+        model, corpus = load_model(config.init_from)
+        if corpus.vocab != config.corpus.vocab:
+            raise RunError(f"{config.init_from} has another vocabulary than the corpus: they must be of one task")
+    check_length(config.corpus, model.config)
+    return model
+
+
+def _train_step(
+    model: GPT, optimizer: torch.optim.Optimizer, config: PretrainConfig, step: int
+) -> dict[str, float | None]:
+    started = time.perf_counter()
+    lr = learning_rate(config, step)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    first = (step - 1) * config.batch_size
+    documents = [config.corpus.document(config.seed, first + i) for i in range(config.batch_size)]
+    rows = pad_sequence([torch.tensor(d) for d in documents], batch_first=True, padding_value=PAD_ID)
+    rows = rows.to(config.device)
+    ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
+    kept = targets != PAD_ID
+    target = targets[kept]  # (N)
+
+    logits = F.linear(model.hidden_states(ids, kept), model.unembedding)  # (N, V): pads cost nothing
+    loss = _loss(logits, target, config)
+    optimizer.zero_grad()
+    loss.backward()
+    grad_norm = clip_gradient(model, config.max_grad_norm, step)
+    optimizer.step()
+    with torch.no_grad():
+        cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
+    return {
+        "loss": loss.item(),
+        "cross_entropy": cross_entropy.item(),
+        "entropy": entropy.item(),
+        "grad_norm": grad_norm,
+        "lr": lr,
+        "tokens_per_second": len(target) / (time.perf_counter() - started),
+    }
+
+
+def _loss(logits: Tensor, target: Tensor, config: PretrainConfig) -> Tensor:
+    """The mean loss of the arm, or of the control in its place. (N, V), (N) -> ()"""
+    if config.label_smoothing:
+        return F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
+    if config.focal_gamma:
+        return focal_loss(logits, target, config.focal_gamma).mean()
+    return shaped_cross_entropy(logits, target, config.shaping)
+
+
+def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float | None]:
+    documents = [config.corpus.document(config.seed, i, "heldout") for i in range(config.eval_documents)]
+    try:
+        heldout = evaluate_documents(model, documents, batch_size=config.batch_size)
+    except ValueError as error:
+        raise divergence(step, str(error)) from error
+    return {"heldout_cross_entropy": heldout["cross_entropy"], "heldout_entropy": heldout["entropy"]}
+
+
+def learning_rate(config: PretrainConfig, step: int) -> float:
+    """Warmup-stable-decay: linear up, constant, linear down to final_lr_share * lr; `step` counts from 1."""
+    warmup = min(1.0, step / config.warmup) if config.warmup else 1.0
+    into_decay = max(0, step - (config.steps - config.decay))
+    decay = 1 - (1 - config.final_lr_share) * into_decay / config.decay if config.decay else 1.0
+    return config.lr * min(warmup, decay)

@@ -1,0 +1,173 @@
+"""What a GRPO step trains on: groups of completions, sampled and judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from pgce_mini.evaluation import token_entropy
+from pgce_mini.gpt import GPT, shared_prompt_attention, spread, written
+from pgce_mini.tasks import EOS_ID, PAD_ID, Problem, Task
+from pgce_mini.training.config import GRPOConfig
+from pgce_mini.training.grpo_loss import (
+    group_advantages,
+)
+
+MAX_DRAWS = 1_000_000  # problems that one step may draw: step s draws from s * MAX_DRAWS on
+
+
+class Rollout(NamedTuple):
+    """What a step trains on: G groups of n completions, right-padded.
+
+    prompts: (G, P); prompt_lengths: (G); completions: (G, n, L); completion_mask: (G, n, L), True on the tokens to
+    train on: those of a completion up to its end, or none of them; old_per_token_logps: (G, n, L), when they were
+    sampled; advantages: (G, n).
+    """
+
+    prompts: Tensor
+    prompt_lengths: Tensor
+    completions: Tensor
+    completion_mask: Tensor
+    old_per_token_logps: Tensor
+    advantages: Tensor
+
+
+def per_token_logps(model: GPT, rollout: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the completions' tokens under softmax(logits / temperature) and the entropies (nats) of
+    these distributions; 0 where completion_mask is False. Entropies carry no gradient.
+
+    A prompt runs through the model once, not once a completion: with short completions it is most of the tokens.
+
+    Shapes:
+        -> (G, n, L), (G, n, L)
+    """
+    prompts, lengths, completions, mask = rollout[:4]
+    groups, prompt_length = prompts.shape
+    read = F.pad(mask[..., 1:], (0, 1))  # (G, n, L), the tokens whose next one is asked for; N of them
+    positions = lengths[:, None, None] + torch.arange(mask.shape[2], device=mask.device)  # (G, 1, L)
+    hidden = model.model(
+        torch.cat([prompts.flatten(), completions[read]]),
+        torch.cat(
+            [torch.arange(prompt_length, device=mask.device).repeat(groups), positions.expand_as(mask)[read]]
+        ),
+        shared_prompt_attention(lengths, prompt_length, read),
+    )  # (G * P + N, d)
+    of_prompts, of_completions = hidden.split([prompts.numel(), len(hidden) - prompts.numel()])
+    last = torch.arange(groups, device=mask.device) * prompt_length + lengths - 1  # (G)
+    first = of_prompts[last][:, None, None].expand(-1, mask.shape[1], -1, -1)  # (G, n, 1, d)
+    states = torch.cat([first, spread(of_completions, read)[:, :, :-1]], 2)[mask]  # (M, d), M tokens trained on
+    logits = F.linear(states, model.unembedding) / temperature  # (M, V)
+    logps = -F.cross_entropy(logits, completions[mask], reduction="none")  # (M)
+    return spread(logps, mask), spread(token_entropy(logits.detach()), mask)
+
+
+def sample_rollout(
+    model: GPT, task: Task, config: GRPOConfig, step: int
+) -> tuple[Rollout | None, dict[str, float]]:
+    """Samples and judges groups until `prompts_per_step` of them teach something (dynamic sampling) or the
+    refills are used up; the rollout is None when no group is left. A pure function of weights and step."""
+    generator = torch.Generator(config.device).manual_seed(config.seed * MAX_DRAWS + step)
+    limit = config.completion_limit(task)
+    started = time.perf_counter()
+    groups: list[_Group] = []  # to train on
+    sampled: list[_Group] = []
+    rounds = 0
+    while len(groups) < config.prompts_per_step and rounds <= config.max_refills:
+        first = step * MAX_DRAWS + len(sampled)
+        missing = config.prompts_per_step - len(groups)
+        problems = [task.problem(config.seed, first + i) for i in range(missing)]
+        fresh = _sample_groups(model, task, problems, limit, config, generator)
+        sampled += fresh
+        groups += [group for group in fresh if group.teaches or not config.dynamic_sampling]
+        rounds += 1
+    tokens = sum(len(completion) for group in sampled for completion in group.completions)
+    row = _rollout_metrics(task, sampled) | {
+        "groups": len(groups),
+        "refills": rounds - 1,
+        "rollout_tokens_per_second": tokens / (time.perf_counter() - started),
+    }
+    return (_as_rollout(groups, config) if groups else None), row
+
+
+class _Group(NamedTuple):
+    """The n completions of one prompt as they were sampled (see `Generation`), and their rewards."""
+
+    problem: Problem
+    ids: Tensor  # (n, L)
+    mask: Tensor  # (n, L)
+    logps: Tensor  # (n, L)
+    rewards: list[float]
+
+    @property
+    def completions(self) -> list[list[int]]:
+        """EOS included and nothing after it."""
+        return written(self.ids, self.mask)
+
+    @property
+    def teaches(self) -> bool:
+        return len(set(self.rewards)) > 1
+
+
+def _sample_groups(
+    model: GPT,
+    task: Task,
+    problems: Sequence[Problem],
+    limit: int,
+    config: GRPOConfig,
+    generator: torch.Generator,
+) -> list[_Group]:
+    generation = model.generate(
+        [problem.prompt for problem in problems],
+        limit,
+        temperature=config.temperature,
+        generator=generator,
+        num_generations=config.num_generations,
+    )
+    groups = []
+    for problem, *tensors in zip(problems, *(x.split(config.num_generations) for x in generation), strict=True):
+        ids, mask, logps = tensors
+        rewards = [task.reward(problem, completion) for completion in written(ids, mask)]
+        groups.append(_Group(problem, ids, mask, logps, rewards))
+    return groups
+
+
+def _rollout_metrics(task: Task, sampled: Sequence[_Group]) -> dict[str, float]:
+    rewards = torch.tensor([group.rewards for group in sampled], device="cpu")  # (G, num_generations)
+    judged = [(group.problem, completion) for group in sampled for completion in group.completions]
+    truncated = sum(EOS_ID not in completion for _, completion in judged)
+    return {
+        "reward": rewards.mean().item(),
+        "reward_std": rewards.std(1).mean().item(),
+        "frac_reward_zero_std": sum(not group.teaches for group in sampled) / len(sampled),
+        "completions/mean_length": sum(len(completion) for _, completion in judged) / len(judged),
+        "completions/clipped_ratio": truncated / len(judged),
+        "reasoned_share": sum(task.reasoned(*pair) for pair in judged) / len(judged),
+    }
+
+
+def _as_rollout(groups: Sequence[_Group], config: GRPOConfig) -> Rollout:
+    def padded(rows: Sequence[Tensor]) -> Tensor:  # rounds of sampling may differ in length
+        length = max(row.shape[1] for row in rows)
+        return torch.stack([F.pad(row, (0, length - row.shape[1])) for row in rows])
+
+    device = config.device
+    prompts = [torch.tensor(group.problem.prompt, device=device) for group in groups]
+    completions, mask = padded([group.ids for group in groups]), padded([group.mask for group in groups])
+    if config.mask_truncated_completions:
+        mask &= (completions == EOS_ID).any(2, keepdim=True)
+    return Rollout(
+        prompts=pad_sequence(prompts, batch_first=True, padding_value=PAD_ID),
+        prompt_lengths=torch.tensor([len(prompt) for prompt in prompts], device=device),
+        completions=completions,
+        completion_mask=mask,
+        old_per_token_logps=padded([group.logps for group in groups]),
+        advantages=group_advantages(
+            torch.tensor([group.rewards for group in groups], device=device), config.scale_rewards
+        ),
+    )
