@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import settings
+from tiny import SHAPE, TASK
+
+from pgce_mini.training import PretrainConfig, pretrain
 
 torch.set_num_threads(1)  # two xdist workers fill two cores, and sums are taken in one order everywhere
 
 settings.register_profile("pgce_mini", deadline=None, derandomize=True)
 settings.load_profile("pgce_mini")
+
+
+@pytest.fixture(scope="session")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a tiny prior that guesses, is sometimes right, and ends most of its completions."""
+    config = PretrainConfig(
+        run_dir=tmp_path_factory.mktemp("prior"), corpus=replace(TASK, reasoned_share=0.3), model=SHAPE,
+        steps=200, batch_size=32, lr=1e-2, eval_documents=1,
+    )  # fmt: skip
+    return pretrain(config, progress=False).path

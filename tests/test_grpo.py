@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import SHAPE, TASK
 from torch import Tensor
 
 import pgce_mini.training.grpo as grpo
@@ -19,8 +20,6 @@ from pgce_mini.training import (
     MAX_DRAWS,
     GRPOConfig,
     LossType,
-    ModelShape,
-    PretrainConfig,
     Rollout,
     adamw,
     group_advantages,
@@ -28,32 +27,12 @@ from pgce_mini.training import (
     kl_to_reference,
     masked_mean,
     per_token_logps,
-    pretrain,
     sample_rollout,
     train_grpo,
     update_policy,
 )
 
-TASK = ChainSum(num_operands=5, max_operand=3)
-SHAPE = ModelShape(
-    hidden_size=32,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    num_key_value_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=32,
-)
 ABSURD = (math.nan, math.inf, -math.inf, 1e30)
-
-
-@pytest.fixture(scope="module")
-def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prior that guesses, is sometimes right, and ends most of its completions."""
-    config = PretrainConfig(
-        run_dir=tmp_path_factory.mktemp("prior"), corpus=replace(TASK, reasoned_share=0.3), model=SHAPE,
-        steps=200, batch_size=32, lr=1e-2, eval_documents=1,
-    )  # fmt: skip
-    return pretrain(config, progress=False).path
 
 
 @pytest.fixture

@@ -6,29 +6,18 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import SHAPE, TASK, new_model
 
-from pgce_mini.gpt import GPT
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, load_model
 from pgce_mini.tasks import PAD_ID, ChainSum, Text
 from pgce_mini.training import (
-    ModelShape,
     PretrainConfig,
     adamw,
     check_device,
     clip_gradient,
     learning_rate,
     pretrain,
-)
-
-TASK = ChainSum(num_operands=5, max_operand=3)
-SHAPE = ModelShape(
-    hidden_size=32,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    num_key_value_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=32,
 )
 
 
@@ -46,10 +35,6 @@ def train(run_dir: Path, **changes: Any) -> Run:
 
 def curve(run: Run, name: str) -> list[float]:
     return [row[name] for row in run.metrics()]
-
-
-def new_model(seed: int = 0) -> GPT:
-    return GPT(SHAPE.config(TASK), torch.Generator().manual_seed(seed))
 
 
 # --- what is learnt ---
