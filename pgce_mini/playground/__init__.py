@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from pgce_mini.playground.modules import join
 from pgce_mini.playground.state import PRESETS, PlaygroundState, preset
 from pgce_mini.reward import PAPER_ARMS
 
@@ -27,19 +27,6 @@ if TYPE_CHECKING:
     Playground: TypeAlias = Any
 
 __all__ = ["PRESETS", "Playground", "PlaygroundState", "javascript", "preset", "to_html"]
-
-MODULES = (
-    "dynamics",
-    "state",
-    "numbers",
-    "controls",
-    "picture",
-    "files",
-    "saving",
-    "playground",
-    "homes",
-)  # users come last
-IMPORTS = re.compile(r"^import .*?;\n", flags=re.MULTILINE | re.DOTALL)
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -77,10 +64,10 @@ INTRODUCTION = (
 
 
 @functools.cache
-def javascript() -> str:
-    """The whole playground as one ES module: its parts in the order of MODULES, without the imports between them.
+def javascript(entry: str = "homes") -> str:
+    """The playground as one ES module, which exports what ENTRY.js does.
 
-    The default export is what anywidget and Streamlit's components call.
+    The default export of homes.js is what anywidget and Streamlit's components call.
     """
     folder = files(__package__)
 
@@ -92,8 +79,12 @@ def javascript() -> str:
         for name, arm in PAPER_ARMS.items()
     }
     constants = {"STYLE": read("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    head = "".join(f"const {name} = {_literal(value)};\n" for name, value in constants.items())
-    return head + "".join(IMPORTS.sub("", read(f"{name}.js")) for name in MODULES)
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".js"))
+    sources = {name.removesuffix(".js"): read(name) for name in names}
+    sources["from_python"] = "".join(
+        f"export const {key} = {_literal(value)};\n" for key, value in constants.items()
+    )
+    return join(sources, entry)
 
 
 def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:

@@ -24,6 +24,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
 from pgce_mini.dynamics import entropy, expected_gradient, expected_reward
 from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html
+from pgce_mini.playground.modules import join
 
 Visit = Callable[..., Page]
 DEFAULT = PlaygroundState()
@@ -99,8 +100,10 @@ def assert_shows(page: Page, state: PlaygroundState) -> None:
 
 # --- Numbers ---------------------------------------------------------------------------------------------
 
-COMPUTE = """async ([source, states]) => {
-    const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+LOAD = 'const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));'
+COMPUTE = (
+    f"async ([source, states]) => {{ {LOAD}"
+    + """
     return states.map(({ logits, labels, shaping }) => ({
         gradient: module.expectedGradient(logits, labels, shaping),
         reward: module.expectedReward(logits, labels, shaping),
@@ -110,6 +113,45 @@ COMPUTE = """async ([source, states]) => {
         end: module.stationaryPolicy(labels, shaping).policy,
     }));
 }"""
+)
+
+
+MODULES = {
+    "main": """// The modules that it imports come after it here, and before it in what is joined.
+import {
+    count as total,
+    Pair,
+} from "./lower.js";
+import { name } from "./other.js";
+
+const secret = "main";
+export const values = () => [secret, total(), name, new Pair().first];
+export async function later() {
+    return total();
+}
+export default function start() {
+    return `   import { x } from "./y.js";`;
+}
+""",
+    "other": """import { count } from "./lower.js";
+const secret = count();
+export const name = `other ${secret}`;
+""",
+    "lower": """let secret = 0;
+export function count() {
+    return ++secret;
+}
+export class Pair {
+    first = 1;
+}
+""",
+}
+
+
+def test_joined_modules_keep_their_own_names(lesson: str, visit: Visit) -> None:
+    call = f"async (source) => {{ {LOAD} return [module.values(), await module.later(), module.default()]; }}"
+    results = visit(lesson).evaluate(call, join(MODULES, "main"))
+    assert results == [["main", 2, "other 1", 1], 3, '   import { x } from "./y.js";']
 
 
 def random_states(count: int) -> list[dict[str, Any]]:
@@ -147,7 +189,7 @@ def random_states(count: int) -> list[dict[str, Any]]:
 
 def test_mathematics_is_that_of_the_library_for_hundreds_of_states(lesson: str, visit: Visit) -> None:
     states = random_states(500)
-    results = visit(lesson).evaluate(COMPUTE, [javascript(), states])
+    results = visit(lesson).evaluate(COMPUTE, [javascript("dynamics"), states])
     ends = 0
     for state, ours in zip(states, results, strict=True):
         z, q, shaping = state["logits"], state["labels"], RewardShaping(**state["shaping"])
