@@ -1,4 +1,4 @@
-// The files to save, as the page is drawn: its numbers as CSV, its picture as SVG and PNG, with words above and below.
+// The files to save: the numbers as CSV; the picture, with its takeaway and settings above it, as SVG and PNG.
 
 import { button, setAttributes, shape } from "./dom.js";
 import { png, save } from "./saving.js";
@@ -44,7 +44,7 @@ function pictureFile({ svg, state, numbers }) {
     return { source: new XMLSerializer().serializeToString(whole), width, height };
 }
 
-/** The picture with its styles written into it, without the parts for hands. */
+/** The picture with its styles written into it, without what only a pointer needs. */
 function styledCopy(svg) {
     const copy = svg.cloneNode(true);
     const sources = svg.querySelectorAll("*");

@@ -1,4 +1,4 @@
-// Where things are in the picture, in px, and its scales. A frame is { ...framed(), ...fitted() }.
+// A frame: where things are in the picture, in px, and its scales.
 
 import { clip } from "./dynamics.js";
 
@@ -7,7 +7,7 @@ const PROBABILITIES = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1]; 
 const PUSHES = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 10]; // ends of the scale of pushes, times a power of ten
 const AXIS_HEIGHT = 44; // under the rows: ticks and titles
 
-/** Columns and rows: the names, the bars of probabilities, their values, the pushes. */
+/** A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes. */
 export function framed({ width, rows, nameWidth, top }) {
     const narrow = width < 480;
     const row = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
@@ -23,11 +23,11 @@ export function framed({ width, rows, nameWidth, top }) {
         names, // where names end
         values: right + values, // where values end
         middle: width - pushes / 2 - 2, // of the pushes
-        axis: null, most: 0, force: 0, // not fitted yet
+        axis: null, most: 0, force: 0, // the scales, see fitted()
     };
 }
 
-/** The scales for these numbers: kind and end of the axis of probabilities, end of that of pushes. */
+/** The scales for these numbers: kind and end of the axis of probabilities, end of the axis of pushes. */
 export function fitted(frame, state, numbers) {
     const shown = [state.labels, numbers.policy, state.prediction ?? []];
     if (!numbers.hidden) shown.push(numbers.plain, numbers.end ?? []);
@@ -49,7 +49,7 @@ export function probabilityAt({ axis, most, left, plot }, x) {
     return share * most;
 }
 
-/** The probability that is `size` keys to the right of another: percents of the axis, or of the probability. */
+/** The probability `size` keys to the right of p: a key is 1 % of a linear axis, or 10 % of p on a logarithmic one. */
 export function probabilityBeside({ axis, most }, p, size) {
     return axis === "log" ? Math.max(p, LOG_FLOOR) * 1.1 ** size : p + (size * most) / 100;
 }

@@ -22,7 +22,7 @@ export class Instrument {
         this.restTimer = 0;
     }
 
-    /** Draws the first frame. Later ones follow a change; `rest(state)` follows when no more changes come. */
+    /** Draws the first frame. From then on a change is drawn with the next frame, and `rest` follows the last change. */
     start({ draw, rest }) {
         this.draw = draw;
         this.rest = rest;
@@ -30,8 +30,7 @@ export class Instrument {
         rest(this.state);
     }
 
-    // --- Changes: of the state at once, of the page with the next frame --------------------------------------
-
+    /** Changes the state at once, and the page with the next frame. */
     set(changes) {
         this.state = { ...this.state, ...changes };
         this.nextFrame ||= requestAnimationFrame(() => this.onFrame());
@@ -54,8 +53,7 @@ export class Instrument {
         this.set({});
     }
 
-    // --- Training --------------------------------------------------------------------------------------------
-
+    /** One step of training, while it plays. */
     advance() {
         if (!this.isShown()) this.playing = false;
         else if (this.hasEnded()) this.pause();
@@ -83,8 +81,6 @@ export class Instrument {
         this.playing = false;
         this.set({ steps: Math.min(steps, MOST_STEPS) });
     }
-
-    // --- Predictions, handles and presets --------------------------------------------------------------------
 
     togglePrediction() {
         this.pinned = new Set();

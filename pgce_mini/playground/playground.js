@@ -1,4 +1,4 @@
-// The whole instrument: its parts and their places on the page. A home (homes.js) shows it and keeps its state.
+// The page: its parts, each { node, draw(state, numbers) }, and their places. A home (homes.js) shows it.
 
 import { button, element } from "./dom.js";
 import { fileButtons } from "./files.js";

@@ -1,11 +1,11 @@
-// What is said of the state: the takeaway and six numbers. Each is { node, draw(state, numbers) }.
+// What is said of the state: the takeaway and six numbers.
 
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
 import { LIMITS } from "./state.js";
 import { fixed, promptText, takeaway } from "./words.js";
 
-/** The takeaway; `readOut()` tells it to a screen reader, which is not told of every frame. */
+/** The takeaway; `readOut()` tells it to a screen reader, which would be told too much with every frame. */
 export function takeawayLine() {
     const node = element("p", { class: "takeaway" });
     const spoken = element("p", { class: "unseen", role: "status" });
