@@ -34,20 +34,17 @@ export function normalised(values) {
     return values.map((value) => value / total);
 }
 
-/** The label distributions to choose from; one that none of them begins with is offered as "given". */
+/** The label distributions to choose from; prompt and tokens that none of them begins with are offered as "given". */
 export function presetsWith(base) {
-    const known = Object.values(PRESETS).some(({ tokens }) => beginsWith(tokens, base.tokens));
-    return known ? PRESETS : { ...PRESETS, given: { prompt: base.prompt, tokens: base.tokens, weights: base.labels } };
+    const given = { prompt: base.prompt, tokens: base.tokens, weights: base.labels };
+    return presetOf(base, PRESETS) ? PRESETS : { ...PRESETS, given };
 }
 
 /** The name of the preset that begins with these tokens, or null. */
 export function presetOf({ prompt, tokens }, presets) {
-    const isIt = (preset) => preset.prompt === prompt && beginsWith(preset.tokens, tokens);
+    const isIt = (preset) => preset.prompt === prompt && tokens.every((token, i) => token === preset.tokens[i]);
     return Object.keys(presets).find((name) => isIt(presets[name])) ?? null;
 }
-
-const beginsWith = (values, first) =>
-    first.length <= values.length && first.every((value, i) => value === values[i]);
 
 /** The state with the first `count` tokens of a preset; a run begins anew. */
 export function withPreset(state, { prompt, tokens, weights }, count) {

@@ -510,6 +510,15 @@ def test_malformed_address_is_as_if_it_were_not_there(lesson: str, visit: Visit,
     assert_shows(page, DEFAULT)
 
 
+def test_other_prompt_for_the_tokens_of_a_preset_is_a_preset_of_its_own(visit: Visit, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(to_html(replace(DEFAULT, prompt="Which digit?")), encoding="utf-8")
+    opened = visit(f"{page.as_uri()}#tokens=4")
+    expect(opened.get_by_text("Next token after “Which digit?”")).to_be_visible()
+    expect(opened.get_by_role("radio", name="given")).to_be_checked()
+    assert shown(opened)["token"] == list(DEFAULT.tokens[:4])
+
+
 def test_new_address_in_the_same_page_is_followed(lesson: str, visit: Visit) -> None:
     page = visit(lesson)
     page.evaluate("() => { location.hash = 'beta=0.5&steps=7'; }")
