@@ -95,16 +95,6 @@ export function descend(logits, labels, shaping, steps, lr) {
     return z;
 }
 
-/** The policy along those steps, the start included. */
-export function policyFlow(logits, labels, shaping, steps, lr) {
-    const path = [softmax(logits)];
-    for (let z = logits; path.length <= steps; ) {
-        z = descend(z, labels, shaping, 1, lr);
-        path.push(softmax(z));
-    }
-    return path;
-}
-
 /**
  * Where training ends from the cross-entropy policy q, whose top_k are then the head: { policy, reason }, one of them
  * null. `reason` says why there is no such policy. With `ranked`, where it ends while the top_k of that are the head.

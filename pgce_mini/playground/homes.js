@@ -15,7 +15,6 @@ export function inPage(host, base) {
         },
     });
     addEventListener("hashchange", () => instrument.set(fromQuery(hash(), base)));
-    return instrument;
 }
 
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too

@@ -107,8 +107,8 @@ COMPUTE = (
     return states.map(({ logits, labels, shaping }) => ({
         gradient: module.expectedGradient(logits, labels, shaping),
         reward: module.expectedReward(logits, labels, shaping),
-        step: module.policyFlow(logits, labels, shaping, 1, 0.7)[1],
-        far: module.policyFlow(logits, labels, shaping, 60, 0.7)[60],
+        step: module.softmax(module.descend(logits, labels, shaping, 1, 0.7)),
+        far: module.softmax(module.descend(logits, labels, shaping, 60, 0.7)),
         entropy: module.entropy(labels),
         end: module.stationaryPolicy(labels, shaping).policy,
     }));
@@ -117,41 +117,26 @@ COMPUTE = (
 
 
 MODULES = {
-    "main": """// The modules that it imports come after it here, and before it in what is joined.
+    "main": """// What it imports stands below it here and above it in what is joined.
 import {
     count as total,
     Pair,
 } from "./lower.js";
 import { name } from "./other.js";
-
-const secret = "main";
-export const values = () => [secret, total(), name, new Pair().first];
-export async function later() {
-    return total();
-}
-export default function start() {
-    return `   import { x } from "./y.js";`;
-}
+const own = "main";
+export const values = () => [own, total(), name, new Pair().first];
+export async function later() { return total(); }
+export default function start() { return ` import { x } from "./y.js";`; }
 """,
-    "other": """import { count } from "./lower.js";
-const secret = count();
-export const name = `other ${secret}`;
-""",
-    "lower": """let secret = 0;
-export function count() {
-    return ++secret;
-}
-export class Pair {
-    first = 1;
-}
-""",
+    "other": 'import { count } from "./lower.js";\nconst own = count();\nexport const name = `other ${own}`;\n',
+    "lower": "let own = 0;\nexport function count() { return ++own; }\nexport class Pair { first = 1; }\n",
 }
 
 
 def test_joined_modules_keep_their_own_names(lesson: str, visit: Visit) -> None:
     call = f"async (source) => {{ {LOAD} return [module.values(), await module.later(), module.default()]; }}"
     results = visit(lesson).evaluate(call, join(MODULES, "main"))
-    assert results == [["main", 2, "other 1", 1], 3, '   import { x } from "./y.js";']
+    assert results == [["main", 2, "other 1", 1], 3, ' import { x } from "./y.js";']
 
 
 def random_states(count: int) -> list[dict[str, Any]]:
