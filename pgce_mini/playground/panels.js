@@ -36,7 +36,7 @@ export function rewardPanel(instrument) {
     ]);
 }
 
-export function worldPanel(instrument) {
+export function trainingPanel(instrument) {
     const { presets } = instrument;
     return panel("Labels and training", [
         choice({

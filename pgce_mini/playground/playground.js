@@ -5,7 +5,7 @@ import { fileButtons } from "./files.js";
 import { dataFold, pythonFold } from "./folds.js";
 import { STYLE } from "./from_python.js";
 import { Instrument } from "./instrument.js";
-import { rewardPanel, worldPanel } from "./panels.js";
+import { rewardPanel, trainingPanel } from "./panels.js";
 import { Picture } from "./picture.js";
 import { promptLine, takeawayLine, tiles } from "./readouts.js";
 import { transport } from "./transport.js";
@@ -25,7 +25,7 @@ export function mount(host, { base, state, keep }) {
         tiles: tiles(),
         buttons: transport(instrument),
         reward: rewardPanel(instrument),
-        world: worldPanel(instrument),
+        training: trainingPanel(instrument),
         data: dataFold(instrument),
         python: pythonFold(instrument),
     };
@@ -41,7 +41,7 @@ export function mount(host, { base, state, keep }) {
     return instrument;
 }
 
-function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward, world, data, python }) {
+function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward, training, data, python }) {
     const main = [sentence, buttons, prompt, picture, tiles].map(({ node }) => node);
     const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
     const files = element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
@@ -49,6 +49,6 @@ function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward,
         "div", { class: "playground" }, sentence.spoken, element("p", { id: "hint", class: "unseen" }, HINT),
         element("div", { class: "main" }, ...main),
         element("div", { class: "side" }, reward.node),
-        element("div", { class: "more" }, world.node, files, data.node, python.node),
+        element("div", { class: "more" }, training.node, files, data.node, python.node),
     );
 }
