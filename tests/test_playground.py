@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import tomllib
+from collections import Counter
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from pgce_mini import PAPER_ARMS, RewardShaping, playground, policy_flow
 from pgce_mini.cli import entry as cli
 from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html, widget
+from pgce_mini.playground.modules import join
 
 FOLDER = Path(playground.__file__).parent
 NASTY = ("</script><script>alert(1)</script>", "<!--<script>", "\u2028'\"\\", "<b>&amp;", "🙂")
@@ -67,16 +69,47 @@ def test_state_in_the_page_is_data_whatever_it_says() -> None:
     assert json.loads(written.group(1)) == json.loads(json.dumps(asdict(NASTY_STATE)))
 
 
-def test_module_is_one_and_its_parts_import_only_what_stands_above_them() -> None:
-    exported: set[str] = set()
-    for name in playground.MODULES:
-        source = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
-        for names in re.findall(r"^import \{([^}]*)\} from", source, re.MULTILINE):
-            wanted = {word.strip() for word in names.split(",")} - {""}
-            assert wanted <= exported, f"{name}.js"
-        exported |= set(re.findall(r"^export (?:async )?(?:const|function) (\w+)", source, re.MULTILINE))
-    assert {f"{name}.js" for name in playground.MODULES} == {path.name for path in FOLDER.glob("*.js")}
-    assert len(re.findall(r"^export default ", javascript(), re.MULTILINE)) == 1
+def test_no_two_modules_define_one_name() -> None:
+    definition = re.compile(
+        r"^(?:export (?:default )?)?(?:const|let|class|(?:async )?function) (\w+)", re.MULTILINE
+    )
+    texts = [path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")]
+    names = Counter(name for text in texts for name in definition.findall(text))
+    assert len(names) > 100
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+LOWER = "export const x = 1;\nexport function f() {}\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ('// head\nimport f from "./lower.js";', "main.js, line 2: an import or export that is not understood"),
+        ('/* head\n */ import * as lower from "./lower.js";', "main.js, line 2: an import"),
+        ('import { x } from "./lower.js"; import "./lower.js";', "main.js, line 1: an import"),
+        ('import { x f } from "./lower.js";', "main.js, line 1: an import"),
+        ('import {\n    x, // one\n} from "./lower.js";', "main.js, line 1: an import"),
+        ("import { x } from './lower.js';", "main.js, line 1: an import"),
+        ('const y = 1;\nimport { x } from "./lower.js";', "main.js, line 2: an import"),
+        ("const python = `\nimport numpy as np`;", "main.js, line 2: an import"),
+        ('const lower = import("./lower.js");', "main.js, line 1: an import"),
+        ("const address = import.meta.url;", "main.js, line 1: an import"),
+        ("const y = 1;\nexport { y };", "main.js, line 2: an import"),
+        ('export * from "./lower.js";', "main.js, line 1: an import"),
+        ("export let y = 1;", "main.js, line 1: an import"),
+        ("export const { y } = z;", "main.js, line 1: an import"),
+        ("export default function () {}", "main.js, line 1: an import"),
+        ("const y = 1; export const z = 2;", "main.js, line 1: an import"),
+        ("export const y = 1;\nexport function y() {}", "main.js, line 2: y is exported twice"),
+        ('\nimport { x, y, z } from "./lower.js";', "main.js, line 2: lower.js does not export y, z"),
+        ('import { x } from "./nowhere.js";', "main.js, line 1: there is no module nowhere.js"),
+        ('import { x } from "./main.js";\nexport const x = 1;', "cycle"),
+    ],
+)
+def test_import_or_export_that_is_not_understood_is_refused_by_file_and_line(source: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        join({"main": source, "lower": LOWER}, "main")
 
 
 def test_module_has_the_arms_and_presets_of_the_library() -> None:

@@ -10,16 +10,10 @@ tests hold the two to 1e-9.
 
 from __future__ import annotations
 
-import functools
-import json
-import re
-from dataclasses import asdict
-from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from pgce_mini.playground.page import javascript, to_html
 from pgce_mini.playground.state import PRESETS, PlaygroundState, preset
-from pgce_mini.reward import PAPER_ARMS
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -27,91 +21,6 @@ if TYPE_CHECKING:
     Playground: TypeAlias = Any
 
 __all__ = ["PRESETS", "Playground", "PlaygroundState", "javascript", "preset", "to_html"]
-
-MODULES = (
-    "dynamics",
-    "state",
-    "numbers",
-    "controls",
-    "picture",
-    "files",
-    "saving",
-    "playground",
-    "homes",
-)  # users come last
-IMPORTS = re.compile(r"^import .*?;\n", flags=re.MULTILINE | re.DOTALL)
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{color-scheme: light dark; background: light-dark(#ffffff, #14171c); color: light-dark(#1f2328, #e9e7e4)}}
-body {{max-width: 78rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem}}
-body {{font: 1rem/1.5 system-ui, sans-serif}}
-h1 {{margin: 0; font-size: 1.75rem; line-height: 1.2; text-wrap: balance}}
-p {{max-width: 46rem; margin: 0.5rem 0 2rem}}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{introduction}</p>
-<div class="pgce-playground"></div>
-</main>
-<script type="module">
-{javascript}
-inPage(document.querySelector(".pgce-playground"), {state});
-</script>
-</body>
-</html>
-"""
-TITLE = "What does a token earn?"
-INTRODUCTION = (
-    "A prompt is followed now by this token, now by that one: the labels q. A language model learns a policy π, "
-    "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
-    "change the reward and it ends elsewhere. Press Play."
-)
-
-
-@functools.cache
-def javascript() -> str:
-    """The whole playground as one ES module: its parts in the order of MODULES, without the imports between them.
-
-    The default export is what anywidget and Streamlit's components call.
-    """
-    folder = files(__package__)
-
-    def read(name: str) -> str:
-        return (folder / name).read_text(encoding="utf-8")
-
-    arms = {
-        name: {key: getattr(arm, key) for key in ("beta", "lambda_head", "lambda_tail")}
-        for name, arm in PAPER_ARMS.items()
-    }
-    constants = {"STYLE": read("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    head = "".join(f"const {name} = {_literal(value)};\n" for name, value in constants.items())
-    return head + "".join(IMPORTS.sub("", read(f"{name}.js")) for name in MODULES)
-
-
-def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:
-    """A page that needs nothing but a browser: no server, no network, no other file.
-
-    What its reader changes goes into the address after the #, so a link brings back the same state.
-    """
-    return PAGE.format(
-        title=escape(title),
-        introduction=escape(INTRODUCTION),
-        javascript=javascript(),
-        state=_literal(asdict(state or PlaygroundState())),
-    )
-
-
-def _literal(value: Any) -> str:
-    """JSON that is safe inside a script element: no end tag and no comment can begin in it."""
-    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 
 
 def __getattr__(name: str) -> Any:

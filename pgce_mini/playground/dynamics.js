@@ -1,4 +1,4 @@
-// The mathematics of one state: `pgce_mini.dynamics`, formula by formula, in doubles. Tests hold the two to 1e-9.
+// The mathematics of one state: `pgce_mini.theory`, formula by formula, in doubles. Tests hold the two to 1e-9.
 //
 // The true token x of a state is random, x ~ q, and the policy is pi = softmax(z). A shaping is
 // { beta, lambda_head, lambda_tail, top_k, form }, as `RewardShaping`. Vectors are plain arrays over the tokens.
@@ -93,16 +93,6 @@ export function descend(logits, labels, shaping, steps, lr) {
         for (let a = 0; a < z.length; a++) z[a] -= lr * gradient[a];
     }
     return z;
-}
-
-/** The policy along those steps, the start included. */
-export function policyFlow(logits, labels, shaping, steps, lr) {
-    const path = [softmax(logits)];
-    for (let z = logits; path.length <= steps; ) {
-        z = descend(z, labels, shaping, 1, lr);
-        path.push(softmax(z));
-    }
-    return path;
 }
 
 /**

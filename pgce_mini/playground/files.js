@@ -1,12 +1,51 @@
-// Files of the playground, made in the page: nothing is asked of a server.
+// The files to save: the numbers as CSV; the picture, with its takeaway and settings above it, as SVG and PNG.
 
-const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-family"].concat([
-    "font-size", "font-weight", "text-anchor", "dominant-baseline", "paint-order",
-]);
-const MARGIN = 16;
+import { button, setAttributes, shape } from "./dom.js";
+import { png, save } from "./saving.js";
+import { columnsOf, csv } from "./table.js";
+import { caption, promptText, takeaway } from "./words.js";
 
-/** The picture as it is seen, its styles written into it, with sentences above and below. */
-export function pictureFile(svg, paper, above, below) {
+const STYLES = [
+    "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-family", "font-size",
+    "font-weight", "text-anchor", "dominant-baseline", "paint-order",
+];
+const MARGIN = 16; // px, as all lengths here
+const LINE = 18;
+
+const MAKERS = {
+    CSV: ({ state, numbers }) => new Blob([csv(columnsOf(state, numbers))], { type: "text/csv" }),
+    PNG: (picture) => png(pictureFile(picture)),
+    SVG: (picture) => new Blob([pictureFile(picture).source], { type: "image/svg+xml" }),
+};
+
+export const fileButtons = (picture) =>
+    Object.entries(MAKERS).map(([kind, make]) =>
+        button(kind, async () => save(await make(picture), `one_token.${kind.toLowerCase()}`), { class: "small" }),
+    );
+
+function pictureFile({ svg, state, numbers }) {
+    const inner = svg.clientWidth;
+    const above = wrapped(takeaway(state, numbers), inner, 600);
+    const lines = [...above, "", ...wrapped(`${promptText(state)}: ${caption(state, numbers)}`, inner, 400)];
+    const headroom = lines.length * LINE + 12;
+    const [width, height] = [inner + 2 * MARGIN, svg.clientHeight + headroom + 2 * MARGIN];
+    const whole = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
+    const paper = getComputedStyle(svg.closest(".playground")).backgroundColor;
+    shape("rect", { width: "100%", height: "100%", fill: paper }, whole);
+    const { color, fontFamily } = getComputedStyle(svg);
+    lines.forEach((line, i) => {
+        const [weight, size] = i < above.length ? [600, 14] : [400, 13];
+        const font = { "font-weight": weight, fill: color, "font-family": fontFamily, "font-size": size };
+        shape("text", { x: MARGIN, y: MARGIN + 12 + LINE * i, ...font }, whole, line);
+    });
+    const copy = styledCopy(svg);
+    setAttributes(copy, { x: MARGIN, y: MARGIN + headroom });
+    whole.append(copy);
+    return { source: new XMLSerializer().serializeToString(whole), width, height };
+}
+
+/** The picture with its styles written into it, without what only a pointer needs. */
+function styledCopy(svg) {
     const copy = svg.cloneNode(true);
     const sources = svg.querySelectorAll("*");
     copy.querySelectorAll("*").forEach((node, i) => {
@@ -14,32 +53,10 @@ export function pictureFile(svg, paper, above, below) {
         for (const name of STYLES) node.style.setProperty(name, seen.getPropertyValue(name));
     });
     copy.querySelectorAll(".tip, .hit").forEach((node) => node.remove());
-
-    const width = svg.clientWidth;
-    const lines = [...wrapped(above, width, 600), "", ...wrapped(below, width, 400)];
-    const headroom = lines.length * 18 + 12;
-    const size = { width: width + 2 * MARGIN, height: svg.clientHeight + headroom + 2 * MARGIN };
-    const make = (name, attributes, text = "") => {
-        const node = document.createElementNS(svg.namespaceURI, name);
-        for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-        node.textContent = text;
-        return node;
-    };
-    const whole = make("svg", { ...size, viewBox: `0 0 ${size.width} ${size.height}` });
-    whole.append(make("rect", { width: "100%", height: "100%", fill: paper }));
-    const { color, fontFamily } = getComputedStyle(svg);
-    const rest = wrapped(above, width, 600).length;
-    lines.forEach((line, i) => {
-        const style = { fill: color, "font-family": fontFamily, "font-size": i < rest ? 14 : 13 };
-        const weight = i < rest ? 600 : 400;
-        whole.append(make("text", { x: MARGIN, y: MARGIN + 12 + 18 * i, "font-weight": weight, ...style }, line));
-    });
-    copy.setAttribute("x", MARGIN);
-    copy.setAttribute("y", MARGIN + headroom);
-    whole.append(copy);
-    return { source: new XMLSerializer().serializeToString(whole), ...size };
+    return copy;
 }
 
+/** The text in lines that fit the width. */
 function wrapped(text, width, weight) {
     const pen = document.createElement("canvas").getContext("2d");
     pen.font = `${weight} 14px system-ui, sans-serif`;
@@ -50,19 +67,4 @@ function wrapped(text, width, weight) {
         else lines.push(word);
     }
     return lines;
-}
-
-/** Copies text where the page may (a file opened by itself may not, in some browsers, without the old way). */
-export async function copyText(text) {
-    try {
-        await navigator.clipboard.writeText(text);
-        return true;
-    } catch {
-        const area = Object.assign(document.createElement("textarea"), { value: text });
-        document.body.append(area);
-        area.select();
-        const copied = document.execCommand("copy");
-        area.remove();
-        return copied;
-    }
 }

@@ -1,12 +1,12 @@
 // Where the playground lives: a page of its own, Streamlit, or a notebook. Each keeps the state in its own way.
 
+import { fromQuery, toQuery } from "./address.js";
 import { mount } from "./playground.js";
-import { fromQuery, toQuery } from "./state.js";
 
 /** A page of its own: the state is in the address, after the #. */
 export function inPage(host, base) {
     const hash = () => location.hash.slice(1);
-    const widget = mount(host, {
+    const instrument = mount(host, {
         base,
         state: fromQuery(hash(), base),
         keep(state) {
@@ -14,13 +14,12 @@ export function inPage(host, base) {
             if (query !== hash()) history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
         },
     });
-    addEventListener("hashchange", () => widget.set(fromQuery(hash(), base)));
-    return widget;
+    addEventListener("hashchange", () => instrument.set(fromQuery(hash(), base)));
 }
 
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too
 
-/** Streamlit calls this with each run of its script; the widget is made in the first. */
+/** Streamlit calls this with each run of its script; the playground is made in the first. */
 function inStreamlit({ parentElement, data }) {
     const host = parentElement.querySelector(".pgce-playground");
     if (host.shadowRoot) return;
@@ -47,7 +46,7 @@ function inNotebook({ model, el }) {
     if (html.getAttribute("theme") === "dark" || /vscode-(dark|high-contrast)(?!-light)/.test(body.className))
         host.style.colorScheme = "dark"; // Colab and VS Code; JupyterLab says so itself
     let shown = read();
-    const widget = mount(host, {
+    const instrument = mount(host, {
         base: shown,
         state: shown,
         keep(state) {
@@ -56,12 +55,12 @@ function inNotebook({ model, el }) {
             model.save_changes();
         },
     });
-    const follow = () => !alike(read(), shown) && widget.set((shown = read()));
+    const follow = () => !alike(read(), shown) && instrument.set((shown = read()));
     for (const name of names) model.on(`change:${name}`, follow);
     return () => names.forEach((name) => model.off(`change:${name}`, follow));
 }
 
 /** anywidget calls this without, Streamlit with an argument. */
-export default function (streamlit) {
+export default function attach(streamlit) {
     return streamlit?.parentElement ? inStreamlit(streamlit) : { render: inNotebook };
 }

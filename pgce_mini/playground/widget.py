@@ -6,6 +6,7 @@ import functools
 from dataclasses import asdict, fields
 from typing import Any
 
+from pgce_mini.playground.page import javascript
 from pgce_mini.playground.state import PlaygroundState
 from pgce_mini.theory import FloatArray
 
@@ -26,8 +27,6 @@ def playground_class() -> type:
         raise ImportError(
             'Playground needs anywidget, which is not installed: pip install "anywidget>=0.10"'
         ) from None
-
-    from pgce_mini.playground import javascript
 
     class Refused(traitlets.TraitError, ValueError):  # the first makes traitlets roll back
         """A value that makes no sense."""

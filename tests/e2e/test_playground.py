@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
 from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html
+from pgce_mini.playground.modules import join
 from pgce_mini.theory import entropy, expected_gradient, expected_reward
 
 Visit = Callable[..., Page]
@@ -99,17 +100,43 @@ def assert_shows(page: Page, state: PlaygroundState) -> None:
 
 # --- Numbers ---------------------------------------------------------------------------------------------
 
-COMPUTE = """async ([source, states]) => {
-    const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+LOAD = 'const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));'
+COMPUTE = (
+    f"async ([source, states]) => {{ {LOAD}"
+    + """
     return states.map(({ logits, labels, shaping }) => ({
         gradient: module.expectedGradient(logits, labels, shaping),
         reward: module.expectedReward(logits, labels, shaping),
-        step: module.policyFlow(logits, labels, shaping, 1, 0.7)[1],
-        far: module.policyFlow(logits, labels, shaping, 60, 0.7)[60],
+        step: module.softmax(module.descend(logits, labels, shaping, 1, 0.7)),
+        far: module.softmax(module.descend(logits, labels, shaping, 60, 0.7)),
         entropy: module.entropy(labels),
         end: module.stationaryPolicy(labels, shaping).policy,
     }));
 }"""
+)
+
+
+MODULES = {
+    "main": """// What it imports stands below it here and above it in what is joined.
+import {
+    count as total,
+    Pair,
+} from "./lower.js";
+import { name } from "./other.js";
+const own = "main";
+export const values = () => [own, total(), name, new Pair().first];
+export async function later() { return total(); }
+export default function start() { return ` import { x } from "./y.js";`; }
+""",
+    "other": 'import { count } from "./lower.js";\nconst own = count();\nexport const name = `other ${own}`;\n',
+    "lower": "let own = 0;\nexport function count() { return ++own; }\nexport class Pair { first = 1; }\n",
+}
+
+
+def test_joined_modules_keep_their_own_names(lesson: str, visit: Visit) -> None:
+    call = f"async (source) => {{ {LOAD} return [module.values(), await module.later(), module.default()]; }}"
+    results = visit(lesson).evaluate(call, join(MODULES, "main"))
+    assert results == [["main", 2, "other 1", 1], 3, ' import { x } from "./y.js";']
 
 
 def random_states(count: int) -> list[dict[str, Any]]:
@@ -147,7 +174,7 @@ def random_states(count: int) -> list[dict[str, Any]]:
 
 def test_mathematics_is_that_of_the_library_for_hundreds_of_states(lesson: str, visit: Visit) -> None:
     states = random_states(500)
-    results = visit(lesson).evaluate(COMPUTE, [javascript(), states])
+    results = visit(lesson).evaluate(COMPUTE, [javascript("dynamics"), states])
     ends = 0
     for state, ours in zip(states, results, strict=True):
         z, q, shaping = state["logits"], state["labels"], RewardShaping(**state["shaping"])
@@ -466,6 +493,15 @@ def test_address_brings_the_state_back_in_another_browser(lesson: str, visit: Vi
 def test_malformed_address_is_as_if_it_were_not_there(lesson: str, visit: Visit, query: str) -> None:
     page = visit(f"{lesson}#{query.replace('q=0.5,0.5,0,0,0,0,0,-0', 'q=0.5,0.5,0,0,0,0,0,x')}")
     assert_shows(page, DEFAULT)
+
+
+def test_other_prompt_for_the_tokens_of_a_preset_is_a_preset_of_its_own(visit: Visit, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(to_html(replace(DEFAULT, prompt="Which digit?")), encoding="utf-8")
+    opened = visit(f"{page.as_uri()}#tokens=4")
+    expect(opened.get_by_text("Next token after “Which digit?”")).to_be_visible()
+    expect(opened.get_by_role("radio", name="given")).to_be_checked()
+    assert shown(opened)["token"] == list(DEFAULT.tokens[:4])
 
 
 def test_new_address_in_the_same_page_is_followed(lesson: str, visit: Visit) -> None:

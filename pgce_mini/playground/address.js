@@ -1,0 +1,70 @@
+// The state in an address: "beta=-0.25&k=2". Only what differs from a base is there, probabilities to 6 digits.
+
+import { sum } from "./dynamics.js";
+import { PRESETS } from "./from_python.js";
+import { CHOICES, LIMITS, normalised, presetOf, presetsWith, withPreset } from "./state.js";
+
+const SAME_NAME = ["beta", "lambda_head", "lambda_tail", "form", "lr", "start", "steps", "axis"]; // as in the state
+const KEYS = ["labels", "tokens", "q", ...SAME_NAME, "k", "predict"];
+
+/** What differs from `base`, after the parameters of `query` that are not ours. */
+export function toQuery(state, base, query = "") {
+    const parameters = new URLSearchParams(query);
+    for (const key of KEYS) parameters.delete(key);
+    const presets = presetsWith(base);
+    const name = presetOf(state, presets);
+    const put = (key, value, usual) => value !== usual && parameters.set(key, value);
+    put("labels", name, presetOf(base, presets));
+    put("tokens", state.tokens.length, base.tokens.length);
+    const usual = withPreset(state, presets[name] ?? PRESETS.peaked, state.tokens.length).labels;
+    put("q", digits(state.labels), digits(usual));
+    for (const key of SAME_NAME) put(key, state[key], base[key]);
+    put("k", state.top_k, base.top_k);
+    if (state.prediction) parameters.set("predict", digits(state.prediction));
+    return parameters.toString().replaceAll("%2C", ",");
+}
+
+const digits = (values) => values.map((value) => Number(value.toPrecision(6))).join(",");
+
+/** The state of an address; what makes no sense in it is as if it were not there. */
+export function fromQuery(query, base) {
+    const parameters = new URLSearchParams(query);
+    const state = withPresetOf(parameters, base);
+    const n = state.tokens.length;
+    state.labels = readDistribution(parameters, "q", n) ?? state.labels;
+    for (const key of ["beta", "lambda_head", "lambda_tail", "lr"])
+        state[key] = readNumber(parameters, key, LIMITS[key]) ?? state[key];
+    state.steps = readWhole(parameters, "steps", LIMITS.steps) ?? state.steps;
+    state.top_k = readWhole(parameters, "k", [1, n]) ?? state.top_k;
+    for (const [key, values] of Object.entries(CHOICES))
+        if (values.includes(parameters.get(key))) state[key] = parameters.get(key);
+    state.prediction = readDistribution(parameters, "predict", n) ?? state.prediction;
+    return state;
+}
+
+function withPresetOf(parameters, base) {
+    const presets = presetsWith(base);
+    const usual = presetOf(base, presets);
+    const name = parameters.get("labels") ?? "";
+    const chosen = Object.hasOwn(presets, name) ? name : usual;
+    const count = readWhole(parameters, "tokens", LIMITS.tokens) ?? base.tokens.length;
+    if (chosen === usual && count === base.tokens.length) return { ...base };
+    return { ...withPreset(base, presets[chosen], count), steps: base.steps };
+}
+
+function readNumber(parameters, key, [low, high]) {
+    const text = parameters.get(key) ?? "";
+    const value = /^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(text) ? Number(text) : NaN;
+    return value >= low && value <= high ? value : null;
+}
+
+function readWhole(parameters, key, limits) {
+    const value = readNumber(parameters, key, limits);
+    return Number.isInteger(value) ? value : null;
+}
+
+function readDistribution(parameters, key, length) {
+    const values = (parameters.get(key) ?? "").split(",").map((text) => (text.trim() ? Number(text) : NaN));
+    const sound = values.length === length && values.every((value) => value >= 0 && value <= 1);
+    return sound && Math.abs(sum(values) - 1) < 1e-3 ? normalised(values) : null;
+}

@@ -1,0 +1,43 @@
+// What is folded away until it is asked for: the numbers as a table, and as Python.
+
+import { button, element, setText } from "./dom.js";
+import { pythonOf } from "./python.js";
+import { dataTable } from "./table.js";
+
+export function dataFold(instrument) {
+    const table = dataTable();
+    const node = fold(instrument, "Data", table.node);
+    return { node, draw: (state, numbers) => node.open && table.draw(state, numbers) };
+}
+
+export function pythonFold(instrument) {
+    const code = element("code");
+    const copied = element("span", { role: "status" });
+    const copy = button("Copy", async () => {
+        copied.textContent = (await copyText(code.textContent)) ? "Copied" : "Select the text and copy it";
+    });
+    const node = fold(
+        instrument, "Copy as Python", element("div", { class: "row" }, copy, copied),
+        element("pre", { tabindex: "0", role: "region", "aria-label": "Python" }, code),
+    );
+    const isRead = () => node.open && !instrument.playing;
+    return { node, draw: (state, numbers) => isRead() && setText(code, pythonOf(state, numbers)) };
+}
+
+const fold = (instrument, summary, ...children) =>
+    element("details", { ontoggle: () => instrument.redraw() }, element("summary", {}, summary), ...children);
+
+/** Copies text where the page may (a file opened by itself may not, in some browsers, without the old way). */
+async function copyText(text) {
+    try {
+        await navigator.clipboard.writeText(text);
+        return true;
+    } catch {
+        const area = Object.assign(document.createElement("textarea"), { value: text });
+        document.body.append(area);
+        area.select();
+        const copied = document.execCommand("copy");
+        area.remove();
+        return copied;
+    }
+}

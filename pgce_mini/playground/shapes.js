@@ -1,0 +1,33 @@
+// The shapes of the marks, as paths, and the width of text. Lengths are px.
+
+import { shape } from "./dom.js";
+
+export function arrowPath(from, to, y) {
+    const head = Math.min(7, Math.abs(to - from)) * Math.sign(to - from);
+    const neck = to - head;
+    return `M${from} ${y - 1.5}H${neck}V${y - 5}L${to} ${y}L${neck} ${y + 5}V${y + 1.5}H${from}Z`;
+}
+export const trianglePath = (x, y) => `M${x - 6} ${y}H${x + 6}L${x} ${y + 8}Z`;
+export const diamondPath = (x, y) => `M${x} ${y - 9}L${x + 9} ${y}L${x} ${y + 9}L${x - 9} ${y}Z`;
+
+/** The pattern that fills bars of the tail. */
+export function drawHatch(svg) {
+    const size = { width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
+    const pattern = shape("pattern", { id: "hatch", ...size }, shape("defs", {}, svg));
+    shape("rect", { class: "hatch", width: 2, height: 5 }, pattern);
+}
+
+export function textWidth(svg, text, size = "14px") {
+    const pen = (textWidth.pen ??= document.createElement("canvas").getContext("2d"));
+    pen.font = `${size} ${getComputedStyle(svg).fontFamily}`;
+    return pen.measureText(text).width;
+}
+
+/** The text, or as much of its beginning as there is room for and an ellipsis. */
+export function shortened(svg, text, room) {
+    const letters = [...text];
+    const first = (count) => letters.slice(0, count).join("") + (count < letters.length ? "…" : "");
+    let count = letters.length;
+    while (count > 1 && textWidth(svg, first(count)) > room) count--;
+    return first(count);
+}

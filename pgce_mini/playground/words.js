@@ -1,0 +1,66 @@
+// The state in words: numbers as they are written, the takeaway and the caption.
+
+import { entropy, totalVariation } from "./dynamics.js";
+
+const SAME = 5e-4; // a difference that three decimals do not show
+
+export const fixed = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
+export const signed = (value) => `${value > 0 ? "+" : ""}${fixed(value, 2)}`;
+const count = (n) => `${n} step${n === 1 ? "" : "s"}`;
+const quoted = (token) => `“${token}”`;
+
+/** The token whose two probabilities differ most. */
+function widest(p, q) {
+    const gaps = p.map((value, i) => Math.abs(value - q[i]));
+    return gaps.indexOf(Math.max(...gaps));
+}
+
+/** One sentence about this state. */
+export function takeaway(state, numbers) {
+    const { hidden, target, end, elsewhere, reason } = numbers;
+    if (hidden) return "Where will each token end? Drag the diamonds there, then press Play.";
+    if (target) return missOf(state, numbers);
+    if (!end) return `No end is marked: ${reason}.`;
+    return elsewhere ? otherEnd(state, numbers) : endBesideLabels(state, numbers);
+}
+
+function missOf({ tokens, prediction, steps }, { end, target, miss }) {
+    const i = widest(prediction, target);
+    const [what, verb] = end ? ["where training ends", "ends at"] : [`the policy after ${count(steps)}`, "is at"];
+    return (
+        `Your prediction misses ${what} by ${fixed(miss)} (total variation); the widest miss is ` +
+        `${quoted(tokens[i])}: you said ${fixed(prediction[i])}, it ${verb} ${fixed(target[i])}.`
+    );
+}
+
+function otherEnd({ tokens }, { end, elsewhere }) {
+    const i = widest(elsewhere, end);
+    return (
+        `From this start other tokens hold the head, and training ends ${fixed(totalVariation(elsewhere, end))} ` +
+        `from the marked end: ${quoted(tokens[i])} at ${fixed(elsewhere[i])}, not ${fixed(end[i])}.`
+    );
+}
+
+function endBesideLabels({ labels, tokens, beta, lambda_head, lambda_tail }, { end }) {
+    const [before, after] = [entropy(labels), entropy(end)];
+    if (totalVariation(labels, end) < SAME) {
+        const plain = beta === 0 && lambda_head === 0 && lambda_tail === 0;
+        const who = plain ? "Cross-entropy ends" : "As with cross-entropy, training ends";
+        return `${who} at the labels themselves, with their entropy of ${fixed(before)} nats.`;
+    }
+    const i = widest(labels, end);
+    const moves = `${quoted(tokens[i])} ends at ${fixed(end[i])} where the labels have ${fixed(labels[i])}`;
+    if (Math.abs(after - before) < SAME) return `Training ends beside the labels, at the same entropy: ${moves}.`;
+    const [form, verb] = after < before ? ["sharper", "falls"] : ["flatter", "rises"];
+    return (
+        `Training ends ${form} than the labels: entropy ${verb} from ${fixed(before)} to ${fixed(after)} nats, ` +
+        `and ${moves}.`
+    );
+}
+
+export const promptText = ({ prompt }) => `Next token after “${prompt}”`;
+
+/** The settings in one line, for a picture that travels alone. */
+export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>
+    `β ${signed(beta)}, λ head ${signed(lambda_head)}, λ tail ${signed(lambda_tail)}, k ${shaping.top_k}, ` +
+    `${form} form; ${count(steps)} of size ${lr}`;
