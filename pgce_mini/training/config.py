@@ -183,7 +183,7 @@ class GRPOConfig:
 
 
 def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
-    """The fields that both trainings have, and the `counts` of one, which are at least 1."""
+    """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
     for name in ("steps", "save_every", *counts):
         check_whole(name, getattr(config, name), 1)
     check_seed(config.seed)
