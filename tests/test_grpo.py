@@ -92,7 +92,6 @@ def test_ratio_is_one_in_the_first_update(temperature: float, config: GRPOConfig
     """What the sampler wrote down is what scoring finds, also at other temperatures than 1."""
     model, task = policy(prior)
     rollout, _ = sample_rollout(model, task, replace(config, temperature=temperature, num_generations=16), step=1)
-    assert rollout is not None
     logps, _ = per_token_logps(model, rollout, temperature)
     ratio = (logps - rollout.old_per_token_logps).exp()[rollout.completion_mask]
     torch.testing.assert_close(ratio, torch.ones_like(ratio), rtol=0, atol=1e-5)
@@ -102,7 +101,6 @@ def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config
     model, task = policy(prior)
     settings = replace(config, dynamic_sampling=False, mask_truncated_completions=False, scale_rewards="none")
     rollout, row = sample_rollout(model, task, settings, step=2)
-    assert rollout is not None
     rewards = torch.zeros(4, 4)
     for group in range(4):
         problem = task.problem(0, 2 * MAX_DRAWS + group)
@@ -129,9 +127,6 @@ def test_rollout_is_a_pure_function_of_weights_and_step(config: GRPOConfig, prio
     torch.manual_seed(2)
     again, _ = sample_rollout(model, task, config, step=1)
     other, _ = sample_rollout(model, task, config, step=2)
-    assert first is not None
-    assert again is not None
-    assert other is not None
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.prompts, other.prompts)
 
@@ -141,8 +136,6 @@ def test_truncated_completions_teach_nothing_but_count_in_the_metrics(config: GR
     settings = replace(config, max_completion_length=4, dynamic_sampling=False, num_generations=16)
     masked, row = sample_rollout(model, task, settings, step=1)
     unmasked, _ = sample_rollout(model, task, replace(settings, mask_truncated_completions=False), step=1)
-    assert masked is not None
-    assert unmasked is not None
     truncated = ~(masked.completions == EOS_ID).any(2)  # (4, 16)
     assert 0 < truncated.sum() < 64
     assert row["completions/clipped_ratio"] == pytest.approx(truncated.double().mean().item())
@@ -173,7 +166,6 @@ def test_minibatch_without_a_kept_token_is_as_if_it_had_not_been(
     )  # fmt: skip
     reference, task = policy(prior)
     rollout, _ = sample_rollout(reference, task, settings, step=1)
-    assert rollout is not None
     mask = rollout.completion_mask.clone()
     mask[masked] = False
     kept = 1 - masked
@@ -205,7 +197,6 @@ def test_dynamic_sampling_refills_until_the_step_is_full(
     rollout, row = sample_rollout(model, task, settings, step=1)
     rewards = torch.tensor(given).view(-1, 4)  # (groups sampled, 4)
     differ = rewards.amin(1) < rewards.amax(1)
-    assert rollout is not None
     assert len(rewards) > differ.sum() == len(rollout.prompts) == row["groups"] == 6
     assert row["refills"] > 0
     assert row["frac_reward_zero_std"] == pytest.approx(1 - 6 / len(rewards))
@@ -223,7 +214,6 @@ def test_refills_come_to_an_end(config: GRPOConfig, prior: Path, monkeypatch: py
     flips = iter([0.0, 1.0] * 100)
     judge(monkeypatch, lambda problem, completion: next(flips) if problem == special else 1.0)
     rollout, row = sample_rollout(model, task, replace(config, max_refills=2), step=1)
-    assert rollout is not None
     assert (len(rollout.prompts), row["groups"], row["refills"]) == (1, 1, 2)
     assert row["frac_reward_zero_std"] == pytest.approx(9 / 10)  # 4 groups, then 3 and 3
     assert row["reward"] == pytest.approx(38 / 40)
@@ -250,7 +240,6 @@ def test_model_that_writes_pads_and_never_ends_can_be_trained(tmp_path: Path) ->
         dynamic_sampling=False, mask_truncated_completions=False,
     )  # fmt: skip
     rollout, _ = sample_rollout(model, TASK, settings, step=1)
-    assert rollout is not None
     assert (rollout.completions[rollout.completion_mask] == PAD_ID).any()
     logps, _ = per_token_logps(model, rollout, 1.0)
     torch.testing.assert_close(logps, rollout.old_per_token_logps, rtol=0, atol=1e-5)
@@ -287,7 +276,6 @@ def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Pa
     train(settings)
     model, task = policy(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
-    assert rollout is not None
     objective, tokens = torch.zeros(()), 0
     for group, prompt in enumerate(rollout.prompts):
         rows = zip(
@@ -305,7 +293,6 @@ def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Pa
     (found,) = recorder.gradients
     assert max(gradient.abs().max() for gradient in found.values()) > 0.01
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-6)
 
 
@@ -326,7 +313,6 @@ def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
     assert len(recorder.gradients) == 2
     model, task = policy(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
-    assert rollout is not None
     part = slice(2, 4) if settings.num_minibatches == 2 else slice(0, 4)  # groups of the second update
     prompts, completions = rollout.prompts[part], rollout.completions[part]  # (G, 10), (G, 4, L)
     ids = torch.cat([prompts[:, None].expand(-1, 4, -1), completions], 2).flatten(0, 1)
@@ -348,7 +334,6 @@ def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
     kl = (prior_logps - logps).exp() - (prior_logps - logps) - 1
     (settings.kl_coef * kl - objective)[mask].mean().backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None
         torch.testing.assert_close(recorder.gradients[1][name], parameter.grad, rtol=1e-3, atol=1e-6)
 
 

@@ -87,7 +87,6 @@ def test_gradient_is_held_back_where_the_clip_says_and_only_there(
         epsilon=0.2, epsilon_high=0.28, loss_type="dapo", max_completion_length=1,
     )  # fmt: skip
     loss.backward()
-    assert logps.grad is not None
     assert logps.grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage)
     assert sum(clip_ratios.values()) == clipped
 
@@ -104,7 +103,6 @@ def test_padding_gives_no_gradient_and_takes_none(absurd: float, loss_type: Loss
             epsilon=0.2, epsilon_high=0.28, loss_type=loss_type, max_completion_length=5,
         )  # fmt: skip
         loss.backward()
-        assert logps.grad is not None
         assert (logps.grad[~MASK] == 0).all()
         assert (logps.grad[MASK] != 0).all()
         gradients.append(logps.grad)

@@ -74,7 +74,6 @@ def test_the_head_of_a_long_row_is_torch_topk_s_ties_and_masked_tokens_included(
         masked.sort(-1).values,
     ):
         ours = find_head(logits, logits.softmax(-1), torch.zeros(6, 1).long(), top_k, torch.empty_like(logits))
-        assert ours.ids is not None
         expected = logits.topk(top_k).indices
         finite = logits.gather(1, expected) > -math.inf  # which of the masked tokens fill up a head is no matter
         head = torch.zeros_like(logits).scatter_(1, ours.ids, 1)

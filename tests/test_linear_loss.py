@@ -104,13 +104,6 @@ def test_a_frozen_side_of_the_linear_form_gets_no_gradient(frozen: str) -> None:
     assert (weight.grad is None) == (frozen == "weight")
 
 
-def test_a_scaled_linear_loss_and_a_retained_graph() -> None:
-    hidden, weight, target = hidden_weight_target()
-    loss = linear_shaped_cross_entropy(hidden, weight, target, MIXED)
-    once = torch.autograd.grad(loss, (hidden, weight), retain_graph=True)
-    assert_same(torch.autograd.grad(loss / 4, (hidden, weight)), tuple(g / 4 for g in once), 1e-15)
-
-
 @pytest.mark.parametrize(
     ("hidden", "weight", "target"),
     [
