@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 MAX_SEED = 10**12  # every generator takes it, and RL's a million times it
 
@@ -23,3 +24,8 @@ def check_number(name: str, value: float, most: float = math.inf) -> None:
     if not good or value < 0 or value > most:
         span = "of at least 0" if most == math.inf else f"between 0 and {most:g}"
         raise ValueError(f"{name} must be a number {span}, got {value!r}")
+
+
+def check_finite(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")

@@ -2,17 +2,18 @@
 
 A language model is a policy: the state s is the prefix, the action a is the next token and pi(.|s) the
 softmax of the logits. Cross-entropy is the policy gradient of the reward 1/pi(x) for the true token x and
-zero for every other token; `RewardShaping` bends that reward.
+zero for every other token; `RewardShaping` changes that reward.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+from pgce_mini.checks import check_finite, check_whole
 
 Form = Literal["product", "exponent"]
 
@@ -28,12 +29,12 @@ class RewardShaping:
         a != x:                   lambda_head if a is among the top_k most likely tokens,
                                   lambda_tail otherwise                    (paper Eq. 12)
 
-    `beta < 0` pushes the true token harder and lowers entropy (precision), `beta > 0` raises it (diversity).
+    `beta < 0` rewards the true token more and lowers entropy (precision), `beta > 0` raises it (diversity).
     beta = lambda_head = lambda_tail = 0 is cross-entropy (paper Eq. 10) in either form.
     `top_k` above the vocabulary means the whole vocabulary.
 
     Raises:
-        ValueError: naming the argument, when a value makes no sense.
+        ValueError: a value is out of range; the message names the field.
     """
 
     beta: float = 0.0
@@ -49,11 +50,8 @@ class RewardShaping:
 
     def __post_init__(self) -> None:
         for name in ("beta", "lambda_head", "lambda_tail"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
-        if isinstance(self.top_k, bool) or not isinstance(self.top_k, int) or self.top_k < 1:
-            raise ValueError(f"top_k must be a whole number of at least 1, got {self.top_k!r}")
+            check_finite(name, getattr(self, name))
+        check_whole("top_k", self.top_k, 1)
         if self.form not in get_args(Form):
             raise ValueError(f"form must be one of {', '.join(get_args(Form))}, got {self.form!r}")
 
@@ -71,7 +69,7 @@ PAPER_ARMS: dict[str, RewardShaping] = {
 def true_token_weight(log_prob: Tensor, shaping: RewardShaping) -> Tensor:
     """pi(x) * r(s, x), the weight on grad log pi(x), from log pi(x).
 
-    It is 1 for cross-entropy. Taking the logarithm keeps it exact where pi(x) rounds to 0 or 1.
+    It is 1 for cross-entropy. Computed from the logarithm it is exact where pi(x) rounds to 0 or 1.
 
     Shapes:
         log_prob: (...), floating point, at most 0 -> (...)
@@ -88,14 +86,14 @@ def token_rewards(probs: Tensor, target: Tensor, shaping: RewardShaping) -> Tens
     """The reward of every token of the vocabulary, detached: a reward carries no gradient.
 
     The head is the `top_k` most likely tokens, ties broken as `torch.topk` breaks them; the true token earns
-    its own reward whether or not it is in the head. Where pi(x) = 0 its reward is infinite (the *weight*
-    pi(x) * r stays finite; the loss works with that).
+    its own reward, in the head or not. Where pi(x) = 0 its reward is infinite (the *weight* pi(x) * r, which the
+    loss uses, stays finite).
 
     Shapes:
         probs: (..., V), each row a distribution; target: (...) with ids in [0, V) -> (..., V)
 
     Raises:
-        ValueError: when the shapes do not belong together or an id is out of range.
+        ValueError: the shapes do not belong together, or an id is out of range.
 
     Source: paper Eq. 11 and 12.
     """

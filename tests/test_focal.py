@@ -46,5 +46,4 @@ def test_certain_tokens_have_finite_loss_and_gradient(logit: float, gamma: float
     loss = focal_loss(logits, torch.tensor([0]), gamma).sum()
     loss.backward()
     assert loss.isfinite()
-    assert logits.grad is not None
     assert logits.grad.isfinite().all()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
 
 PROBS = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
@@ -33,7 +36,9 @@ def test_the_paper_arms_are_the_paper_s_table() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *itertools.product(("beta", "lambda_head", "lambda_tail"), (math.nan, math.inf, "0", True)),
+        *itertools.product(
+            ("beta", "lambda_head", "lambda_tail"), (math.nan, math.inf, np.float32("nan"), "0", True)
+        ),
         *(("top_k", bad) for bad in (0, -1, 1.5, True, None)),
         *(("form", bad) for bad in ("Product", "", None)),
     ],
@@ -41,6 +46,17 @@ def test_the_paper_arms_are_the_paper_s_table() -> None:
 def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"^{field} must be"):
         RewardShaping(**{field: value})
+
+
+@pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), np.int64(1)])
+@pytest.mark.parametrize("field", ["beta", "lambda_head", "lambda_tail"])
+def test_a_number_of_numpy_is_a_number(field: str, number: Any) -> None:
+    target = torch.tensor(1)
+    plain = dataclasses.replace(SHAPED, **{field: number.item()})
+    shaping = dataclasses.replace(SHAPED, **{field: number})
+    assert shaping == plain
+    assert torch.equal(token_rewards(PROBS, target, shaping), token_rewards(PROBS, target, plain))
+    assert torch.equal(*(shaped_cross_entropy(PROBS.log(), target, each) for each in (shaping, plain)))
 
 
 def test_a_shaping_cannot_change_after_it_was_checked() -> None:

@@ -1,4 +1,4 @@
-"""Focal loss, a control: the factor that the paper relates (1 - pi)^beta to, with its full gradient."""
+"""Focal loss, a control: the factor that the paper compares (1 - pi)^beta with, and its full gradient."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pgce_mini.reward import MIN_COMPLEMENT
 
 
 def focal_loss(input: Tensor, target: Tensor, gamma: float) -> Tensor:
-    """-(1 - p)^gamma log p of the true token, p its probability, for each position.
+    """-(1 - p)^gamma log p for each position, with p the probability of the true token.
 
-    The factor is *not* held constant under the gradient, as the shaped loss holds it, so there is a second term:
+    Unlike in the shaped loss, the factor is not constant under the gradient, so there is a second term:
 
         dL/dz_a = ((1 - p)^gamma - gamma p (1 - p)^(gamma - 1) log p) (pi_a - 1(a = x))
 
-    1 - p is clamped at 1e-6, below which the factor counts as constant.
+    1 - p is clamped at 1e-6; below, the factor has no gradient.
 
     Shapes:
         input: (N, V) logits; target: (N) of ids -> (N), nats

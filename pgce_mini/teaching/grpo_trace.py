@@ -1,6 +1,6 @@
-"""One GRPO step, token by token: what `train_grpo` does in a step, kept to be looked at.
+"""One GRPO step, token by token: what `train_grpo` does in a step, recorded for display.
 
-The rollout is that of `sample_rollout` and the updates are those of `update_policy`, on a copy of the model.
+The rollout comes from `sample_rollout` and the updates from `update_policy`, on a copy of the model.
 """
 
 from __future__ import annotations
@@ -29,50 +29,48 @@ from pgce_mini.training import (
 
 
 class TracedUpdate(NamedTuple):
-    """An update as it was about to be taken; a number a token, (G, n, L), 0 or False where there is none.
+    """One update, computed just before its optimizer step; (G, n, L) is a value per token, 0 or False in padding.
 
-    ratio: how much likelier the policy makes the token than when it was sampled; push: the weight on the token's
-    grad log pi, in units of one token's share of the mean (with loss_type "dapo" ratio times advantage), 0 where
-    it is held_back by the clip, and the pull of kl_coef added; loss and grad_norm: of the whole update.
+    push is the weight on the token's grad log pi, in units of one token's share of the mean: with loss_type "dapo"
+    ratio times advantage, and 0 where the clip holds it back; the gradient of the kl_coef term is added.
     """
 
-    ratio: Tensor
-    push: Tensor
-    held_back: Tensor
-    loss: float
+    ratio: Tensor  # (G, n, L), the token's probability over that when it was sampled
+    push: Tensor  # (G, n, L)
+    held_back: Tensor  # (G, n, L) bool
+    loss: float  # of the whole update, as grad_norm
     grad_norm: float
 
 
 class TracedStep(NamedTuple):
-    """G problems, their n completions (ids, EOS included) with rewards and advantages (G, n), the log-probability
-    of each token when it was sampled (G, n, L), the updates, and the ratio after the last (G, n, L)."""
+    """G problems with n completions each, and the updates on them."""
 
     problems: list[Problem]
-    completions: list[list[list[int]]]
-    rewards: Tensor
-    advantages: Tensor
-    old_per_token_logps: Tensor
+    completions: list[list[list[int]]]  # ids, EOS included
+    rewards: Tensor  # (G, n)
+    advantages: Tensor  # (G, n)
+    old_per_token_logps: Tensor  # (G, n, L), when the tokens were sampled
     updates: list[TracedUpdate]
-    ratio_after: Tensor
+    ratio_after: Tensor  # (G, n, L), after the last update
 
     def teaches(self, group: int) -> bool:
-        """Whether the group's rewards differ; dynamic sampling would replace it if they did not."""
+        """Whether the group's rewards differ; dynamic sampling would replace it otherwise."""
         return bool((self.rewards[group] != self.rewards[group, 0]).any())
 
 
 def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> TracedStep:
-    """Step `step` of RL from `model`, which stays as it is: a rollout of `prompts_per_step` groups and
-    `num_iterations` updates, each on all of it (none if every completion was cut off). `model` is also the prior
-    that `kl_coef` pulls to. Groups that teach nothing are kept, to be seen.
+    """Step `step` of RL from `model`, which does not change: a rollout of `prompts_per_step` groups and
+    `num_iterations` updates, each on the whole rollout (none if every completion was cut off). `model` is also the
+    prior that `kl_coef` pulls to. Groups whose rewards are all equal are kept, for display.
 
     Raises:
-        FloatingPointError: the update diverged.
+        FloatingPointError: an update diverged.
     """
     config = replace(config, dynamic_sampling=False, num_minibatches=1)
     policy = copy.deepcopy(model).to(config.device)
     reference = copy.deepcopy(policy) if config.kl_coef else None
     rollout, _ = sample_rollout(policy, task, config, step)
-    assert rollout is not None  # it is only where groups are dropped
+    assert rollout is not None  # dynamic sampling is off, so no group is dropped
     problems = [task.problem(config.seed, step * MAX_DRAWS + i) for i in range(config.prompts_per_step)]
     completions = [[_up_to_eos(row) for row in group] for group in rollout.completions.tolist()]
     updates: list[TracedUpdate] = []
@@ -122,6 +120,6 @@ def _ratio(logps: Tensor, rollout: Rollout) -> Tensor:
 
 
 def _up_to_eos(ids: Sequence[int]) -> list[int]:
-    """A completion without its padding: one that has no end was cut off, and fills its row."""
+    """A completion without its padding; one without EOS was cut off and fills its row."""
     row = list(ids)
     return row[: row.index(EOS_ID) + 1] if EOS_ID in row else row

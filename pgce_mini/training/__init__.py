@@ -3,7 +3,6 @@
 from pgce_mini.training.config import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
 from pgce_mini.training.grpo import Update, train_grpo, update_policy
 from pgce_mini.training.grpo_loss import (
-    STD_EPSILON,
     LossType,
     ScaleRewards,
     group_advantages,
@@ -12,14 +11,13 @@ from pgce_mini.training.grpo_loss import (
     kl_to_reference,
     masked_mean,
 )
-from pgce_mini.training.optimizer import ADAM_BETAS, adamw, check_device, clip_gradient, divergence
+from pgce_mini.training.optimizer import ADAM_BETAS, adamw, check_device, clip_gradient
 from pgce_mini.training.pretrain import learning_rate, pretrain
 from pgce_mini.training.rollout import MAX_DRAWS, Rollout, per_token_logps, sample_rollout
 
 __all__ = [
     "ADAM_BETAS",
     "MAX_DRAWS",
-    "STD_EPSILON",
     "GRPOConfig",
     "LossType",
     "ModelShape",
@@ -32,7 +30,6 @@ __all__ = [
     "check_head",
     "check_length",
     "clip_gradient",
-    "divergence",
     "group_advantages",
     "grpo_loss",
     "held_back",

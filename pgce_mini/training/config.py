@@ -1,4 +1,4 @@
-"""Settings of the two trainings, and whether they fit a corpus."""
+"""The settings of pre-training and of GRPO, and checks that they fit a corpus."""
 
 from __future__ import annotations
 
@@ -10,98 +10,12 @@ from pgce_mini.checks import check_number, check_seed, check_whole
 from pgce_mini.gpt import GPTConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
-from pgce_mini.training.grpo_loss import (
-    LossType,
-    ScaleRewards,
-)
-
-
-@dataclass(frozen=True)
-class GRPOConfig:
-    """Settings of one RL run, in the words of TRL and verl; the defaults suit chain sum.
-
-    Raises:
-        ValueError: naming the field, when a value makes no sense.
-    """
-
-    run_dir: Path = Path("runs/policy")
-    """folder of the run, made or continued"""
-    prior: Path = Path("runs/prior")
-    """run folder (or model.safetensors) of the pre-trained model to start from"""
-    steps: int = 80
-    """rollouts, each with its updates"""
-    prompts_per_step: int = 24
-    """groups that one rollout trains on"""
-    num_generations: int = 16
-    """completions a prompt: the group"""
-    max_completion_length: int | None = None
-    """tokens before a completion is cut off; by default what the task's longest sensible answer needs"""
-    temperature: float = 1.0
-    """of the sampling, and of the policy whose gradient is taken"""
-    lr: float = 3e-4
-    """learning rate, constant"""
-    weight_decay: float = 0.0
-    """on matrices only"""
-    max_grad_norm: float = 1.0
-    """gradients are clipped to this norm"""
-    num_minibatches: int = 2
-    """parts into which a rollout is split, an update each"""
-    num_iterations: int = 1
-    """passes over each rollout"""
-    epsilon: float = 0.2
-    """the ratio is clipped from below at 1 - epsilon"""
-    epsilon_high: float = 0.28
-    """and from above at 1 + epsilon_high (clip-higher)"""
-    kl_coef: float = 0.0
-    """weight of the KL divergence from the prior"""
-    loss_type: LossType = "dapo"
-    """dapo: mean over tokens; grpo: mean over sequences of token means; dr_grpo: sum over a constant length"""
-    scale_rewards: ScaleRewards = "group"
-    """divide advantages by the standard deviation of the group's rewards, of the batch's, or not (Dr. GRPO)"""
-    dynamic_sampling: bool = True
-    """replace groups whose rewards are all equal, which teach nothing, by fresh ones"""
-    max_refills: int = 4
-    """rounds of such replacement a step; after them the step trains on what it has"""
-    mask_truncated_completions: bool = True
-    """keep completions that were cut off out of the loss"""
-    save_every: int = 20
-    """steps between saved states to resume from"""
-    seed: int = 0
-    """draws the problems and the completions"""
-    device: str = "cpu"
-    """cpu, cuda or mps; these small models are fastest on the cpu"""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "prompts_per_step", "num_minibatches", "num_iterations", "save_every"):
-            check_whole(name, getattr(self, name), 1)
-        check_whole("num_generations", self.num_generations, 2)
-        check_whole("max_refills", self.max_refills, 0)
-        check_seed(self.seed)
-        if self.max_completion_length is not None:
-            check_whole("max_completion_length", self.max_completion_length, 1)
-        for name in ("temperature", "lr", "weight_decay", "max_grad_norm", "epsilon_high", "kl_coef"):
-            check_number(name, getattr(self, name))
-        check_number("epsilon", self.epsilon, 1)
-        for name in ("temperature", "lr", "max_grad_norm"):
-            if getattr(self, name) == 0:
-                raise ValueError(f"{name} must be above 0, got 0")
-        for name, choices in (("loss_type", get_args(LossType)), ("scale_rewards", get_args(ScaleRewards))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        if self.num_minibatches > self.prompts_per_step:
-            raise ValueError(
-                f"num_minibatches must be at most prompts_per_step={self.prompts_per_step}, "
-                f"got {self.num_minibatches}"
-            )
-
-    def completion_limit(self, task: Task) -> int:
-        """max_completion_length, resolved."""
-        return self.max_completion_length or task.max_completion_length
+from pgce_mini.training.grpo_loss import LossType, ScaleRewards
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The size of a model to build; its vocabulary comes from the corpus. Names as in GPTConfig."""
+    """The size of a new model, with the names of GPTConfig; the vocabulary comes from the corpus."""
 
     hidden_size: int = 64
     num_hidden_layers: int = 2
@@ -116,10 +30,10 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of one pre-training run; the defaults are a chain-sum prior in under a minute on one core.
+    """Settings of one pre-training run; the defaults train a chain-sum prior in under a minute on one core.
 
     Raises:
-        ValueError: naming the field, when a value makes no sense.
+        ValueError: a value is out of range; the message names the field.
     """
 
     run_dir: Path = Path("runs/prior")
@@ -129,13 +43,13 @@ class PretrainConfig:
     shaping: RewardShaping = RewardShaping()
     """the arm: what a token earns"""
     label_smoothing: float = 0.0
-    """a control in place of a shaping: this share of each target is spread over the vocabulary"""
+    """a control instead of a shaping: this share of each target is spread over the vocabulary"""
     focal_gamma: float = 0.0
-    """a control in place of a shaping: focal loss with this exponent"""
+    """a control instead of a shaping: focal loss with this exponent"""
     model: ModelShape = ModelShape()
     """size of a new model; unused with init_from"""
     init_from: Path | None = None
-    """run folder of an earlier prior to go on from (mid-training); without it the model is new"""
+    """run folder of an earlier prior to continue from (mid-training); without it the model is new"""
     steps: int = 600
     """optimizer steps"""
     batch_size: int = 96
@@ -145,9 +59,9 @@ class PretrainConfig:
     warmup_steps: int | None = None
     """steps of linear warmup; by default 50, but no more than a tenth of all"""
     decay_steps: int | None = None
-    """last steps, in which the rate falls linearly to final_lr_share * lr; by default a fifth of all"""
+    """steps at the end in which the rate falls linearly to final_lr_share * lr; by default a fifth of all"""
     final_lr_share: float = 0.1
-    """where the decay ends, as a share of lr"""
+    """learning rate at the end of the decay, as a share of lr"""
     weight_decay: float = 0.1
     """on matrices only"""
     max_grad_norm: float = 1.0
@@ -164,35 +78,124 @@ class PretrainConfig:
     """cpu, cuda or mps; these small models are fastest on the cpu"""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "eval_every", "eval_documents", "save_every"):
-            check_whole(name, getattr(self, name), 1)
-        check_seed(self.seed)
+        _check_common(self, "batch_size", "eval_every", "eval_documents")
         check_whole("warmup_steps", self.warmup, 0)
         check_whole("decay_steps", self.decay, 0)
         if self.warmup + self.decay > self.steps:
             raise ValueError(
                 f"warmup_steps + decay_steps must be at most steps={self.steps}, got {self.warmup} + {self.decay}"
             )
-        for name in ("lr", "weight_decay", "max_grad_norm"):
-            check_number(name, getattr(self, name))
         check_number("final_lr_share", self.final_lr_share, 1)
         check_number("label_smoothing", self.label_smoothing, 1)
         check_number("focal_gamma", self.focal_gamma)
         shaped = any((self.shaping.beta, self.shaping.lambda_head, self.shaping.lambda_tail))
         if sum((shaped, self.label_smoothing > 0, self.focal_gamma > 0)) > 1:
             raise ValueError("shaping, label_smoothing and focal_gamma are three losses: set one of them")
-        if self.lr == 0 or self.max_grad_norm == 0:
-            raise ValueError("lr and max_grad_norm must be above 0")
 
     @property
     def warmup(self) -> int:
-        """warmup_steps, resolved."""
+        """warmup_steps, or its default."""
         return min(50, self.steps // 10) if self.warmup_steps is None else self.warmup_steps
 
     @property
     def decay(self) -> int:
-        """decay_steps, resolved."""
+        """decay_steps, or its default."""
         return self.steps // 5 if self.decay_steps is None else self.decay_steps
+
+
+@dataclass(frozen=True)
+class GRPOConfig:
+    """Settings of one RL run, with the names of TRL and verl; the defaults suit chain sum.
+
+    Raises:
+        ValueError: a value is out of range; the message names the field.
+    """
+
+    run_dir: Path = Path("runs/policy")
+    """folder of the run, made or continued"""
+    prior: Path = Path("runs/prior")
+    """run folder (or model.safetensors) of the pre-trained model to start from"""
+    steps: int = 80
+    """rollouts, each with its updates"""
+    prompts_per_step: int = 24
+    """groups that one rollout trains on"""
+    num_generations: int = 16
+    """completions per prompt: the size of a group"""
+    max_completion_length: int | None = None
+    """tokens after which a completion is cut off; by default as many as the task's longest sensible answer has"""
+    temperature: float = 1.0
+    """temperature of the sampling, and of the policy whose gradient is taken"""
+    lr: float = 3e-4
+    """learning rate, constant"""
+    weight_decay: float = 0.0
+    """on matrices only"""
+    max_grad_norm: float = 1.0
+    """gradients are clipped to this norm"""
+    num_minibatches: int = 2
+    """parts into which a rollout is split, with one update for each"""
+    num_iterations: int = 1
+    """passes over each rollout"""
+    epsilon: float = 0.2
+    """the ratio is clipped from below at 1 - epsilon"""
+    epsilon_high: float = 0.28
+    """and from above at 1 + epsilon_high (clip-higher)"""
+    kl_coef: float = 0.0
+    """weight of the KL divergence from the prior"""
+    loss_type: LossType = "dapo"
+    """dapo: mean over tokens; grpo: mean over sequences of token means; dr_grpo: sum over a constant length"""
+    scale_rewards: ScaleRewards = "group"
+    """divide advantages by the standard deviation of the rewards of the group, of the batch, or not (Dr. GRPO)"""
+    dynamic_sampling: bool = True
+    """replace groups whose rewards are all equal, which give no gradient, by new ones"""
+    max_refills: int = 4
+    """rounds of such replacement per step; after them the step trains on the groups it has"""
+    mask_truncated_completions: bool = True
+    """leave completions that were cut off out of the loss"""
+    save_every: int = 20
+    """steps between saved states to resume from"""
+    seed: int = 0
+    """draws the problems and the completions"""
+    device: str = "cpu"
+    """cpu, cuda or mps; these small models are fastest on the cpu"""
+
+    def __post_init__(self) -> None:
+        _check_common(self, "prompts_per_step", "num_minibatches", "num_iterations")
+        check_whole("num_generations", self.num_generations, 2)
+        check_whole("max_refills", self.max_refills, 0)
+        if self.max_completion_length is not None:
+            check_whole("max_completion_length", self.max_completion_length, 1)
+        _check_positive("temperature", self.temperature)
+        check_number("epsilon", self.epsilon, 1)
+        check_number("epsilon_high", self.epsilon_high)
+        check_number("kl_coef", self.kl_coef)
+        for name, choices in (("loss_type", get_args(LossType)), ("scale_rewards", get_args(ScaleRewards))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.num_minibatches > self.prompts_per_step:
+            raise ValueError(
+                f"num_minibatches must be at most prompts_per_step={self.prompts_per_step}, "
+                f"got {self.num_minibatches}"
+            )
+
+    def completion_limit(self, task: Task) -> int:
+        """max_completion_length, or its default for `task`."""
+        return self.max_completion_length or task.max_completion_length
+
+
+def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
+    """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
+    for name in ("steps", "save_every", *counts):
+        check_whole(name, getattr(config, name), 1)
+    check_seed(config.seed)
+    check_number("weight_decay", config.weight_decay)
+    for name in ("lr", "max_grad_norm"):
+        _check_positive(name, getattr(config, name))
+
+
+def _check_positive(name: str, value: float) -> None:
+    check_number(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be above 0, got 0")
 
 
 def check_head(shaping: RewardShaping, corpus: Corpus) -> None:

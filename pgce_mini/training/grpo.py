@@ -1,44 +1,38 @@
 """GRPO: reinforcement learning with verifiable rewards, from a prior.
 
 One step: sample a group of completions for each prompt, judge them, turn each group's rewards into advantages,
-and take clipped policy-gradient updates on the tokens that were written (DeepSeekMath, arXiv 2402.03300; with
+and take clipped policy-gradient updates on the completions' tokens (DeepSeekMath, arXiv 2402.03300; with
 clip-higher, token-mean loss and dynamic sampling of DAPO, arXiv 2503.14476; as the paper trains).
 
 What it leaves out, and why: a value network (the group's mean is the baseline); micro-batches (the models are
 small: an update is one forward pass, so its loss is normalised over all of its tokens); a separate inference
-engine, hence no correction for one; sequence-level ratios (GSPO); partial rewards and length penalties (the
-verifier's 0 or 1 is the whole signal). A KL term to the prior is there but off, as in the paper.
+engine, and so a correction for one; sequence-level ratios (GSPO); partial rewards and length penalties (the
+verifier's 0 or 1 is the only reward). A KL term to the prior is included but off by default, as in the paper.
 
 Why is the logged loss close to 0 while the gradient is not? In the first update of a step every ratio is 1, so
-the loss is the token-weighted mean of the advantages, which each group centres at 0; its gradient is the policy
-gradient all the same. The ratio moves away from 1 only in later updates on the same rollout (`num_minibatches`
-or `num_iterations` above 1).
+the loss is the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still the
+policy gradient. The ratio differs from 1 only in later updates on the same rollout (`num_minibatches` or
+`num_iterations` above 1).
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from torch.optim import Optimizer
 
 from pgce_mini.gpt import GPT
-from pgce_mini.runs import Run, RunError, config_to_dict, deferred_interrupt, fingerprint, load_model, save_model
+from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
 from pgce_mini.training.config import GRPOConfig
-from pgce_mini.training.grpo_loss import (
-    grpo_loss,
-    kl_to_reference,
-    masked_mean,
-)
-from pgce_mini.training.optimizer import adamw, check_device, clip_gradient, divergence
-from pgce_mini.training.rollout import (
-    Rollout,
-    per_token_logps,
-    sample_rollout,
-)
+from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean
+from pgce_mini.training.loop import run_training
+from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
+from pgce_mini.training.rollout import Rollout, per_token_logps, sample_rollout
 
 
 def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
@@ -46,17 +40,18 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
 
     Each line of metrics.jsonl has, over every completion sampled in the step: `reward`, `reward_std` (mean over
     groups), `frac_reward_zero_std`, `completions/mean_length`, `completions/clipped_ratio`, `reasoned_share`,
-    `groups` (those kept to train on, with or without a completion that was not cut off), `refills`,
-    `rollout_tokens_per_second`; and, unless no token was left to train on, over the trained tokens, averaged over
-    the step's updates: `loss` (no measure of progress), `entropy` (nats/token), `kl` (to the prior; only with
-    kl_coef), `clip_ratio/low`, `clip_ratio/high`, `grad_norm` (before clipping).
+    `groups` (kept to train on, fully truncated ones included), `refills`, `rollout_tokens_per_second`; and, if
+    there was a token to train on, over those tokens, averaged over the step's updates: `loss` (which does not
+    measure progress), `entropy` (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`,
+    `clip_ratio/high`, `grad_norm` (before clipping).
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
 
     Raises:
-        RunError: run_dir holds something else or is damaged, another process is running it, or prior is no
-            finished run of a verifiable task.
-        ValueError: the device is not there, or the completions do not fit the model. Nothing is written then.
+        RunError: run_dir holds something else or is damaged, another process is running it, or prior is not a
+            finished run of a task with a verifier.
+        ValueError: the device is not on this machine, or the completions do not fit the model. Nothing is written
+            then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
@@ -67,34 +62,22 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
         )
     limit = config.completion_limit(task)
     model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
-    with Run.start(config.run_dir, "rl", config_to_dict(config) | {"prior": fingerprint(model)}) as run:
-        if run.finished:
-            return run
-        reference = load_model(config.prior)[0].to(config.device) if config.kl_coef else None
-        model.to(config.device)
-        optimizer = adamw(model, config.lr, config.weight_decay)
-        done = run.load_state(model, optimizer)
-        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
-        with bar, deferred_interrupt() as interrupted:
-            for step in range(done + 1, config.steps + 1):
-                rollout, row = sample_rollout(model, task, config, step)
-                if rollout is not None:
-                    row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
-                run.append_metrics({"step": step, **row})
-                bar.set_postfix(reward=f"{row['reward']:.3f}", length=f"{row['completions/mean_length']:.1f}")
-                bar.update()
-                stop = interrupted()
-                if stop or step % config.save_every == 0:
-                    run.save_state(step, model, optimizer)
-                if stop:
-                    raise KeyboardInterrupt
-        save_model(run.model_path, model, task)
-        return run
+    settings = config_to_dict(config) | {"prior": fingerprint(model)}
+    reference = copy.deepcopy(model).to(config.device) if config.kl_coef else None
+
+    def train_step(optimizer: Optimizer, step: int) -> dict[str, float]:
+        rollout, row = sample_rollout(model, task, config, step)
+        if rollout is not None:
+            row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
+        return row
+
+    shown = "reward={reward:.3f}, length={completions/mean_length:.1f}"
+    return run_training("rl", config, settings, model, task, train_step, shown=shown, progress=progress)
 
 
 class Update(NamedTuple):
-    """One update: its part of the rollout, per_token_logps (B, L) of the policy before it, the gradient of the
-    loss with respect to them, and its metrics; B completions, group after group."""
+    """One update: its part of the rollout, per_token_logps (B, L) of the policy before the update, the gradient of
+    the loss with respect to them, and the metrics; B completions, group after group."""
 
     rollout: Rollout
     per_token_logps: Tensor
@@ -105,16 +88,20 @@ class Update(NamedTuple):
 def update_policy(
     model: GPT,
     reference: GPT | None,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     rollout: Rollout,
     config: GRPOConfig,
     limit: int,
     step: int,
     watch: Callable[[Update], None] | None = None,
 ) -> dict[str, float]:
-    """num_iterations passes of num_minibatches updates, telling `watch` of each; returns their mean metrics.
+    """num_iterations passes of num_minibatches updates; returns their mean metrics.
 
-    A part without a token to train on is no update; without any there are no metrics.
+    `reference` is the model that kl_coef pulls to, `limit` the most tokens of a completion; `watch` is called with
+    each update. A part of the rollout without a token to train on is skipped; if all are, there are no metrics.
+
+    Raises:
+        FloatingPointError: the training diverged; the message names the step.
     """
     parts = min(config.num_minibatches, len(rollout.prompts))
     rows = []
@@ -122,7 +109,7 @@ def update_policy(
         for tensors in zip(*(tensor.tensor_split(parts) for tensor in rollout), strict=True):
             batch = Rollout(*tensors)
             mask = batch.completion_mask.flatten(0, 1)
-            if not mask.any():  # a step of the optimizer would move the weights all the same, by its momentum
+            if not mask.any():  # momentum and weight decay would move the weights even so
                 continue
             logps, entropies = (x.flatten(0, 1) for x in per_token_logps(model, batch, config.temperature))
             if watch is not None:
@@ -154,6 +141,6 @@ def update_policy(
                 assert logps.grad is not None
                 watch(Update(batch, logps.detach(), logps.grad, row))
     with torch.no_grad():
-        if not model(rollout.prompts[:1]).isfinite().all():  # before it is saved or sampled from
-            raise divergence(step, "its logits are not numbers")
+        if not model(rollout.prompts[:1]).isfinite().all():  # before the model is saved or sampled
+            raise divergence(step, "its logits are not finite")
     return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}

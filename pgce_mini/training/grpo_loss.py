@@ -13,15 +13,15 @@ STD_EPSILON = 1e-4  # added to the standard deviation of rewards, as TRL does
 
 
 def group_advantages(rewards: Tensor, scale_rewards: ScaleRewards) -> Tensor:
-    """What each completion did better than its group: reward minus the group's mean, scaled.
+    """How much better each completion is than its group: its reward minus the group's mean, scaled.
 
     Shapes:
         rewards: (G, num_generations) -> the same
 
-    Standard deviations are those of a sample (ddof 1), plus 1e-4. Dividing by the group's makes rare successes
-    and rare failures count more (a bias towards very easy and very hard prompts); "none" avoids it.
+    Standard deviations are sample standard deviations (ddof 1) plus 1e-4. Dividing by the group's gives rare
+    successes and rare failures more weight (a bias towards very easy and very hard prompts); "none" avoids it.
 
-    Source: DeepSeekMath Eq. in section 4.1; "none": Dr. GRPO (arXiv 2503.20783).
+    Source: DeepSeekMath (arXiv 2402.03300), section 4.1.2, unnumbered; "none": Dr. GRPO (arXiv 2503.20783).
     """
     advantages = rewards - rewards.mean(1, keepdim=True)
     if scale_rewards == "group":
@@ -42,14 +42,15 @@ def grpo_loss(
     loss_type: LossType,
     max_completion_length: int,
 ) -> tuple[Tensor, dict[str, float]]:
-    """The clipped surrogate  - mean min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon_high) A)  and how often
-    the clip holds the gradient back: `clip_ratio/low` (A < 0), `clip_ratio/high` (A > 0), as shares of tokens.
+    """The clipped surrogate  - mean min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon_high) A)  and the shares of
+    tokens without a gradient because of the clip: `clip_ratio/low` (A < 0), `clip_ratio/high` (A > 0).
 
     Shapes:
         per_token_logps, old_per_token_logps: (B, L); advantages: (B); completion_mask: (B, L) bool -> ()
-        Whatever stands where the mask is False is ignored; with no token kept the loss is 0.
+        Values where the mask is False are ignored, nan included; if it is False everywhere the loss is 0.
 
-    Source: PPO (arXiv 1707.06347) Eq. 7 per token; clip-higher and the token mean: DAPO Eq. 8.
+    Source: PPO (arXiv 1707.06347) Eq. 7 per token, as DeepSeekMath Eq. 3; clip-higher and the token mean: DAPO
+    (arXiv 2503.14476) Eq. 8.
     """
     mask = completion_mask
     log_ratio = torch.where(mask, per_token_logps - old_per_token_logps, 0.0)
@@ -69,8 +70,8 @@ def grpo_loss(
 
 
 def held_back(ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float) -> tuple[Tensor, Tensor]:
-    """Where the clip takes the gradient away: from a token that has already become unlikely enough (low) or likely
-    enough (high). A ratio that left the range against its advantage still has its gradient.
+    """Where the clip makes the gradient 0: at tokens that the updates have already made unlikely enough (low) or
+    likely enough (high). A ratio outside the range on the side against its advantage keeps its gradient.
 
     Shapes:
         ratio, advantages: (...) that broadcast together -> (...) bool, (...) bool
@@ -82,7 +83,7 @@ def masked_mean(values: Tensor, mask: Tensor, loss_type: LossType, max_completio
     """Reduces per-token values (B, L) to a scalar: over tokens ("dapo"), over sequences of token means ("grpo"),
     or a sum over B * max_completion_length, so that long completions are not diluted ("dr_grpo").
 
-    Completions without a kept token are not counted as sequences of "grpo".
+    A sequence without a token in the mask does not count in the mean of "grpo".
     """
     values = torch.where(mask, values, 0.0)
     if loss_type == "dapo":

@@ -1,4 +1,4 @@
-"""What both trainings share: the optimizer, the clipping of gradients, the check of the device."""
+"""What both trainings need: optimizer, gradient clipping, the error of a divergence, the check of the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADAM_BETAS = (0.9, 0.95)
 
 
 def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only: norms are not pulled to zero."""
+    """AdamW with weight decay on matrices only, so that the weights of norms do not decay."""
     matrices = [p for p in model.parameters() if p.dim() >= 2]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
@@ -33,14 +33,14 @@ def clip_gradient(model: nn.Module, max_norm: float, step: int) -> float:
 
 
 def divergence(step: int, sign: str) -> FloatingPointError:
-    """The error to raise when `sign` shows that the training diverged."""
+    """The error to raise when `sign` shows that the training has diverged."""
     return FloatingPointError(f"the training diverged at step {step} ({sign}): lower lr, or a milder shaping")
 
 
 def check_device(name: str) -> None:
     """
     Raises:
-        ValueError: the device is unknown or not on this machine.
+        ValueError: the device is unknown, or not on this machine.
     """
     count: dict[str, Callable[[], int]] = {
         "cpu": lambda: 1,
@@ -49,7 +49,9 @@ def check_device(name: str) -> None:
     }
     kind, colon, index = name.partition(":")
     if kind not in count or (colon and not (index.isascii() and index.isdigit())):
-        raise ValueError(f"device must be cpu, cuda or mps, or as cuda:1 the second of its kind, got {name!r}")
+        raise ValueError(
+            f"device must be cpu, cuda or mps, or with a number as in cuda:1 for the second, got {name!r}"
+        )
     here = count[kind]()
     if here == 0:
         raise ValueError(f"device {name!r} is not on this machine: use cpu")

@@ -1,8 +1,8 @@
-"""Pre-training with the shaped loss: from nothing, or from an earlier prior (the paper's mid-training).
+"""Pre-training with the shaped loss: from new weights, or from an earlier prior (the paper's mid-training).
 
 AdamW with weight decay on matrices only, gradient clipping, and a warmup-stable-decay learning rate. A batch is
 a pure function of (corpus, seed, step), so arms with one seed see the same data in the same order, and a run
-resumes from nothing but its weights, moments and step.
+needs only its weights, moments and step to resume.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
+from torch.optim import Optimizer
 
 from pgce_mini.evaluation import evaluate_documents, token_entropy
 from pgce_mini.gpt import GPT
 from pgce_mini.loss import focal_loss, shaped_cross_entropy
-from pgce_mini.runs import Run, RunError, config_to_dict, deferred_interrupt, fingerprint, load_model, save_model
+from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length
-from pgce_mini.training.optimizer import adamw, check_device, clip_gradient, divergence
+from pgce_mini.training.loop import run_training
+from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
 
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     """Runs or continues the pre-training; returns its finished run.
 
-    Each line of metrics.jsonl has `loss` (the surrogate, no measure of progress), `cross_entropy` and `entropy`
-    (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
-    `tokens_per_second` (targets, pads not counted), and every `eval_every` steps and at the end
+    Each line of metrics.jsonl has `loss` (the surrogate, which does not measure progress), `cross_entropy` and
+    `entropy` (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
+    `tokens_per_second` (targets without padding), and every `eval_every` steps and at the end
     `heldout_cross_entropy` and `heldout_entropy`.
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
@@ -38,8 +39,8 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     Raises:
         RunError: run_dir holds something else or is damaged, another process is running it, the text has changed
             since it was begun, or init_from is no prior for this corpus.
-        ValueError: the device is not there, the head is the whole vocabulary, documents are too long for the
-            model, or the text cannot be read or is too short for them. Nothing is written then.
+        ValueError: the device is not on this machine, the head is the whole vocabulary, documents are too long
+            for the model, or the text cannot be read or is too short for them. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
@@ -51,33 +52,22 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     settings = config_to_dict(config) | text
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)
-    with Run.start(config.run_dir, "pretrain", settings) as run:
-        if run.finished:
-            return run
-        model.to(config.device)
-        optimizer = adamw(model, config.lr, config.weight_decay)
-        done = run.load_state(model, optimizer)
-        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
-        with bar, deferred_interrupt() as interrupted:
-            for step in range(done + 1, config.steps + 1):
-                row = _train_step(model, optimizer, config, step)
-                if step % config.eval_every == 0 or step == config.steps:
-                    row |= _heldout(model, config, step)
-                run.append_metrics({"step": step, **row})
-                bar.set_postfix(cross_entropy=f"{row['cross_entropy']:.3f}", entropy=f"{row['entropy']:.3f}")
-                bar.update()
-                stop = interrupted()
-                if stop or step % config.save_every == 0:
-                    run.save_state(step, model, optimizer)
-                if stop:
-                    raise KeyboardInterrupt
-        save_model(run.model_path, model, config.corpus)
-        return run
+
+    def train_step(optimizer: Optimizer, step: int) -> dict[str, float | None]:
+        row = _update(model, optimizer, config, step)
+        if step % config.eval_every == 0 or step == config.steps:
+            row |= _heldout(model, config, step)
+        return row
+
+    shown = "cross_entropy={cross_entropy:.3f}, entropy={entropy:.3f}"
+    return run_training(
+        "pretrain", config, settings, model, config.corpus, train_step, shown=shown, progress=progress
+    )
 
 
 def _text(config: PretrainConfig) -> dict[str, str]:
-    """What stands for a text in the settings of its run, which else say only where it is: a SHA-256. Nothing for
-    other corpora, and in a folder that was begun before texts were noted.
+    """The SHA-256 of the text, recorded in the run's settings beside its path; nothing for other corpora, nor for
+    runs begun before the SHA-256 was recorded.
 
     Raises:
         RunError: the text is not the one that the run was begun with.
@@ -92,7 +82,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
             return {}
         if same_corpus and begun["text"] != text:
             raise RunError(
-                f"the text of {config.corpus.source} is another than when {run.path} was begun: restore it, or "
+                f"the text of {config.corpus.source} has changed since {run.path} was begun: restore it, or "
                 "choose another folder"
             )
     return {"text": text}
@@ -105,14 +95,14 @@ def _initial_model(config: PretrainConfig) -> GPT:
     else:
         model, corpus = load_model(config.init_from)
         if corpus.vocab != config.corpus.vocab:
-            raise RunError(f"{config.init_from} has another vocabulary than the corpus: they must be of one task")
+            raise RunError(
+                f"{config.init_from} has another vocabulary than the corpus: choose a prior of the same task"
+            )
     check_length(config.corpus, model.config)
     return model
 
 
-def _train_step(
-    model: GPT, optimizer: torch.optim.Optimizer, config: PretrainConfig, step: int
-) -> dict[str, float | None]:
+def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int) -> dict[str, float | None]:
     started = time.perf_counter()
     lr = learning_rate(config, step)
     for group in optimizer.param_groups:
@@ -122,10 +112,10 @@ def _train_step(
     rows = pad_sequence([torch.tensor(d) for d in documents], batch_first=True, padding_value=PAD_ID)
     rows = rows.to(config.device)
     ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
-    kept = targets != PAD_ID
-    target = targets[kept]  # (N)
+    keep_mask = targets != PAD_ID  # (B, T)
+    target = targets[keep_mask]  # (N)
 
-    logits = F.linear(model.hidden_states(ids, kept), model.unembedding)  # (N, V): pads cost nothing
+    logits = F.linear(model.hidden_states(ids, keep_mask), model.unembedding)  # (N, V), padding left out
     loss = _loss(logits, target, config)
     optimizer.zero_grad()
     loss.backward()

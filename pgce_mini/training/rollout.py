@@ -1,4 +1,4 @@
-"""What a GRPO step trains on: groups of completions, sampled and judged."""
+"""The rollout of a GRPO step: groups of completions, sampled and judged by the task's verifier."""
 
 from __future__ import annotations
 
@@ -15,53 +15,49 @@ from pgce_mini.evaluation import token_entropy
 from pgce_mini.gpt import GPT, shared_prompt_attention, spread, written
 from pgce_mini.tasks import EOS_ID, PAD_ID, Problem, Task
 from pgce_mini.training.config import GRPOConfig
-from pgce_mini.training.grpo_loss import (
-    group_advantages,
-)
+from pgce_mini.training.grpo_loss import group_advantages
 
-MAX_DRAWS = 1_000_000  # problems that one step may draw: step s draws from s * MAX_DRAWS on
+MAX_DRAWS = 1_000_000  # problems that one step may draw: step s draws those from index s * MAX_DRAWS on
 
 
 class Rollout(NamedTuple):
-    """What a step trains on: G groups of n completions, right-padded.
+    """What a step trains on: G groups of n completions, right-padded."""
 
-    prompts: (G, P); prompt_lengths: (G); completions: (G, n, L); completion_mask: (G, n, L), True on the tokens to
-    train on: those of a completion up to its end, or none of them; old_per_token_logps: (G, n, L), when they were
-    sampled; advantages: (G, n).
-    """
-
-    prompts: Tensor
-    prompt_lengths: Tensor
-    completions: Tensor
-    completion_mask: Tensor
-    old_per_token_logps: Tensor
-    advantages: Tensor
+    prompts: Tensor  # (G, P)
+    prompt_lengths: Tensor  # (G)
+    completions: Tensor  # (G, n, L)
+    completion_mask: Tensor  # (G, n, L), True on the tokens to train on: all of a completion, or none
+    old_per_token_logps: Tensor  # (G, n, L), when the tokens were sampled
+    advantages: Tensor  # (G, n)
 
 
 def per_token_logps(model: GPT, rollout: Rollout, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the completions' tokens under softmax(logits / temperature) and the entropies (nats) of
-    these distributions; 0 where completion_mask is False. Entropies carry no gradient.
+    these distributions; 0 where completion_mask is False. The entropies are detached.
 
-    A prompt runs through the model once, not once a completion: with short completions it is most of the tokens.
+    A prompt runs through the model once for all completions of its group: with short completions, prompts have
+    most of the tokens.
 
     Shapes:
         -> (G, n, L), (G, n, L)
     """
     prompts, lengths, completions, mask = rollout[:4]
-    groups, prompt_length = prompts.shape
-    read = F.pad(mask[..., 1:], (0, 1))  # (G, n, L), the tokens whose next one is asked for; N of them
+    num_groups, prompt_length = prompts.shape
+    read = F.pad(mask[..., 1:], (0, 1))  # (G, n, L), True on the N tokens whose next token is scored
     positions = lengths[:, None, None] + torch.arange(mask.shape[2], device=mask.device)  # (G, 1, L)
     hidden = model.model(
         torch.cat([prompts.flatten(), completions[read]]),
         torch.cat(
-            [torch.arange(prompt_length, device=mask.device).repeat(groups), positions.expand_as(mask)[read]]
+            [torch.arange(prompt_length, device=mask.device).repeat(num_groups), positions.expand_as(mask)[read]]
         ),
         shared_prompt_attention(lengths, prompt_length, read),
     )  # (G * P + N, d)
     of_prompts, of_completions = hidden.split([prompts.numel(), len(hidden) - prompts.numel()])
-    last = torch.arange(groups, device=mask.device) * prompt_length + lengths - 1  # (G)
+    last = torch.arange(num_groups, device=mask.device) * prompt_length + lengths - 1  # (G)
     first = of_prompts[last][:, None, None].expand(-1, mask.shape[1], -1, -1)  # (G, n, 1, d)
-    states = torch.cat([first, spread(of_completions, read)[:, :, :-1]], 2)[mask]  # (M, d), M tokens trained on
+    states = torch.cat([first, spread(of_completions, read)[:, :, :-1]], 2)[
+        mask
+    ]  # (M, d), for the M tokens trained on
     logits = F.linear(states, model.unembedding) / temperature  # (M, V)
     logps = -F.cross_entropy(logits, completions[mask], reduction="none")  # (M)
     return spread(logps, mask), spread(token_entropy(logits.detach()), mask)
@@ -70,8 +66,9 @@ def per_token_logps(model: GPT, rollout: Rollout, temperature: float) -> tuple[T
 def sample_rollout(
     model: GPT, task: Task, config: GRPOConfig, step: int
 ) -> tuple[Rollout | None, dict[str, float]]:
-    """Samples and judges groups until `prompts_per_step` of them teach something (dynamic sampling) or the
-    refills are used up; the rollout is None when no group is left. A pure function of weights and step."""
+    """Samples and judges groups until `prompts_per_step` of them have differing rewards (dynamic sampling) or
+    max_refills is reached; returns the rollout, None if no group is left, and the metrics of all that was sampled.
+    A pure function of weights, settings and step."""
     generator = torch.Generator(config.device).manual_seed(config.seed * MAX_DRAWS + step)
     limit = config.completion_limit(task)
     started = time.perf_counter()
@@ -96,7 +93,7 @@ def sample_rollout(
 
 
 class _Group(NamedTuple):
-    """The n completions of one prompt as they were sampled (see `Generation`), and their rewards."""
+    """The n completions of one prompt as sampled, and their rewards."""
 
     problem: Problem
     ids: Tensor  # (n, L)
@@ -111,6 +108,7 @@ class _Group(NamedTuple):
 
     @property
     def teaches(self) -> bool:
+        """Whether the rewards differ; if not, every advantage is 0."""
         return len(set(self.rewards)) > 1
 
 

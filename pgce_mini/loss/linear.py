@@ -1,0 +1,103 @@
+"""The shaped cross-entropy of a linear layer, without all the logits in memory: a chunk of positions at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgce_mini.loss.shaped import (
+    Reduction,
+    accumulation_dtype,
+    check_arguments,
+    check_ids,
+    reduced_loss,
+    shaped_rows,
+)
+from pgce_mini.reward import RewardShaping
+
+CHUNK_ELEMENTS = 2**23  # logits held at once by default: 32 MB of fp32
+HALF_ROWS = 1024  # rows that a half-precision product may sum over: of more the sum could leave fp16
+
+
+def linear_shaped_cross_entropy(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    shaping: RewardShaping,
+    *,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    chunk_size: int | None = None,
+) -> Tensor:
+    """`shaped_cross_entropy(hidden @ weight.T, target)`, with a chunk of the logits in memory at a time.
+
+    Shapes:
+        hidden: (..., d); weight: (V, d), the unembedding; target: (...) -> () or (...), as shaped_cross_entropy
+        chunk_size: positions whose logits are held at once; by default as many as give 2^23 logits
+
+    Ignored positions are dropped before the product. With reduction "none" the logits are computed twice, because
+    the gradient of the weight needs the upstream gradient of each position.
+
+    Raises:
+        TypeError: `shaping` is not a RewardShaping.
+        ValueError: the shapes do not belong together, chunk_size is below 1, `reduction` is unknown.
+        RuntimeError: `target` does not hold ids.
+        IndexError: a target is outside [0, V) (on CPU).
+
+    Source: as shaped_cross_entropy.
+    """
+    check_arguments(shaping, reduction)
+    if weight.dim() != 2 or hidden.shape[-1:] != weight.shape[1:] or hidden.shape[:-1] != target.shape:
+        raise ValueError(
+            f"hidden (..., d), weight (V, d) and target (...) do not belong together: "
+            f"got {tuple(hidden.shape)}, {tuple(weight.shape)} and {tuple(target.shape)}"
+        )
+    if chunk_size is None:
+        chunk_size = max(1, CHUNK_ELEMENTS // weight.shape[0])
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # as F.linear would
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    rows = hidden.reshape(-1, hidden.shape[-1])  # (N, d)
+    return reduced_loss(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, weight)
+
+
+@torch.library.custom_op("pgce_mini::linear_shaped_rows", mutates_args=())
+def _linear_rows_op(
+    hidden: Tensor, weight: Tensor, ids: Tensor, keep_mask: Tensor, row_weight: Tensor,
+    beta: float, lambda_head: float, lambda_tail: float, top_k: int, form: str, chunk_size: int,
+    with_gradient: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """(N, d) hidden states, (V, d) weight -> (N) losses and the gradients of their sum weighted by `row_weight`,
+    empty unless asked for; that of the weight in the dtype it is summed in."""
+    check_ids(ids, weight.shape[0])
+    shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)  # type: ignore[arg-type] # a str in the schema
+    losses = hidden.new_zeros(len(hidden), dtype=accumulation_dtype(hidden))
+    grad_hidden = torch.zeros_like(hidden) if with_gradient else hidden.new_empty(0)
+    grad_weight = torch.zeros_like(weight, dtype=losses.dtype) if with_gradient else losses.new_empty(0)
+    logits_buffer = hidden.new_empty(min(chunk_size, len(hidden)), len(weight))
+    for rows in keep_mask.nonzero().squeeze(-1).split(chunk_size):  # (n)
+        chunk = hidden[rows]  # (n, d)
+        logits = torch.mm(chunk, weight.T, out=logits_buffer[: len(rows)])  # (n, V)
+        gradient = logits if with_gradient else None  # overwrites the logits it comes from
+        losses[rows] = shaped_rows(logits, ids[rows], row_weight[rows], shaping, gradient)
+        if with_gradient:
+            grad_hidden[rows] = logits @ weight
+            if weight.dtype == losses.dtype:
+                grad_weight.addmm_(logits.T, chunk)
+            else:
+                for part, states in zip(logits.split(HALF_ROWS), chunk.split(HALF_ROWS), strict=True):
+                    grad_weight += part.T @ states  # summed in fp32
+    return losses, grad_hidden, grad_weight
+
+
+@_linear_rows_op.register_fake
+def _(hidden: Tensor, weight: Tensor, ids: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor]:
+    losses = hidden.new_empty(hidden.shape[0], dtype=accumulation_dtype(hidden))
+    if not settings[-1]:
+        return losses, hidden.new_empty(0), weight.new_empty(0)
+    return losses, torch.empty_like(hidden), torch.empty_like(weight, dtype=losses.dtype)

@@ -1,0 +1,132 @@
+"""The linear form against the product and then the loss over all the logits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from loss_oracle import MIXED, V, assert_same, each_arm, each_reduction, normal, rows, value_and_gradients
+from torch import Tensor
+
+from pgce_mini.loss import linear_shaped_cross_entropy, shaped_cross_entropy
+from pgce_mini.reward import RewardShaping
+
+
+def hidden_weight_target(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    """(11, 4), (V, 4), (11), two of them ignored."""
+    hidden = normal(11, 4).to(dtype).requires_grad_()
+    weight = normal(V, 4, seed=1).to(dtype).requires_grad_()
+    _, target = rows(n=11)
+    return hidden, weight, target
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 11, 100, None])
+@each_reduction
+@each_arm
+def test_the_linear_form_is_the_unfused_one(
+    chunk_size: int | None, reduction: str, shaping: RewardShaping
+) -> None:
+    hidden, weight, target = hidden_weight_target()
+    fused = linear_shaped_cross_entropy(
+        hidden, weight, target, shaping, reduction=reduction, chunk_size=chunk_size
+    )
+    unfused = shaped_cross_entropy(F.linear(hidden, weight), target, shaping, reduction=reduction)
+    assert_same(
+        value_and_gradients(fused, hidden, weight),
+        value_and_gradients(unfused, hidden, weight),
+        tolerance=1e-13,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("chunk_size", [3, None])
+@each_reduction
+def test_the_linear_form_in_half_precision_is_as_close_to_fp64_as_the_unfused_one(
+    dtype: torch.dtype, chunk_size: int | None, reduction: str
+) -> None:
+    hidden, weight, target = hidden_weight_target(dtype)
+    exact_inputs = [x.detach().double().requires_grad_() for x in (hidden, weight)]
+    exact = value_and_gradients(
+        linear_shaped_cross_entropy(*exact_inputs, target, MIXED, reduction=reduction), *exact_inputs
+    )
+    unfused = shaped_cross_entropy(F.linear(hidden, weight), target, MIXED, reduction=reduction)
+    theirs = value_and_gradients(unfused, hidden, weight)
+    fused = linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction=reduction, chunk_size=chunk_size)
+    ours = value_and_gradients(fused, hidden, weight)
+    for our, their, truth in zip(ours, theirs, exact, strict=True):
+        assert our.dtype == their.dtype == dtype
+        allowed = (their.double() - truth).abs().max() + 2 * torch.finfo(dtype).eps * truth.abs().max()
+        assert (our.double() - truth).abs().max() <= allowed
+
+
+@each_reduction
+def test_the_linear_form_under_autocast_is_the_unfused_one(reduction: str) -> None:
+    hidden, weight, target = hidden_weight_target(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction=reduction)
+        unfused = shaped_cross_entropy(F.linear(hidden, weight), target, MIXED, reduction=reduction)
+    assert fused.dtype == unfused.dtype == torch.float32
+    ours, theirs = (value_and_gradients(loss, hidden, weight) for loss in (fused, unfused))
+    assert {gradient.dtype for gradient in ours} == {torch.float32}
+    assert_same(ours, theirs, tolerance=2e-2)
+
+
+def test_the_linear_form_takes_any_leading_shape_and_one_position() -> None:
+    hidden, weight, target = hidden_weight_target()
+    flat = linear_shaped_cross_entropy(hidden[:8], weight, target[:8], MIXED, reduction="none")
+    cube = linear_shaped_cross_entropy(
+        hidden[:8].reshape(2, 4, 4), weight, target[:8].reshape(2, 4), MIXED, reduction="none"
+    )
+    one = linear_shaped_cross_entropy(hidden[0], weight, target[0], MIXED)
+    torch.testing.assert_close(cube, flat.reshape(2, 4), rtol=1e-14, atol=0)
+    torch.testing.assert_close(one, flat[0], rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
+@pytest.mark.parametrize("n", [0, 3])
+@each_reduction
+def test_the_linear_form_with_nothing_kept_is_torch_s_answer(n: int, reduction: str, dtype: torch.dtype) -> None:
+    hidden, weight, target = hidden_weight_target(dtype)
+    hidden, target = hidden[:n], torch.full((n,), -100)
+    loss = linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction=reduction)
+    theirs = F.cross_entropy(F.linear(hidden, weight), target, reduction=reduction)
+    torch.testing.assert_close(loss, theirs, rtol=0, atol=0, equal_nan=True)
+    for gradient in torch.autograd.grad(loss.sum(), (hidden, weight)):
+        assert not gradient.any()
+
+
+@pytest.mark.parametrize("frozen", ["hidden", "weight"])
+def test_a_frozen_side_of_the_linear_form_gets_no_gradient(frozen: str) -> None:
+    hidden, weight, target = hidden_weight_target()
+    (hidden if frozen == "hidden" else weight).requires_grad_(False)
+    linear_shaped_cross_entropy(hidden, weight, target, MIXED).backward()
+    assert (hidden.grad is None) == (frozen == "hidden")
+    assert (weight.grad is None) == (frozen == "weight")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "weight", "target"),
+    [
+        (torch.zeros(3, 4), torch.zeros(V, 5), torch.arange(4)[:3]),
+        (torch.zeros(3, 4), torch.zeros(V, 4, 1), torch.arange(4)[:3]),
+        (torch.zeros(3, 4), torch.zeros(V, 4), torch.arange(4)),
+        (torch.zeros(()), torch.zeros(V, 4), torch.arange(4)[0]),
+    ],
+)
+def test_shapes_of_the_linear_form_that_do_not_belong_together_are_refused(
+    hidden: Tensor, weight: Tensor, target: Tensor
+) -> None:
+    with pytest.raises(ValueError, match=r"hidden \(\.\.\., d\), weight \(V, d\) and target"):
+        linear_shaped_cross_entropy(hidden, weight, target, MIXED)
+
+
+def test_other_misuse_of_the_linear_form_is_refused() -> None:
+    hidden, weight, target = hidden_weight_target()
+    with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
+        linear_shaped_cross_entropy(hidden, weight, target, MIXED, chunk_size=0)
+    with pytest.raises(ValueError, match="not a valid value for reduction"):
+        linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction="average")
+    with pytest.raises(RuntimeError, match="expected target dtype to be Long or Byte"):
+        linear_shaped_cross_entropy(hidden, weight, target.int(), MIXED)
+    with pytest.raises(IndexError, match=rf"Target {V} is out of bounds\."):
+        linear_shaped_cross_entropy(hidden, weight, target.clamp_min(V), MIXED)
