@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgce_mini.cli import entry as cli
+from pgce_mini import cli
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
 from pgce_mini.shipped import priors
@@ -195,7 +195,11 @@ def test_sample_of_a_text_can_be_read_before_its_tokens(runs: Path, capsys: pyte
         (["sample", "{runs}/prior", "--seed", "9" * 20], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--seed", "-1"], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--prompt", "seven"], "seven"),
-        (["sample", "{runs}/prior", "--prompt", ""], "prompt must hold at least one token"),
+        (
+            ["sample", "{runs}/prior", "--prompt", "1 " * 40],
+            "the prompt has 40 tokens, and with the 1 to be written",
+        ),
+        (["sample", "{runs}/prior", "--prompt", ""], "the prompt is empty: write at least one token"),
         (["evaluate"], "runs must name at least one folder or model"),
         (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
         (["compare", "{runs}/text"], "text has not been evaluated: pgce evaluate"),
@@ -263,7 +267,7 @@ def test_ctrl_c_promises_to_go_on_only_where_something_was_saved(
 def test_too_little_memory_is_one_sentence(
     ask: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "load_model", ask)
+    monkeypatch.setattr("pgce_mini.cli.evaluate.load_model", ask)
     pgce("sample", str(runs / "prior"), code=2)
     assert error_of(capsys) == (
         "pgce: the memory of this machine is too small for that: ask for a smaller model, smaller batches, "
@@ -272,7 +276,7 @@ def test_too_little_memory_is_one_sentence(
 
 
 def test_fault_of_ours_keeps_its_trace(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load_model", lambda _: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr("pgce_mini.cli.evaluate.load_model", lambda _: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         pgce("sample", str(runs / "prior"))
 
@@ -333,7 +337,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
 def test_servers_need_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    monkeypatch.setattr("pgce_mini.cli.options.ROOT", tmp_path)
     for command in ("explore", "lab"):
         pgce(command, code=2)
         assert "clone it" in error_of(capsys)
@@ -359,7 +363,9 @@ def test_explorer_is_told_where_the_runs_are(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PGCE_RUNS_DIR", "elsewhere")
     started: list[str] = []
-    monkeypatch.setattr(cli, "_hand_over", lambda command, cwd: started.append(os.environ["PGCE_RUNS_DIR"]))
+    monkeypatch.setattr(
+        "pgce_mini.cli.open._hand_over", lambda command, cwd: started.append(os.environ["PGCE_RUNS_DIR"])
+    )
     pgce("explore")
     pgce("explore", "--runs-dir", "mine")
     assert started == [str(tmp_path / "runs"), str(tmp_path / "mine")]

@@ -7,10 +7,13 @@ import importlib.util
 import os
 import platform
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from pgce_mini.cli.options import Options
 
 PACKAGES = (
     ("streamlit", "app", "the explorer"),
@@ -61,3 +64,12 @@ def examine() -> Machine:
     if free < 1e9:
         missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
     return Machine(has, missing)
+
+
+@dataclass(frozen=True)
+class Doctor(Options):
+    """Say what this machine has, what is missing and how to get it."""
+
+    def run(self) -> None:
+        machine = examine()
+        self.say(str(machine), machine._asdict())
