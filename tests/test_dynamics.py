@@ -312,9 +312,9 @@ def test_solved_at_once_each_shaping_has_the_policy_and_the_path_that_it_has_alo
 
 @pytest.mark.parametrize("shapings", [[], [RewardShaping(top_k=1), RewardShaping(top_k=2)]])
 def test_shapings_that_cannot_be_solved_at_once_are_refused(shapings: list[RewardShaping]) -> None:
-    with pytest.raises(ValueError, match="shapings must be some, of one top_k and form"):
+    with pytest.raises(ValueError, match="shapings must be one or more, all of the same top_k and form"):
         stationary_policies(Q, shapings)
-    with pytest.raises(ValueError, match="shapings must be some, of one top_k and form"):
+    with pytest.raises(ValueError, match="shapings must be one or more, all of the same top_k and form"):
         policy_flow(np.zeros(5), Q, shapings, steps=1, lr=0.1)
 
 
