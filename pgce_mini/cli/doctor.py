@@ -25,12 +25,12 @@ PACKAGES = (
 
 
 class Machine(NamedTuple):
-    """What was found, by name."""
+    """What `examine` found, by name."""
 
     has: dict[str, str]
     """versions and sizes"""
     missing: dict[str, str]
-    """what it is for and how to get it"""
+    """what each is for and how to get it"""
 
     def __str__(self) -> str:
         lines = [f"{name:10} {value}" for name, value in self.has.items()]
@@ -40,7 +40,7 @@ class Machine(NamedTuple):
 
 
 def examine() -> Machine:
-    """Asks the machine and changes nothing; `print` shows the answer."""
+    """Looks at this machine and changes nothing; `print` the result to read it."""
     free = shutil.disk_usage(".").free  # bytes
     has = {
         "python": platform.python_version(),
