@@ -21,7 +21,7 @@ LONG = "PGCE_LONG"
 
 
 def prepare() -> None:
-    """Chooses how pictures are shown, and one thread: the fastest for small models, with one order of every sum."""
+    """Chooses how pictures are shown, and one thread: the fastest for small models, and sums keep one order."""
     pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
     torch.set_num_threads(1)
 
