@@ -380,59 +380,6 @@ def test_the_exponent_form_is_not_monotone_in_beta() -> None:
     assert stationary_policy([0.7, 0.3], RewardShaping(0.5))[0] < 0.7
 
 
-# --- other losses as rewards
-
-
-def loss_gradient_as_weights(loss: str, log_probs: torch.Tensor, label: int) -> tuple[torch.Tensor, FloatArray]:
-    """A loss of the literature, and the weights w_a = pi_a r_a that should give its gradient pi_a W - w_a."""
-    probs = log_probs.detach().exp().numpy()
-    log_prob, p = log_probs[label], probs[label]
-    hot = np.eye(probs.size)[label]
-    if loss == "cross-entropy":
-        return -log_prob, hot
-    if loss == "generalised cross-entropy":
-        return (1 - log_prob.exp() ** 0.7) / 0.7, hot * p**0.7
-    if loss == "dynamic fine-tuning":
-        return -log_prob.exp().detach() * log_prob, hot * p
-    if loss == "focal":
-        second_term = -2 * p * (1 - p) * math.log(p)  # the focal factor itself pushes pi(x) up
-        return -((1 - log_prob.exp()) ** 2) * log_prob, hot * ((1 - p) ** 2 + second_term)
-    if loss == "label smoothing":
-        smoothed = torch.nn.functional.cross_entropy(log_probs, torch.tensor(label), label_smoothing=0.1)
-        return smoothed, 0.9 * hot + 0.1 / probs.size
-    assert loss == "unlikelihood"
-    wrong = (label + 1) % probs.size
-    unwanted = np.eye(probs.size)[wrong] * probs[wrong] / (1 - probs[wrong])
-    return -log_prob - torch.log1p(-log_probs[wrong].exp()), hot - unwanted
-
-
-@pytest.mark.parametrize("label", [0, 2])
-@pytest.mark.parametrize(
-    "loss",
-    [
-        "cross-entropy",
-        "generalised cross-entropy",
-        "dynamic fine-tuning",
-        "focal",
-        "label smoothing",
-        "unlikelihood",
-    ],
-)
-def test_other_losses_are_rewards_too(loss: str, label: int) -> None:
-    logits = torch.tensor([0.5, -1.0, 1.5, 0.2], dtype=torch.float64, requires_grad=True)
-    value, weights = loss_gradient_as_weights(loss, logits.log_softmax(-1), label)
-    (gradient,) = torch.autograd.grad(value, logits)
-    probs = softmax(logits.detach().numpy())
-    np.testing.assert_allclose(probs * weights.sum() - weights, gradient, rtol=0, atol=1e-14)
-    wrong_token_rewards = np.delete(weights / probs, label)
-    if loss == "label smoothing":
-        assert (wrong_token_rewards > 0).all()
-    elif loss == "unlikelihood":
-        assert wrong_token_rewards.min() < 0 == wrong_token_rewards.max()
-    else:
-        assert (wrong_token_rewards == 0).all()
-
-
 def test_product_beta_is_focal_loss_without_its_second_term() -> None:
     logits = torch.tensor([0.5, -1.0, 1.5, 0.2], dtype=torch.float64, requires_grad=True)
     log_prob = logits.log_softmax(-1)[1]
