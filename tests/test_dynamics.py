@@ -341,12 +341,6 @@ def test_with_two_tokens_beta_is_a_temperature(beta: float, prob: float) -> None
     assert odds(policy[0]) == pytest.approx(odds(prob) ** (1 / (1 + beta)), rel=1e-9)
 
 
-def test_with_two_tokens_the_precision_arm_is_sampling_at_temperature_three_quarters() -> None:
-    q = np.array([0.8, 0.2])
-    sampled = softmax(np.log(q) / 0.75)
-    np.testing.assert_allclose(stationary_policy(q, PAPER_ARMS["precision"]), sampled, atol=1e-12)
-
-
 @pytest.mark.parametrize("arm", ["precision", "diversity"])
 def test_with_more_tokens_beta_is_not_a_temperature(arm: str) -> None:
     q = np.array([0.9, 0.06, 0.03, 0.01])

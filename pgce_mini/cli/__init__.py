@@ -42,6 +42,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "lab": Lab,
     "doctor": Doctor,
 }
+SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)
+"""Commands that go on where they were stopped."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command = command.with_defaults_of_arm(words[1:])
         command.run()
     except KeyboardInterrupt:
-        saves = command is not None and command.saves
+        only_reads = isinstance(command, Study) and (command.check or command.report)
+        saves = isinstance(command, SAVING) and not only_reads
         _leave("stopped; the same command goes on from the last saved step" if saves else "stopped", 130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,7 +91,8 @@ class Sample(Computing):
             mark = {None: "", 1.0: "right  "}.get(sample.reward, "wrong  ")
             pairs = zip(sample.tokens, sample.probabilities, strict=True)
             lines.append("  " + mark + " | ".join(f"{_visible(token)} {prob:.2f}" for token, prob in pairs))
-        self.say("\n".join(lines).strip(), [sample.as_json() for sample in samples])
+        records = [{name: v for name, v in sample._asdict().items() if v is not None} for sample in samples]
+        self.say("\n".join(lines).strip(), records)
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,6 @@ class Options:
     json: bool = False
     """print the result as JSON on stdout, for scripts"""
 
-    @property
-    def saves(self) -> bool:
-        """Whether the same command goes on where it was stopped."""
-        return False
-
     def say(self, text: str, result: Any) -> None:
         """Prints `result` as JSON with --json, `text` without."""
         print(json.dumps(result, indent=2) if self.json else text)

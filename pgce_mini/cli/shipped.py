@@ -32,10 +32,6 @@ class Build(Computing):
     arms: tuple[Arm, ...] = tuple(PAPER_ARMS)
     """arms to build"""
 
-    @property
-    def saves(self) -> bool:
-        return True
-
     def make(self, build: Callable[..., dict[str, Any]], kind: str, numbers: Callable[[Any], str]) -> None:
         """`kind` is the models' key in the manifest; `numbers` puts what it says of a model into words."""
         self.prepare()

@@ -36,10 +36,6 @@ class Demo(Options):
     quiet: bool = False
     """no progress bar"""
 
-    @property
-    def saves(self) -> bool:
-        return True
-
     def run(self) -> None:
         config = StudyConfig(self.study_dir, self.arms, top_k=self.top_k, seeds=self.seeds, workers=self.workers)
         if not self.json:
@@ -83,10 +79,6 @@ class Study(Options):
     """processes at a time, one thread each"""
     quiet: bool = False
     """no progress bar"""
-
-    @property
-    def saves(self) -> bool:
-        return self.check is None and self.report is None
 
     def run(self) -> None:
         results = self.results or (RESULTS if self.report else Path("runs/studies"))

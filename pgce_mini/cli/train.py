@@ -16,14 +16,8 @@ from pgce_mini.tasks import Task
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 
-class Training(Computing):
-    @property
-    def saves(self) -> bool:
-        return True
-
-
 @dataclass(frozen=True)
-class Pretrain(Training):
+class Pretrain(Computing):
     """Pre-train a model with the shaped loss, or go on from an earlier prior (--init-from)."""
 
     arm: Arm | None = None
@@ -52,7 +46,7 @@ class Pretrain(Training):
 
 
 @dataclass(frozen=True)
-class RL(Training):
+class RL(Computing):
     """Train a prior further with GRPO on its task's verifier."""
 
     config: Annotated[OmitArgPrefixes[GRPOConfig], arg(name="")] = GRPOConfig()

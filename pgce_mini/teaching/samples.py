@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
@@ -15,8 +14,7 @@ from pgce_mini.teaching.reading import encode_prompt
 TEXT_PROMPT, TEXT_COMPLETION = 16, 64  # tokens, for a corpus without problems
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One completion. probabilities: of each token, under the distribution that it was drawn from; reward: None
     for a prompt without a verifier."""
 
@@ -25,9 +23,6 @@ class Sample:
     tokens: list[str]
     probabilities: list[float]
     reward: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def draw_samples(
