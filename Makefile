@@ -40,7 +40,7 @@ notebooks: setup ## run every notebook and save it with its outputs; needs Chrom
 student-copies: setup ## the notebooks for a class, without solutions and outputs; to another place: TO=folder
 	$(BIN)/python notebooks/student_copies.py $(TO)
 
-# Hours. Each part continues after an interruption, and rows that stand in its table are not run again.
+# Hours. An interrupted part continues, and rows that are in its table are not run again.
 study-full: setup ## the whole study, part by part; or one of them, as in PART=chain
 	@status=0; for spec in $(STUDIES); do \
 	    $(BIN)/pgce study $$spec --results pgce_mini/shipped/results || status=1; \
@@ -49,9 +49,8 @@ study-full: setup ## the whole study, part by part; or one of them, as in PART=c
 study-report: setup ## write docs/study.md from the tables that are there
 	$(BIN)/pgce study --report docs --results pgce_mini/shipped/results
 
-# Two workers of one thread each (tests/conftest.py), a file to a worker. What waits for a browser runs alone, and so does
-# the capstone, which has two processes of its own.
-# A busy machine can starve a browser: a browser test that failed gets a second try, and fails if it fails again.
+# Two workers of one thread each (tests/conftest.py), a file to a worker. The browser tests run alone, and so does the
+# capstone, which starts two processes of its own.
 test: setup ## run every check that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,7 +58,7 @@ test: setup ## run every check that CI runs
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(BIN)/pytest -n 2 --dist loadfile --nbval --nbval-current-env notebooks --ignore $(CAPSTONE)
 	$(BIN)/pytest --nbval --nbval-current-env $(CAPSTONE)
-	$(BIN)/pytest tests/e2e -m "not live" || $(BIN)/pytest tests/e2e -m "not live" --last-failed --last-failed-no-failures none
+	$(BIN)/pytest tests/e2e -m "not live"
 
 test-live: setup ## the browser tests of live training, which want a machine to themselves
 	$(BIN)/pytest tests/e2e -m live

@@ -2,8 +2,8 @@
 
     python notebooks/build.py [NOTEBOOK ...]        by default all, the solutions too
 
-Each Plotly picture gets a PNG beside it, for viewers without JavaScript (GitHub). The badges and the install cell
-are the same in every notebook and are written here. Widget state is not saved: it would be megabytes.
+Each Plotly picture also gets a PNG, for viewers without JavaScript (GitHub). The badges and the install cell are
+the same in every notebook and are written by this script. Widget state is not saved: it would be megabytes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from PIL import Image
 HERE = Path(__file__).parent
 REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
 PLOTLY = "application/vnd.plotly.v1+json"
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's, where kaleido does not look
-PNG_WIDTH, PNG_SCALE = 640, 1.25  # 800 px: what fits into a cell of Lab in a window of 1280
-PNG_COLOURS = 128  # a quarter of the bytes, and nobody sees it
+CHROMIUM = Path("/usr/bin/chromium")  # of Debian, where kaleido does not look
+PNG_WIDTH, PNG_SCALE = 640, 1.25  # 800 px fit a cell of Lab in a window of 1280
+PNG_COLOURS = 128  # a quarter of the bytes, without a visible difference
 LIMIT = 2**20  # bytes of a notebook
 
 INSTALL = f"""\
@@ -41,8 +41,8 @@ pgce_mini.teaching.notebook.prepare()"""
 
 
 def badges(path: str) -> str:
-    """`path` is that of the notebook in the repository. The pictures are files beside it: to open a notebook asks
-    no other host for anything."""
+    """Badges that open the notebook at `path` in the repository. Their pictures are files beside it, so that
+    opening a notebook contacts no other host."""
     pictures = "../" * (path.count("/") - 1) + "badges"
     return (
         f"[![Open in Colab]({pictures}/colab.svg)]"

@@ -18,7 +18,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the same notebooks give the same bytes
 
 
 def student_copy(path: Path) -> str:
-    """The text of a notebook without what its cells have put out; the pictures come back when it is run."""
+    """The text of a notebook without outputs; the pictures come back when it is run."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -31,7 +31,7 @@ def write_copies(to: Path) -> list[str]:
     """Writes a copy of every notebook but the solutions, and the badges in them; returns the names of the files.
 
     Raises:
-        ValueError: the folder holds something already, which could be somebody's answers.
+        ValueError: the folder is not empty: it could hold somebody's answers.
     """
     copies = {path.name: student_copy(path) for path in sorted(HERE.glob("[0-9]*.ipynb"))}
     copies |= {f"badges/{path.name}": path.read_text() for path in sorted((HERE / "badges").glob("*.svg"))}

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from pgce_mini.cli import entry as cli
+from pgce_mini import cli
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
 from pgce_mini.shipped import priors
@@ -130,16 +130,18 @@ def test_model_by_itself_is_evaluated_and_nothing_is_written(
 
 
 def test_sample_prints_each_token_with_its_probability(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pgce("sample", str(runs / "prior"), "--json", "--prompts", "2", "--samples", "3")
-    records = json.loads(capsys.readouterr().out)
-    assert len(records) == 6
-    for record in records:
-        assert len(record["tokens"]) == len(record["probabilities"])
-        assert all(0 < probability <= 1 for probability in record["probabilities"])
-        assert record["reward"] in (0, 1)
-    pgce("sample", str(runs / "prior"), "--prompts", "1", "--samples", "1")
-    shown = capsys.readouterr().out
-    assert shown.splitlines()[1].split("  ")[-1].count(" | ") >= 1
+    options = ["sample", str(runs / "prior"), "--prompts", "1", "--samples", "1"]
+    pgce(*options, "--json")
+    (record,) = json.loads(capsys.readouterr().out)
+    assert list(record) == ["prompt", "completion", "tokens", "probabilities", "reward"]
+    pgce(*options)
+    prompt, line = capsys.readouterr().out.splitlines()
+    assert prompt == repr(record["prompt"])
+    pairs = zip(record["tokens"], record["probabilities"], strict=True)
+    assert line.split("  ")[-1] == " | ".join(f"{token} {probability:.2f}" for token, probability in pairs)
+    pgce("sample", str(runs / "prior"), "--prompt", "1 + 1 =", "--samples", "1", "--json")
+    (record,) = json.loads(capsys.readouterr().out)
+    assert "reward" not in record  # nothing judges it
 
 
 def test_sampled_pieces_of_text_show_their_spaces_and_line_ends(
@@ -150,23 +152,6 @@ def test_sampled_pieces_of_text_show_their_spaces_and_line_ends(
     assert "␣" in printed
     assert "\\n" in printed
     assert all(line == "" or line.startswith(("'", "  ")) for line in printed.splitlines())
-
-
-def test_sample_continues_a_given_text(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pgce(
-        "sample",
-        str(runs / "text"),
-        "--prompt",
-        "It was",
-        "--samples",
-        "2",
-        "--max-completion-length",
-        "5",
-        "--json",
-    )
-    records = json.loads(capsys.readouterr().out)
-    assert [record["prompt"] for record in records] == ["It was"] * 2
-    assert all(len(record["tokens"]) <= 5 for record in records)
 
 
 def test_sample_of_a_text_can_be_read_before_its_tokens(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +180,11 @@ def test_sample_of_a_text_can_be_read_before_its_tokens(runs: Path, capsys: pyte
         (["sample", "{runs}/prior", "--seed", "9" * 20], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--seed", "-1"], "seed must be a whole number between 0 and"),
         (["sample", "{runs}/prior", "--prompt", "seven"], "seven"),
-        (["sample", "{runs}/prior", "--prompt", ""], "prompt must hold at least one token"),
+        (
+            ["sample", "{runs}/prior", "--prompt", "1 " * 40],
+            "the prompt has 40 tokens, and with the 1 to be written",
+        ),
+        (["sample", "{runs}/prior", "--prompt", ""], "the prompt is empty: write at least one token"),
         (["evaluate"], "runs must name at least one folder or model"),
         (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
         (["compare", "{runs}/text"], "text has not been evaluated: pgce evaluate"),
@@ -263,7 +252,7 @@ def test_ctrl_c_promises_to_go_on_only_where_something_was_saved(
 def test_too_little_memory_is_one_sentence(
     ask: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "load_model", ask)
+    monkeypatch.setattr("pgce_mini.cli.evaluate.load_model", ask)
     pgce("sample", str(runs / "prior"), code=2)
     assert error_of(capsys) == (
         "pgce: the memory of this machine is too small for that: ask for a smaller model, smaller batches, "
@@ -272,7 +261,7 @@ def test_too_little_memory_is_one_sentence(
 
 
 def test_fault_of_ours_keeps_its_trace(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "load_model", lambda _: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr("pgce_mini.cli.evaluate.load_model", lambda _: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):
         pgce("sample", str(runs / "prior"))
 
@@ -333,7 +322,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
 def test_servers_need_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    monkeypatch.setattr("pgce_mini.cli.options.ROOT", tmp_path)
     for command in ("explore", "lab"):
         pgce(command, code=2)
         assert "clone it" in error_of(capsys)
@@ -359,7 +348,9 @@ def test_explorer_is_told_where_the_runs_are(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PGCE_RUNS_DIR", "elsewhere")
     started: list[str] = []
-    monkeypatch.setattr(cli, "_hand_over", lambda command, cwd: started.append(os.environ["PGCE_RUNS_DIR"]))
+    monkeypatch.setattr(
+        "pgce_mini.cli.open._hand_over", lambda command, cwd: started.append(os.environ["PGCE_RUNS_DIR"])
+    )
     pgce("explore")
     pgce("explore", "--runs-dir", "mine")
     assert started == [str(tmp_path / "runs"), str(tmp_path / "mine")]

@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pgce_mini.cli import entry as cli
+from pgce_mini import cli
 from pgce_mini.runs import RunError
 from pgce_mini.study import StudyTable, check_row, load_spec, read_curves, read_rows, run_spec, write_rows
 from pgce_mini.study.engines import workers

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pgce_mini.cli.entry import main
+from pgce_mini.cli import main
 from pgce_mini.runs import Run
 
 APP = Path(__file__).resolve().parents[1] / "app"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import json
 import re
@@ -19,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+import pgce_mini
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
@@ -28,7 +31,15 @@ MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "pgce_mini").rglob("*.py")
 )
-CORE_ONLY_ON_DEMAND = {"plotly", "tyro", "tokenizers"}  # core dependencies that `import pgce_mini` leaves alone
+PACKAGES = [module for module in MODULES if (ROOT / module.replace(".", "/")).is_dir()]
+PUBLIC = [
+    "ChainSum", "Countdown", "EvaluationConfig", "GPT", "GPTConfig", "GRPOConfig", "PAPER_ARMS", "PretrainConfig",
+    "RewardShaping", "ShapedCrossEntropyLoss", "StudyConfig", "TASKS", "Text", "avg_at_m", "check", "cons_at_m",
+    "evaluate", "linear_shaped_cross_entropy", "pass_at_k", "policy_flow", "pretrain", "run_study",
+    "shaped_cross_entropy", "simplex_field", "stationary_policies", "stationary_policy", "token_rewards",
+    "train_grpo",
+]  # fmt: skip
+NOT_FOR_TRAINING = {"plotly", "tyro", "tokenizers"}  # core dependencies of pictures, of `pgce`, of a text's tokens
 
 # Runs in a fresh interpreter: makes `absent` packages truly absent (an import fails, find_spec finds nothing) and
 # device queries an error, imports `modules` and prints every package that was loaded.
@@ -144,10 +155,36 @@ def test_modules_import_with_the_core_dependencies_alone() -> None:
     assert "pgce_mini" in import_in_fresh_interpreter(MODULES, absent)
 
 
-def test_importing_the_package_leaves_the_slow_dependencies_alone() -> None:
-    loaded = import_in_fresh_interpreter(["pgce_mini"])
-    assert not loaded & CORE_ONLY_ON_DEMAND
+def test_importing_the_package_loads_nothing_but_what_makes_it_lazy() -> None:
+    code = "import sys; before = {*sys.modules}; import pgce_mini; print(*{*sys.modules} - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()} - sys.stdlib_module_names
+    assert loaded == {"pgce_mini", "lazy_loader"}  # no torch
+
+
+def test_training_and_evaluation_load_no_pictures_no_command_line_and_no_extra() -> None:
+    loaded = import_in_fresh_interpreter(["pgce_mini.theory", "pgce_mini.training", "pgce_mini.evaluation"])
+    assert not loaded & NOT_FOR_TRAINING
     assert not loaded & (packages_beyond_core() - import_in_fresh_interpreter(["torch"]))
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(pgce_mini.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_that_a_package_hands_out_is_there(package: str) -> None:
+    module = importlib.import_module(package)
+    names = getattr(module, "__all__", [])
+    assert len(set(names)) == len(names)
+    for name in names:
+        getattr(module, name)
+    stub = ROOT / package.replace(".", "/") / "__init__.pyi"
+    if stub.exists():
+        lines = ast.parse(stub.read_text(encoding="utf-8")).body
+        imported = [alias for line in lines if isinstance(line, ast.ImportFrom) for alias in line.names]
+        assert len(imported) == len(lines)
+        assert {alias.name for alias in imported} == {alias.asname for alias in imported} == set(names)
 
 
 def floors() -> dict[str, int]:
@@ -167,7 +204,7 @@ def room_of(module: str) -> str:
 
 
 def imported_by(module: str) -> Iterator[str]:
-    """The library's modules that a module imports, anywhere in it."""
+    """The library's modules that a module imports, anywhere in it; `pgce_mini` for its public names."""
     path = ROOT / module.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -179,10 +216,16 @@ def imported_by(module: str) -> Iterator[str]:
             names = [name if name in MODULES else node.module for name in deeper]
         else:
             continue
-        yield from (name for name in names if name.startswith("pgce_mini."))
+        yield from (name for name in names if name.partition(".")[0] == "pgce_mini")
 
 
 IMPORTS = {module: set(imported_by(module)) for module in MODULES if module != "pgce_mini"}
+
+
+@pytest.mark.parametrize("module", IMPORTS)
+def test_a_file_of_a_room_imports_from_files_and_not_from_the_room(module: str) -> None:
+    room = f"pgce_mini.{room_of(module)}"
+    assert not IMPORTS[module] & ({"pgce_mini", room} - {module})
 
 
 def test_every_room_has_a_floor() -> None:
@@ -194,7 +237,7 @@ def test_a_file_imports_from_lower_floors_or_its_own_room(module: str) -> None:
     floor = floors()
     upwards = {
         name
-        for name in IMPORTS[module]
+        for name in IMPORTS[module] - {"pgce_mini"}
         if room_of(name) != room_of(module) and floor[room_of(name)] >= floor[room_of(module)]
     }
     assert not upwards
@@ -202,6 +245,17 @@ def test_a_file_imports_from_lower_floors_or_its_own_room(module: str) -> None:
 
 def test_no_circle_between_files() -> None:
     assert list(TopologicalSorter(IMPORTS).static_order())  # CycleError names the circle
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_a_path_that_a_document_names_is_there(document: str) -> None:
+    """It is one of the repository or of the library, `pgce_mini/` left out."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]*|[\w/.-]+\.(?:py|js|css|md|toml))`", text)
+    assert len(paths) > 10
+    made = {"runs/demo/", "tests/test_MODULE.py"}  # by a run; by you
+    missing = [p for p in paths if p not in made and not any((ROOT / f / p).exists() for f in ("", "pgce_mini"))]
+    assert not missing
 
 
 def test_no_file_names_a_folder_of_a_developers_machine() -> None:

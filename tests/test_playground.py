@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pgce_mini import PAPER_ARMS, RewardShaping, playground, policy_flow
-from pgce_mini.cli import entry as cli
+from pgce_mini import PAPER_ARMS, RewardShaping, cli, playground, policy_flow
 from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html, widget
 from pgce_mini.playground.modules import join
 

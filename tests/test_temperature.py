@@ -26,13 +26,6 @@ def test_two_tokens_end_at_the_temperature_of_one_plus_beta(q: float, beta: floa
     np.testing.assert_allclose(ends, tempered([q, 1 - q], 1 + beta), atol=1e-6)  # 1 - pi is held at 1e-6
 
 
-def test_three_tokens_do_not_end_at_the_temperature_of_the_same_entropy() -> None:
-    labels = [0.7, 0.2, 0.1]
-    ends = stationary_policy(labels, RewardShaping(-0.5))
-    near = tempered(labels, matched_temperature(labels, float(entropy(ends))))
-    assert total_variation(ends, near) > 0.005
-
-
 @given(seed=st.integers(0, 2**32 - 1), temperature=st.floats(0.2, 5))
 def test_matched_temperature_finds_the_temperature_of_an_entropy(seed: int, temperature: float) -> None:
     q = np.random.default_rng(seed).dirichlet(np.full(5, 2.0))

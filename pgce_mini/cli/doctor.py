@@ -7,10 +7,13 @@ import importlib.util
 import os
 import platform
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from pgce_mini.cli.options import Options
 
 PACKAGES = (
     ("streamlit", "app", "the explorer"),
@@ -22,12 +25,12 @@ PACKAGES = (
 
 
 class Machine(NamedTuple):
-    """What was found, by name."""
+    """What `examine` found, by name."""
 
     has: dict[str, str]
     """versions and sizes"""
     missing: dict[str, str]
-    """what it is for and how to get it"""
+    """what each is for and how to get it"""
 
     def __str__(self) -> str:
         lines = [f"{name:10} {value}" for name, value in self.has.items()]
@@ -37,7 +40,7 @@ class Machine(NamedTuple):
 
 
 def examine() -> Machine:
-    """Asks the machine and changes nothing; `print` shows the answer."""
+    """Looks at this machine and changes nothing; `print` the result to read it."""
     free = shutil.disk_usage(".").free  # bytes
     has = {
         "python": platform.python_version(),
@@ -61,3 +64,12 @@ def examine() -> Machine:
     if free < 1e9:
         missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
     return Machine(has, missing)
+
+
+@dataclass(frozen=True)
+class Doctor(Options):
+    """Say what this machine has, what is missing and how to get it."""
+
+    def run(self) -> None:
+        machine = examine()
+        self.say(str(machine), machine._asdict())

@@ -1,1 +1,1 @@
-"""What the course needs: exercises and their judges, helpers for notebooks, models read token by token."""
+"""What the course needs: exercises and judges, helpers for notebooks, models and GRPO read token by token."""

@@ -1,6 +1,6 @@
-"""What every notebook needs: pictures that all viewers show, sliders beside a picture, a switch for longer runs.
+"""What every notebook needs: pictures that all viewers show, sliders with a picture, longer trainings.
 
-Needs the extra `notebooks` for `sliders` alone.
+Only `sliders` needs the extra `notebooks`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 T = TypeVar("T")
 
 LONG = "PGCE_LONG"
-"""Set this environment variable to 1 before the notebook starts, and its trainings run longer."""
+"""With this environment variable set to 1 before the notebook starts, its trainings run longer."""
 
 
 def prepare() -> None:
-    """Chooses how pictures are shown, and one thread: fastest for these small models, and sums have one order."""
+    """Chooses how pictures are shown, and one thread: the fastest for small models, and sums keep one order."""
     pio.renderers.default = "colab" if "google.colab" in sys.modules else "plotly_mimetype"
     torch.set_num_threads(1)
 
@@ -32,13 +32,13 @@ def longer(usual: T, long: T) -> T:
 
 
 def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
-    """A picture under its controls: `sliders(draw, beta=FloatSlider(...))` shows `draw(beta=...)`, and redraws it.
+    """A picture under its controls: `sliders(draw, beta=FloatSlider(...))` shows `draw(beta=...)` and redraws it.
 
     Args:
-        draw: the values of the controls, by name -> a figure with the same traces for all values.
+        draw: takes the controls' values by name and returns a figure, with the same traces for all values.
         controls: ipywidgets with a `value`; the keyword is the argument of `draw`.
 
-    Where no kernel runs (GitHub, a preview) the picture of the first values is what is seen.
+    Where no kernel runs (GitHub, a preview) the picture of the first values is shown.
 
     Raises:
         ImportError: ipywidgets or anywidget is not installed.
@@ -49,7 +49,7 @@ def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
         raise ImportError("sliders need the notebook packages: pip install 'pgce_mini[notebooks]'") from None
 
     class Sliders(ipywidgets.VBox):  # type: ignore[misc] # untyped
-        """Shows the widget, and the first picture to viewers that know no widgets."""
+        """The widget, and the first picture for viewers that do not support widgets."""
 
         def _repr_mimebundle_(self, **kwargs: Any) -> Any:
             return pio.renderers["plotly_mimetype"].to_mimebundle(first.to_dict()) | super()._repr_mimebundle_(

@@ -1,6 +1,6 @@
-"""How a model reads a prompt and goes on: the next token, and at every token its probability, entropy and head.
+"""How a model reads a prompt and continues it: each token's probability, and the entropy and head where it stands.
 
-All numbers are those of softmax(logits), the model's own distribution, whatever temperature it is sampled at.
+All numbers are of softmax(logits), the model's own distribution, at whatever temperature a completion was sampled.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pgce_mini.gpt import GPT
 from pgce_mini.tasks import Corpus, Task
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 
-MAX_CHARACTERS = 2000  # of a prompt: beyond it, even one token for all of them would be too long for our priors
+MAX_CHARACTERS = 2000  # of a prompt; more are too long for the shipped priors and would only take time to encode
 
 
 def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list[int]:
-    """The tokens of a prompt that somebody typed.
+    """The tokens of a prompt that a user typed; `max_completion_length` tokens must still fit behind them.
 
     Raises:
-        ValueError: in one sentence for the one who typed it, when the prompt is empty, longer than the documents
-            of `corpus` leave room for, or has what is no token of it.
+        ValueError: in one sentence for that user, when the prompt is empty, too long for the documents of
+            `corpus`, or holds text that is not a token of it.
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(
@@ -44,7 +44,7 @@ def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list
 
 
 class NextToken(NamedTuple):
-    """The distribution over the next token, (V); its entropy in nats, and the probability of its k likeliest."""
+    """The distribution over the next token, (V), its entropy in nats, and the probability of the k likeliest."""
 
     probs: Tensor
     entropy: float
@@ -53,21 +53,21 @@ class NextToken(NamedTuple):
 
 @torch.no_grad()
 def next_token(model: GPT, ids: Sequence[int], top_k: int) -> NextToken:
-    """What `model` expects after the prompt `ids`; `top_k` above the vocabulary means all of it."""
+    """What `model` expects after the prompt `ids`; a `top_k` above the size of the vocabulary means all of it."""
     logits = model(torch.tensor([list(ids)]))[0, -1]
     probs = logits.softmax(-1)
     return NextToken(probs, token_entropy(logits).item(), _head(probs, top_k).item())
 
 
 class Reading(NamedTuple):
-    """Prompt and completion, T tokens, as the model reads them: a number for each token but the first, which
-    nothing predicts. written: how many of them are the completion's."""
+    """Prompt and completion, T tokens, with numbers for each token but the first, which nothing predicts. written:
+    tokens of the completion."""
 
     ids: list[int]
     written: int
-    probs: list[float]  # (T - 1) of the token that stands there
-    entropy: list[float]  # (T - 1) nats, of the distribution it comes from
-    head: list[float]  # (T - 1) probability of the k likeliest tokens there
+    probs: list[float]  # (T - 1) of the token itself
+    entropy: list[float]  # (T - 1) nats, of the distribution of the token
+    head: list[float]  # (T - 1) probability of the k likeliest tokens in its place
 
     @property
     def completion(self) -> list[tuple[int, float]]:
@@ -86,8 +86,7 @@ def read_on(
     top_k: int,
     seed: int,
 ) -> Reading:
-    """Samples a completion of `prompt` and reads both. Only a task's completion has an end: in a text, EOS is a
-    token like others.
+    """Samples a completion of `prompt` and reads both. EOS ends the completion of a task; in a text it does not.
 
     Raises:
         ValueError: naming the argument, as `GPT.generate` does.
@@ -115,7 +114,7 @@ def read_on(
 
 
 def likeliest(distributions: Mapping[str, Tensor], count: int) -> list[int]:
-    """The `count` tokens that matter to some of the distributions (V): by their largest probability in any."""
+    """The `count` tokens with the largest probability in any of the distributions, each (V)."""
     largest = torch.stack(list(distributions.values())).amax(0)
     return largest.topk(min(count, len(largest))).indices.tolist()
 

@@ -1,9 +1,13 @@
-"""One state, solved: where training ends, the way there, and what a loss hides. In NumPy, without a network."""
+"""The theory of one state, in NumPy and without a network.
+
+`distributions` checks; `dynamics`: gradient, path and end of training; `temperature`: the end beside a
+temperature; `estimators`: three ways to the policy gradient; `hidden_rewards`: the reward behind each known loss;
+`scoring_rule`: the loss behind a shaped reward; `chain_prediction`: what the end of training means for chain sums.
+"""
 
 from pgce_mini.theory.chain_prediction import ChainPrediction, predict_chain
+from pgce_mini.theory.distributions import FloatArray, entropy
 from pgce_mini.theory.dynamics import (
-    FloatArray,
-    entropy,
     expected_gradient,
     expected_reward,
     policy_flow,
@@ -22,7 +26,7 @@ from pgce_mini.theory.estimators import (
     reinforce_variance,
 )
 from pgce_mini.theory.hidden_rewards import HIDDEN_REWARDS
-from pgce_mini.theory.scoring import expected_score, hidden_score
+from pgce_mini.theory.scoring_rule import expected_score, hidden_score
 from pgce_mini.theory.temperature import Ending, ending, endings, matched_temperature, tempered, total_variation
 
 __all__ = [

@@ -1,18 +1,18 @@
-"""One state of the shaped loss, solved exactly: where the gradient pushes, the path and where training ends.
+"""One state of the shaped loss, solved exactly: the expected gradient, the path of training, and its end.
 
-The true token x of a state is itself random, x ~ q, and the policy is softmax(z). Averaged over x, token a
-has the weight and, per unit of its own probability, the reward
+The true token x is random, x ~ q, and the policy is pi = softmax(z). Averaged over x, token a has a weight w_a
+and, divided by its own probability, a reward R_a:
 
     w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a,        R_a = w_a / pi_a,        W = sum_a w_a,
 
-with omega(pi) = pi * r_pos(pi) the weight of a true token and lambda_a the reward of a wrong one, by rank.
-Gradient descent moves dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a logit grows while its token earns more than
-the mean reward W. That is the right side of the replicator equation of evolutionary game theory, which has it
-for the shares pi; both rest where every token still alive earns the same.
+where omega(pi) = pi * r_pos(pi) is the weight of a true token and lambda_a the reward of a wrong one, by its rank.
+Gradient descent is dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a logit grows while its token earns more than the mean
+reward W. The replicator equation of evolutionary game theory has the same right side, for d pi_a/dt; both are at
+rest where all tokens of positive probability earn the same.
 
-NumPy in float64 throughout, no sampling: the oracle for everything that is trained or drawn. The head is the
-`top_k` most probable tokens, ties going to the lowest index by a stable sort; `torch.topk`, which the loss
-uses, promises no order among ties.
+NumPy in float64, no sampling: tests and figures compare trained models with it. The head is the `top_k` most
+probable tokens; of equal ones, those of the lowest index (a stable sort). `torch.topk`, which the loss uses,
+promises no order among equal ones.
 """
 
 from __future__ import annotations
@@ -25,20 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgce_mini.reward import MIN_COMPLEMENT, Form, RewardShaping
-
-FloatArray = NDArray[np.float64]
+from pgce_mini.theory.distributions import FloatArray, label_probabilities
 
 RESIDUAL_TOLERANCE = 1e-9  # largest gradient that a stationary policy may have left
-
-
-def entropy(probs: ArrayLike) -> FloatArray:
-    """Shannon entropy in nats along the last axis, with 0 log 0 = 0.
-
-    Shapes:
-        probs: (..., V), each row a distribution -> (...)
-    """
-    p = np.asarray(probs, dtype=np.float64)
-    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
 
 
 def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
@@ -53,12 +42,12 @@ def expected_gradient(logits: ArrayLike, label_distribution: ArrayLike, shaping:
 
     Source: ours, the average over x of the gradient of paper Eq. 4 under the reward of Eq. 11 and 12.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     return _gradient(_as_logits(logits, q.size), q, shaping)
 
 
 def expected_reward(logits: ArrayLike, label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
-    """W = sum_a w_a: what a token drawn from the policy earns on average; 1 under cross-entropy, always.
+    """W = sum_a w_a: what a token drawn from the policy earns on average. Under cross-entropy it is always 1.
 
     Shapes:
         logits: (..., V), -inf for a token of probability 0; label_distribution: (V,) -> (...)
@@ -68,7 +57,7 @@ def expected_reward(logits: ArrayLike, label_distribution: ArrayLike, shaping: R
 
     Source: ours, the average over x of J in paper Eq. 4.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     _, weights = _expected_weights(_as_logits(logits, q.size), q, shaping)
     return np.asarray(weights.sum(-1))
 
@@ -82,15 +71,15 @@ def policy_flow(
 ) -> FloatArray:
     """The policy along `steps` steps of plain gradient descent on the logits, the start included.
 
-    Several shapings, of one form and top_k, each lead their own way from the same start, N at once.
+    Several shapings of the same form and top_k are followed at once, each on its own path from the same start.
 
     Shapes:
         logits: (..., V); label_distribution: (V,) -> (steps + 1, ..., V) probabilities; with several shapings
         logits: (V,) -> (steps + 1, N, V)
 
     Raises:
-        ValueError: as `expected_gradient`, or when `steps` is negative, `lr` is not a positive number or the
-            shapings are none or of several forms or top_k.
+        ValueError: as `expected_gradient`; when `steps` is negative or `lr` not a positive number; when the
+            shapings are an empty sequence, or not all of the same form and top_k.
 
     Source: ours.
     """
@@ -98,7 +87,7 @@ def policy_flow(
         raise ValueError(f"steps must be at least 0, got {steps}")
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr must be a positive number, got {lr}")
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     z = _as_logits(logits, q.size)
     rewards: RewardShaping | _Shapings
     if isinstance(shaping, RewardShaping):
@@ -113,33 +102,33 @@ def policy_flow(
 
 
 def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
-    """Where training ends when it starts from the cross-entropy policy q, whose top_k are then the head.
+    """Where training ends when it starts from the policy of cross-entropy, q; the head is the top_k of q.
 
     The policy solves pi_a (W - (1 - q_a) lambda_a) = q_a omega(pi_a); with beta alone, product form, that is
     pi_a = q_a (1 - pi_a)^beta / sum_b q_b (1 - pi_b)^beta. A token that is never the label ends at 0, unless W
-    would fall below its lambda (which takes beta > 0, a lambda above 1 or a strongly negative lambda_head):
-    such tokens share what the others leave. Only their sum is then determined; equal shares are what equal
-    logits lead to.
+    would fall below its lambda (which takes beta > 0, a lambda above 1 or a strongly negative lambda_head). Such
+    tokens divide among them what the others leave. The equation determines only their sum; they get equal shares
+    here, as they do in training when their logits start equal.
 
-    As in the loss, 1 - pi is held at 1e-6 or more, so beyond pi = 1 - 1e-6 the policy departs from the
-    second formula.
+    As in the loss, 1 - pi is never taken below 1e-6, so above pi = 1 - 1e-6 the second formula does not hold.
 
     Shapes:
         label_distribution: (V,) -> (V,)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution; when beta <= -1 (below, a token that leads far
-            enough takes all in the product form, so that the end may depend on the start; at -1, one with q_a
-            above 1/2 does); when being in
-            the head drives a token out of it (lambda_head < lambda_tail), so that nothing is stationary.
+        ValueError: when `label_distribution` is not a distribution; when beta <= -1 (in the product form a token
+            that leads far enough then takes all the probability, at -1 one with q_a above 1/2, so that the end may
+            depend on the start); when being in the head drives a token out of it (lambda_head < lambda_tail), so
+            that nothing is stationary.
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     if shaping.beta <= -1:
         raise ValueError(
             f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
-            "below -1 a token that leads far enough takes all in the product form, so the start may decide"
+            "below it, in the product form, a token that leads far enough takes all the probability, so the end "
+            "may depend on the start"
         )
     probs, residual = _solved(q, _Shapings.of([shaping]))
     if not residual[0] <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q
@@ -152,18 +141,19 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
 
 
 def stationary_policies(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> FloatArray:
-    """`stationary_policy` of several shapings, of one form and top_k, at once; a row of nan where there is none.
+    """`stationary_policy` of several shapings of one form and top_k, solved at once; a row of nan if there is
+    none.
 
     Shapes:
         label_distribution: (V,) -> (N, V)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution, or the shapings are none or of several forms
-            or top_k.
+        ValueError: when `label_distribution` is not a distribution, or the shapings are an empty sequence or not
+            all of the same form and top_k.
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     several = _Shapings.of(shapings)
     resting = several.beta[:, 0] > -1
     found = np.full((len(shapings), q.size), np.nan)
@@ -189,7 +179,7 @@ def simplex_field(
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     if q.size != 3:
         raise ValueError(f"label_distribution must be over 3 tokens, got {q.size}")
     if resolution < 1:
@@ -201,9 +191,9 @@ def simplex_field(
 
 
 def simplex_xy(points: ArrayLike) -> FloatArray:
-    """Points of the 3-token simplex on paper: corners (0, 0), (1, 0) and (1/2, sqrt(3)/2).
+    """Points of the 3-token simplex in the plane: corners (0, 0), (1, 0) and (1/2, sqrt(3)/2).
 
-    Linear, and token 0 lies at the origin, so velocities may be passed too.
+    The map is linear and token 0 lies at the origin, so it takes velocities too.
 
     Shapes:
         points: (..., 3) -> (..., 2)
@@ -213,7 +203,7 @@ def simplex_xy(points: ArrayLike) -> FloatArray:
 
 
 class _Shapings(NamedTuple):
-    """Several `RewardShaping` at once, each to its row: it stands wherever one of them does."""
+    """Several `RewardShaping` at once, one a row; the functions below take it in the place of a single one."""
 
     beta: FloatArray  # (N, 1), as both lambdas
     lambda_head: FloatArray
@@ -225,7 +215,9 @@ class _Shapings(NamedTuple):
     def of(cls, shapings: Sequence[RewardShaping]) -> _Shapings:
         kinds = {(shaping.top_k, shaping.form) for shaping in shapings}
         if len(kinds) != 1:
-            raise ValueError(f"shapings must be some, of one top_k and form, got {len(kinds)} kinds")
+            raise ValueError(
+                f"shapings must be one or more, all of the same top_k and form, got {len(kinds)} kinds"
+            )
         numbers = np.array([(s.beta, s.lambda_head, s.lambda_tail) for s in shapings], dtype=np.float64)
         return cls(numbers[:, :1], numbers[:, 1:2], numbers[:, 2:], *kinds.pop())
 
@@ -233,16 +225,6 @@ class _Shapings(NamedTuple):
         return self._replace(
             beta=self.beta[rows], lambda_head=self.lambda_head[rows], lambda_tail=self.lambda_tail[rows]
         )
-
-
-def _as_distribution(label_distribution: ArrayLike) -> FloatArray:
-    """A float64 copy, normalised: a float32 distribution misses 1 by a little."""
-    q = np.asarray(label_distribution, dtype=np.float64)
-    if q.ndim != 1 or q.size < 2:
-        raise ValueError(f"label_distribution must have shape (V,) with V >= 2, got {q.shape}")
-    if not (np.isfinite(q).all() and (q >= 0).all() and abs(q.sum() - 1) < 1e-5):
-        raise ValueError("label_distribution must hold probabilities that sum to 1")
-    return np.asarray(q / q.sum())
 
 
 def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
@@ -255,7 +237,7 @@ def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:
 
 
 def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping | _Shapings) -> FloatArray:
-    """`expected_gradient` of what has been checked."""
+    """`expected_gradient` of arguments that are checked."""
     probs, weights = _expected_weights(logits, q, shaping)
     return np.asarray(probs * weights.sum(-1, keepdims=True) - weights)
 
@@ -263,7 +245,7 @@ def _gradient(logits: FloatArray, q: FloatArray, shaping: RewardShaping | _Shapi
 def _expected_weights(
     logits: FloatArray, q: FloatArray, shaping: RewardShaping | _Shapings
 ) -> tuple[FloatArray, FloatArray]:
-    """pi_a and w_a of what has been checked. (..., V), (V,) -> (..., V), (..., V)"""
+    """pi_a and w_a of arguments that are checked. (..., V), (V,) -> (..., V), (..., V)"""
     log_probs = _log_softmax(logits)
     probs = np.exp(log_probs)
     weights = q * _true_token_weight(log_probs, shaping)
@@ -286,7 +268,7 @@ def _rank_lambda(probs: FloatArray, shaping: RewardShaping | _Shapings) -> Float
 
 
 def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping | _Shapings) -> FloatArray:
-    """omega(pi) from log pi: the float64 twin of `reward.true_token_weight`."""
+    """omega(pi) from log pi: `reward.true_token_weight` in NumPy."""
     scale = np.maximum(-np.expm1(log_probs), MIN_COMPLEMENT) ** shaping.beta  # (1 - pi)^beta
     if shaping.form == "product":
         return np.asarray(scale)
@@ -300,19 +282,21 @@ def _solved(q: FloatArray, shapings: _Shapings) -> tuple[FloatArray, FloatArray]
     """
     lambdas = _rank_lambda(np.broadcast_to(q, (len(shapings.beta), q.size)), shapings)
     probs = _equal_rewards(q, lambdas, shapings)
-    with np.errstate(divide="ignore"):  # log 0: a token that has died out
+    with np.errstate(divide="ignore"):  # log 0: a token of probability 0
         left = _gradient(np.log(probs), q, shapings)
     return probs, np.abs(left).max(-1)
 
 
 def _equal_rewards(q: FloatArray, lambdas: FloatArray, shapings: _Shapings) -> FloatArray:
-    """The policy under which all tokens alive earn the same, with the ranks held fixed. (V,), (N, V) -> (N, V)
+    """The policy under which all tokens of positive probability earn the same, the ranks held fixed.
 
-    R_a depends on pi_a alone and falls in it, so each W has one pi_a(W), and W itself is found by bisection.
-    Only in the product form with beta < 0 does R_a rise again, above pi_a = 1/2, where there is room for a
-    single token: the likeliest one is therefore not solved for but given what the others leave.
+    R_a depends on pi_a alone and falls as pi_a grows, so each W has one pi_a(W), and W is found by bisection. Only
+    in the product form with beta < 0 does R_a rise again, above pi_a = 1/2, which at most one token can reach:
+    the likeliest token is therefore not solved for, but gets what the others leave.
+
+    (V,), (N, V) -> (N, V)
     """
-    as_wrong = (1 - q) * lambdas  # what a token earns, on average, from the labels that are not it
+    as_wrong = (1 - q) * lambdas  # what a token earns on average where it is not the label
     seen = np.flatnonzero(q)
     top = int(q.argmax())
     others = seen[seen != top]
@@ -332,10 +316,10 @@ def _equal_rewards(q: FloatArray, lambdas: FloatArray, shapings: _Shapings) -> F
         weight = _true_token_weight(np.log1p(-taken), shapings)
         return np.where(room, q[top] * weight / (1 - taken) - margin - below_floor[:, [top]], math.inf)
 
-    # The logarithm of the margin is sought, from the least that floats can tell from 0.
+    # The unknown is the logarithm of the margin, from about the smallest positive float on.
     margin = np.exp(_root_of_falling(top_excess, np.full_like(floor, -700.0), np.full_like(floor, 40.0)))
 
-    # A token that is never the label earns lambda_a at any pi_a: it lives where the others would earn less.
+    # A token that is never the label earns lambda_a at any pi_a: it keeps some if the others would earn less.
     unseen = np.where(q == 0, lambdas, -math.inf)
     best_unseen = unseen.max(-1, keepdims=True)
     joined = best_unseen > floor + margin
@@ -350,9 +334,9 @@ def _equal_rewards(q: FloatArray, lambdas: FloatArray, shapings: _Shapings) -> F
 def _root_of_falling(
     function: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
 ) -> FloatArray:
-    """Where falling functions, a row each, reach 0, from above: by bisection and, near it, the Illinois method."""
+    """Where decreasing functions, one a row, reach 0: by bisection and, near it, by the Illinois method."""
     at_low, at_high, side = function(low), function(high), np.zeros_like(low)
-    for _ in range(200):  # some 25 are the rule
+    for _ in range(200):  # about 25 are usual
         done = (at_high == 0) | (high - low <= 1e-15 * (1 + np.abs(high)))
         if done.all():
             break
@@ -362,7 +346,7 @@ def _root_of_falling(
         middle = np.where(near, secant, (low + high) / 2)
         value = function(middle)
         rises, falls = ~done & (value > 0), ~done & ~(value > 0)
-        # The Illinois method halves the value at the end that stays twice.
+        # The Illinois method: an end that stays twice has its value halved.
         at_high = np.where(falls, value, np.where(rises & (side == 1), at_high / 2, at_high))
         at_low = np.where(rises, value, np.where(falls & (side == -1), at_low / 2, at_low))
         low, high = np.where(rises, middle, low), np.where(falls, middle, high)
@@ -373,14 +357,14 @@ def _root_of_falling(
 def _prob_of_log_reward(log_reward: FloatArray, shapings: _Shapings) -> FloatArray:
     """The probability at which a true token earns r_pos = exp(log_reward); ~1 where it always earns more.
 
-    r_pos falls in pi, save in the product form with beta < 0, where it rises again above pi = 1 / (1 - beta):
-    the root sought is the one below. Newton's method on the logit u of pi, kept inside a bracket. With
-    L = -log pi, log r_pos is L + beta log(1 - pi) (product) or L (1 - pi)^beta (exponent). (N, K) -> (N, K)
+    r_pos falls in pi, except in the product form with beta < 0, where it rises again above pi = 1 / (1 - beta):
+    the root below that is taken. Newton's method on the logit of pi, kept inside a bracket. With L = -log pi,
+    log r_pos is L + beta log(1 - pi) (product) or L (1 - pi)^beta (exponent). (N, K) -> (N, K)
     """
     beta, product = shapings.beta, shapings.form == "product"
     raised = np.maximum(beta, 0)
     low = -np.maximum(log_reward, 0) * 2**raised - raised  # log r_pos is larger there
-    with np.errstate(divide="ignore", invalid="ignore"):  # what never turns; a slope of 0 at the turning point
+    with np.errstate(divide="ignore", invalid="ignore"):  # no turning point: log 0; a slope of 0 at it
         turning_point = -np.log(np.maximum(-beta, 0)) if product else np.full_like(beta, math.inf)
         high = np.broadcast_to(np.minimum(turning_point, 40.0), low.shape)  # pi rounds to 1 at a logit of 40
         logit, done = np.clip(-log_reward, low, high), np.zeros(low.shape, dtype=bool)

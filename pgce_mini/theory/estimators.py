@@ -5,11 +5,10 @@ d log pi_a / dz = 1_a - pi,
 
     dJ/dz = sum_a w_a (1_a - pi) = w - pi sum(w),      w_a = pi_a r_a                  (exact)
 
-and REINFORCE, which sees a only when it was drawn, n_a times among N, puts n_a / N in the place of pi_a and may
-subtract a baseline b from the reward. Its mean is the exact gradient whatever b is; its variance falls as 1/N.
+REINFORCE draws N samples: it replaces pi_a by n_a / N, the share of samples that are token a, and may subtract a
+baseline b from the reward. Its mean is the exact gradient for every b; its variance falls as 1/N.
 
-All functions return dJ/dz, the direction in which training *raises* the logits: minus the gradient of a loss.
-NumPy in float64 throughout.
+All gradients here are dJ/dz, minus the gradient of a loss. NumPy in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgce_mini.theory.dynamics import FloatArray
+from pgce_mini.theory.distributions import FloatArray, check_distribution
 
 
 def cross_entropy_gradient(probs: ArrayLike, target: int) -> FloatArray:
@@ -43,14 +42,14 @@ def cross_entropy_rewards(probs: ArrayLike, target: int) -> FloatArray:
         probs: (V,), a distribution; target: the id of x -> (V,)
 
     Raises:
-        ValueError: as `cross_entropy_gradient`, and when pi(x) is 0: the reward would be infinite.
+        ValueError: as `cross_entropy_gradient`, and when pi(x) is 0, where the reward is infinite.
 
     Source: paper Eq. 10.
     """
     pi = _as_policy(probs)
     _check_target(pi, target)
     if pi[target] == 0:
-        raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite there")
+        raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite at 0")
     rewards = np.zeros_like(pi)
     rewards[target] = 1 / pi[target]
     return rewards
@@ -113,27 +112,30 @@ def reinforce_variance(probs: ArrayLike, rewards: ArrayLike, baseline: float = 0
 def optimal_baseline(probs: ArrayLike, rewards: ArrayLike) -> float:
     """The constant baseline of least `reinforce_variance`: E[r |1_a - pi|^2] / E[|1_a - pi|^2].
 
-    The customary baseline, the mean reward E[r], need not be near it: it may even add variance.
+    The usual baseline, the mean reward E[r], can be far from it and can even add variance.
 
     Shapes:
         probs: (V,), a distribution; rewards: (V,)
 
     Raises:
-        ValueError: as `policy_gradient`, and when one token has all the probability: nothing is left to learn.
+        ValueError: as `policy_gradient`, and when one token has all the probability, so that the gradient is 0.
 
     Source: Weaver and Tao 2001.
     """
     pi = _as_policy(probs)
     mass = pi * _score_norms(pi)
     if mass.sum() == 0:
-        raise ValueError("probs must leave something to a second token: the gradient is 0 under any baseline")
+        raise ValueError(
+            "probs must leave something to a second token: otherwise the gradient is 0 under any baseline"
+        )
     return float((mass * _as_rewards(rewards, pi)).sum() / mass.sum())
 
 
 def reinforce_residual(
     probs: ArrayLike, rewards: ArrayLike, samples: int, repeats: int, seed: int, baseline: float = 0.0
 ) -> float:
-    """|estimate - dJ/dz| / |dJ/dz|, measured: the root mean square over `repeats` estimates of `samples` each.
+    """The relative error |estimate - dJ/dz| / |dJ/dz|, measured: its root mean square over `repeats` estimates of
+    `samples` samples each.
 
     Shapes:
         probs: (V,), a distribution; rewards: (V,)
@@ -149,7 +151,9 @@ def reinforce_residual(
     exact = policy_gradient(pi, rewards)
     size = math.sqrt((exact**2).sum())
     if size == 0:
-        raise ValueError("rewards must differ among the tokens: the gradient is 0, and nothing is relative to it")
+        raise ValueError(
+            "rewards must differ among the tokens: otherwise the gradient is 0, and no error is relative to it"
+        )
     counts = np.random.default_rng([seed, samples]).multinomial(samples, pi, size=repeats)  # (repeats, V)
     estimates = reinforce_gradient(pi, rewards, counts, baseline)
     return float(np.sqrt(((estimates - exact) ** 2).sum(-1).mean()) / size)
@@ -161,18 +165,13 @@ def _score_norms(pi: FloatArray) -> FloatArray:
 
 
 def _as_policy(probs: ArrayLike) -> FloatArray:
-    pi = np.asarray(probs, dtype=np.float64)
-    if pi.ndim != 1 or pi.size < 2:
-        raise ValueError(f"probs must have shape (V,) with V >= 2, got {pi.shape}")
-    if not (np.isfinite(pi).all() and (pi >= 0).all() and abs(pi.sum() - 1) < 1e-9):
-        raise ValueError("probs must hold probabilities that sum to 1")
-    return pi
+    return check_distribution("probs", probs, tolerance=1e-9)
 
 
 def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:
     r = np.asarray(rewards, dtype=np.float64)
     if r.shape != pi.shape or not np.isfinite(r).all():
-        raise ValueError(f"rewards must be {pi.size} finite numbers, one a token")
+        raise ValueError(f"rewards must be {pi.size} finite numbers, one for each token")
     return r
 
 

@@ -1,8 +1,8 @@
-"""Temperature, the control that the paper lacks: what a softmax at another temperature would give.
+"""Is a shaping only a temperature? The end of training beside the labels at a temperature (not in the paper).
 
-q^(1/T), normalised, is what a model that has learnt q samples from at temperature T. With two tokens the policy
-where the product form with beta alone ends is just that at T = 1 + beta; with more it is not, and the difference
-to the temperature of the same entropy measures by how much.
+A model that has learnt q samples, at temperature T, from q^(1/T), normalised. With two tokens training by the
+product form with beta alone ends exactly there, at T = 1 + beta. With more tokens it does not; the distance to
+the labels at the temperature that gives the same entropy says by how much.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pgce_mini.reward import RewardShaping
-from pgce_mini.theory.dynamics import FloatArray, _as_distribution, entropy, stationary_policies, stationary_policy
+from pgce_mini.theory.distributions import FloatArray, entropy, label_probabilities
+from pgce_mini.theory.dynamics import stationary_policies, stationary_policy
 
 
 def tempered(label_distribution: ArrayLike, temperature: float) -> FloatArray:
-    """q^(1/T), normalised: below T = 1 sharper, above it flatter; a token of probability 0 keeps it.
+    """q^(1/T), normalised: sharper than q below T = 1, flatter above; a probability of 0 stays 0.
 
     Shapes:
         label_distribution: (V,) -> (V,)
@@ -30,24 +31,24 @@ def tempered(label_distribution: ArrayLike, temperature: float) -> FloatArray:
     """
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"temperature must be a positive number, got {temperature}")
-    with np.errstate(divide="ignore"):  # log 0 = -inf stays there
-        logits = np.log(_as_distribution(label_distribution)) / temperature
+    with np.errstate(divide="ignore"):  # log 0 = -inf, a probability of 0
+        logits = np.log(label_probabilities(label_distribution)) / temperature
     weights = np.exp(logits - logits.max())
     return np.asarray(weights / weights.sum())
 
 
 def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
-    """The temperature at which `label_distribution` has the entropy `nats`, to 1e-12 of its logarithm.
+    """The temperature at which `label_distribution` has the entropy `nats`; its logarithm is right to 1e-12.
 
     Shapes:
         label_distribution: (V,)
 
     Raises:
         ValueError: when `label_distribution` is not a distribution; when no temperature in [1e-4, 1e4] gives the
-            entropy, as at or above log V, or below the entropy of a tie for the first place.
+            entropy: it is log V or more, or less than that of equal shares for the most probable tokens.
     """
     low, high = math.log(1e-4), math.log(1e4)
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     seen = np.log(q[q > 0])
 
     def entropy_at(temperature: float) -> float:
@@ -65,12 +66,12 @@ def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
 
 
 def total_variation(p: ArrayLike, q: ArrayLike) -> float:
-    """Half the sum of |p - q|: the probability that would have to move to turn one into the other."""
+    """Half the sum of |p - q|: how much probability must be moved to turn one distribution into the other."""
     return float(np.abs(np.asarray(p, dtype=np.float64) - np.asarray(q, dtype=np.float64)).sum() / 2)
 
 
 class Ending(NamedTuple):
-    """Where training ends, beside the labels and beside temperature."""
+    """Where training ends, compared with the labels and with a temperature."""
 
     policy: list[float]
     entropy: float
@@ -78,15 +79,15 @@ class Ending(NamedTuple):
     confidence: float
     """probability of the likeliest token"""
     accuracy: float
-    """how often that token is the label: a calibrated policy has the same number twice"""
+    """how often that token is the label; equal to the confidence if the policy is calibrated"""
     temperature: float | None
-    """at which the labels have the entropy of the policy; None when there is none"""
+    """at which the labels have the entropy of the policy; None if no temperature gives it"""
     residual: float | None
     """total variation between the policy and the labels at that temperature: 0 where shaping is a temperature"""
 
 
 def ending(label_distribution: ArrayLike, shaping: RewardShaping) -> Ending:
-    """`stationary_policy` and what distinguishes it.
+    """The stationary policy of a shaping, with the numbers that compare it.
 
     Shapes:
         label_distribution: (V,)
@@ -96,12 +97,12 @@ def ending(label_distribution: ArrayLike, shaping: RewardShaping) -> Ending:
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
-    return _beside(q, stationary_policy(q, shaping))
+    q = label_probabilities(label_distribution)
+    return _compared(q, stationary_policy(q, shaping))
 
 
 def endings(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> list[Ending | None]:
-    """`ending` of several shapings, of one form and top_k, at once; None where training does not end.
+    """`ending` of several shapings of the same form and top_k, solved at once; None where training does not end.
 
     Shapes:
         label_distribution: (V,)
@@ -111,11 +112,11 @@ def endings(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) ->
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
-    return [None if np.isnan(policy[0]) else _beside(q, policy) for policy in stationary_policies(q, shapings)]
+    q = label_probabilities(label_distribution)
+    return [None if np.isnan(policy[0]) else _compared(q, policy) for policy in stationary_policies(q, shapings)]
 
 
-def _beside(q: FloatArray, policy: FloatArray) -> Ending:
+def _compared(q: FloatArray, policy: FloatArray) -> Ending:
     nats = float(entropy(policy))
     temperature: float | None = None
     residual: float | None = None

@@ -1,7 +1,7 @@
-"""The notebooks' exercises, judged: `check("01-2", answer)` says what is wrong with an answer, not what is right.
+"""The exercises of the notebooks: `check("01-2", answer)` says whether an answer is right, or gives a hint.
 
-One module a notebook; each registers its judges with `exercise`. A judge takes the learner's answer and raises
-`NotYet` with a hint, or returns the sentence that belongs to a right answer.
+There is one file for each notebook; it registers its judges with `exercise`. A judge takes the learner's answer
+and raises `NotYet` with a hint, or returns the sentence to print for a right answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ JUDGES: dict[str, Judge] = {}
 
 
 class NotYet(Exception):
-    """An answer is not right yet; the message is a hint that does not give it away."""
+    """The answer is not right yet; the message is a hint that does not give the right one away."""
 
 
 def exercise(number: str) -> Callable[[Judge], Judge]:
@@ -45,10 +45,10 @@ def exercise(number: str) -> Callable[[Judge], Judge]:
 
 
 def check(number: str, answer: Any = None) -> bool:
-    """Prints whether the answer to an exercise is right, with a hint if it is not; returns the verdict.
+    """Prints whether the answer to an exercise is right, with a hint if it is not, and returns True or False.
 
     Args:
-        number: notebook and exercise, as in "01-2".
+        number: of notebook and exercise, as in "01-2".
         answer: what the exercise asks for: a number, a sequence, a function, ...
 
     Raises:
@@ -62,12 +62,12 @@ def check(number: str, answer: Any = None) -> bool:
     if number not in JUDGES:
         raise ValueError(f"there is no exercise {number!r}: number it as its notebook does, as in '01-2'")
     try:
-        with torch.inference_mode(False), torch.enable_grad():  # whatever the notebook has switched off
+        with torch.inference_mode(False), torch.enable_grad():  # even if the notebook has switched gradients off
             verdict = JUDGES[number](answer)
     except NotYet as hint:
         print(f"{number}: not yet. {hint}")
         return False
-    except Exception as error:  # no learner's answer may end in a traceback out of the judge
+    except Exception as error:  # no answer may end in a traceback of the judge
         print(f"{number}: not yet. This cannot be judged, as it has not the form asked for ({_in_a_line(error)}).")
         return False
     print(f"{number}: right. {verdict}")
@@ -84,17 +84,17 @@ def given(answer: Any) -> Any:
     """The answer.
 
     Raises:
-        NotYet: it is None, as the cells say before anybody has answered.
+        NotYet: it is None, as in the cells before anybody has answered.
     """
     require(answer is not None, "There is no answer yet.")
     return answer
 
 
 def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The answer, of whatever sequence or tensor, as float64 numbers of shape (n,), or () for a single one.
+    """The answer, any sequence or tensor of numbers, as float64 of `shape`: (n,), or () for one number.
 
     Raises:
-        NotYet: it is None or something else, or not finite.
+        NotYet: it is None, not numbers of that shape, or not finite.
     """
     given(answer)
     asked = "A number is" if shape == () else "Numbers are"
@@ -112,10 +112,10 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
 
 
 def number_of(answer: Mapping[str, Any], name: str) -> float:
-    """The number under a key of the answer.
+    """The number that the answer holds under the key `name`.
 
     Raises:
-        NotYet: naming the key, when it is none.
+        NotYet: naming the key, when the value is not a number.
     """
     try:
         return float(numbers(answer[name]))
@@ -124,7 +124,7 @@ def number_of(answer: Mapping[str, Any], name: str) -> float:
 
 
 def _plain(answer: Any) -> Any:
-    """Without tensors, which may carry a gradient, and without generators."""
+    """The answer with tensors as arrays, without gradients, and with every other iterable as a list."""
     if isinstance(answer, torch.Tensor):
         return answer if answer.is_complex() else answer.detach().cpu().double().numpy()
     if isinstance(answer, (str, bytes, dict, np.ndarray)) or not isinstance(answer, Iterable):
@@ -133,15 +133,15 @@ def _plain(answer: Any) -> Any:
 
 
 def word(answer: Any) -> str:
-    """A word as it was meant, without capitals and spaces around it; "" if it is none."""
+    """A word in lower case, without spaces around it; "" for what is not a string."""
     return answer.strip().lower() if isinstance(answer, str) else ""
 
 
 def call(function: Any, *arguments: Any) -> Any:
-    """What the learner's function returns.
+    """What the learner's function returns for the arguments.
 
     Raises:
-        NotYet: it is None or no function, or fails, or returns None.
+        NotYet: it is not a function, or it fails or returns None.
     """
     require(
         callable(given(function)),
@@ -159,7 +159,7 @@ def gradient_by(loss: Any, logits: torch.Tensor, *arguments: Any) -> np.ndarray[
     """The gradient by `logits` of what the learner's function `loss(logits, *arguments)` returns. (V,) -> (V,)
 
     Raises:
-        NotYet: it is no single number, or no gradient flows.
+        NotYet: the function does not return a single number, or no gradient reaches the logits.
     """
     value = call(loss, logits, *arguments)
     require(

@@ -29,7 +29,8 @@ def push_on_each_logit(answer: Any) -> str:
     )
     require(abs(push.sum()) < 1e-3, "The pushes must add up to 0: what one logit gains, the others lose.")
     require(
-        np.allclose(push, truth, atol=1e-3), "They add up to 0, but put w = pi r and W into w - pi W once more."
+        np.allclose(push, truth, atol=1e-3),
+        "They add up to 0, but they are not w - pi W: put in w = pi r and W again.",
     )
     return "And it is 1(a = x) - pi_a, the gradient that you know from cross-entropy."
 

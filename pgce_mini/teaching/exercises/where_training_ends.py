@@ -39,7 +39,7 @@ def temperature_that_undoes(answer: Any) -> str:
         require(beta != 0 or miss < 1e-3, "At beta = 0 there is nothing to undo.")
         right_side = (temperature - 1) * beta <= 0
         require(right_side, f"At beta = {beta} this makes it worse. On which side of 1 must T be?")
-        require(miss < untouched + 1e-3, f"At beta = {beta} this is far too much of it.")
+        require(miss < untouched + 1e-3, f"At beta = {beta} this corrects far too much.")
         require(
             miss < 1e-3,
             f"At beta = {beta} the first of (0.7, 0.3) is sampled with {sampled[0]:.3f}. Training was a "

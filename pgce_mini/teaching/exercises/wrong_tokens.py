@@ -86,7 +86,7 @@ def loss_by_hand(answer: Any) -> str:
 
 
 def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: RewardShaping) -> str:
-    """What went wrong, where one of the usual mistakes gives just this gradient."""
+    """Which usual mistake gives this gradient; "" if none does."""
     (plain,) = (
         g.numpy() for g in torch.autograd.grad(shaped_cross_entropy(logits, target, RewardShaping()), logits)
     )
@@ -104,7 +104,9 @@ def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: R
     p = float(logits.detach().softmax(-1)[target])
     focal = (1 - p) ** shaping.beta - shaping.beta * (1 - p) ** (shaping.beta - 1) * p * np.log(p)
     return (
-        "Which factor must not be differentiated?" if np.isclose(factor, focal) else "The factor is another one."
+        "Which factor must not be differentiated?"
+        if np.isclose(factor, focal)
+        else "The true token has the wrong factor."
     )
 
 

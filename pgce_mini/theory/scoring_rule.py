@@ -1,14 +1,15 @@
-"""The loss that is really descended: integrate the reward, and every beta has a score of its own.
+"""The shaped loss as a scoring rule: the function of pi(x) whose gradient training follows, and its mean.
 
-The value of the shaped loss is a surrogate: its weight is held constant. With beta alone, product form, its
-gradient is nevertheless that of an honest function of pi(x), the probability of the token that came:
+The value of the shaped loss is a surrogate, as its weight is held constant. With beta alone, in the product form,
+its gradient is still that of a function of pi(x), the probability of the true token. It is the reward's integral:
 
     score(p) = integral from p to 1 of (1 - t)^beta / t dt,      which is -log p at beta = 0.
 
-A score is *proper* when its mean over labels x ~ q is least at pi = q. There a little probability may move from
-one token to another at no cost, so q_a score'(q_a) is the same for all a. With three or more tokens only the
-logarithm has that, up to a factor and a constant, among the smooth scores that look at pi(x) alone (Shuford,
-Albert and Massengill 1966; for densities Bernardo 1979): every other beta gives calibration up.
+A score is *proper* when its mean over labels x ~ q is least at pi = q. At that minimum moving a little probability
+from one token to another changes nothing, so q_a score'(q_a) is the same for all a. Of the smooth scores that
+depend on pi(x) alone, with three or more tokens only the logarithm has this property, up to a factor and a
+constant (Shuford, Albert and Massengill 1966; for densities Bernardo 1979). So under every other beta the policy
+where training ends is not calibrated.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgce_mini.theory.dynamics import FloatArray, _as_distribution
+from pgce_mini.theory.distributions import FloatArray, label_probabilities
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(100)
 
 
 def hidden_score(probs: ArrayLike, beta: float) -> FloatArray:
-    """What the shaped loss of product form charges for a label of probability p, in nats; infinite at 0, 0 at 1.
+    """The score, in nats, of a label that was given the probability p: infinite at p = 0, and 0 at p = 1.
 
     Shapes:
         probs: (...), in [0, 1] -> (...)
 
     Raises:
-        ValueError: a probability is none; beta <= -1, where the integral is infinite for every p < 1.
+        ValueError: a value of `probs` is outside [0, 1]; beta <= -1, where the integral is infinite.
 
-    Source: ours. The clamp of 1 - pi at 1e-6, which keeps a training finite, is left out.
+    Source: ours. Without the clamp of 1 - pi at 1e-6 that the loss has.
     """
     p = np.asarray(probs, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
@@ -44,7 +45,7 @@ def hidden_score(probs: ArrayLike, beta: float) -> FloatArray:
     end = (1 - p[..., None]) ** (1 / n)  # (..., 1)
     log_u = n * (np.log((NODES + 1) / 2) + np.log(np.where(end > 0, end, 1)))  # (..., nodes)
     slope = np.expm1(beta * log_u) / -np.expm1(log_u) * n * np.exp(log_u * (1 - 1 / n))
-    with np.errstate(divide="ignore"):  # log 0: infinite, as it should be
+    with np.errstate(divide="ignore"):  # at p = 0 the score is infinite
         return np.asarray(-np.log(p) + (slope * WEIGHTS).sum(-1) * end[..., 0] / 2)
 
 
@@ -55,13 +56,13 @@ def expected_score(policy: ArrayLike, label_distribution: ArrayLike, beta: float
         policy: (..., V), each row a distribution; label_distribution: (V,) -> (...)
 
     Raises:
-        ValueError: as `hidden_score`, or when `label_distribution` is no distribution or does not fit.
+        ValueError: as `hidden_score`; `label_distribution` is not a distribution, or does not fit `policy`.
 
     Source: ours.
     """
-    q = _as_distribution(label_distribution)
+    q = label_probabilities(label_distribution)
     pi = np.asarray(policy, dtype=np.float64)
     if pi.ndim == 0 or pi.shape[-1] != q.size:
         raise ValueError(f"policy must have shape (..., {q.size}) as label_distribution, got {pi.shape}")
-    seen = q > 0  # 0 * infinity: what never comes costs nothing
+    seen = q > 0  # the others cost nothing, where 0 * infinity would be nan
     return np.asarray((q[seen] * hidden_score(pi[..., seen], beta)).sum(-1))

@@ -1,0 +1,98 @@
+"""`pgce explore`, `pgce lab` and `pgce playground`: what is opened in a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tyro.extras import literal_type_from_choices
+
+from pgce_mini.cli.options import Options, repository_path
+from pgce_mini.playground import PRESETS, PlaygroundState, preset, to_html
+from pgce_mini.reward import Form
+from pgce_mini.runs import write_atomic
+
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = literal_type_from_choices(PRESETS)
+
+
+@dataclass(frozen=True)
+class Explore(Options):
+    """Open the explorer, on this machine only unless --address says otherwise."""
+
+    address: str = "localhost"
+    """address to listen on"""
+    port: int = 8501
+    """port to listen on"""
+    runs_dir: Path = Path("runs")
+    """folder of the runs that it shows and makes; it reads no others"""
+
+    def run(self) -> None:
+        _need("streamlit", "app")
+        page = repository_path("app/explorer.py")
+        # The library is imported before the server is up, and not by its first visitor.
+        serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
+        options = ["--server.address", self.address, "--server.port", str(self.port)]
+        os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
+        _hand_over([sys.executable, "-c", serve, "run", str(page), *options], cwd=page.parent)
+
+
+@dataclass(frozen=True)
+class Playground(Options):
+    """Write the playground as one HTML file that needs only a browser: to mail, or to project without a server."""
+
+    html: Path = Path("playground.html")
+    """file to write"""
+    preset: PresetName = "peaked"
+    """labels that it opens with"""
+    size: int = 8
+    """tokens that it opens with, up to 50"""
+    beta: float = 0.0
+    """exponent of 1 - pi(x): below 0 precision, above 0 diversity"""
+    lambda_head: float = 0.0
+    """reward of a wrong token in the head"""
+    lambda_tail: float = 0.0
+    """reward of a wrong token in the tail"""
+    top_k: int = 3
+    """tokens in the head"""
+    form: Form = "product"
+    """which reading of Eq. 11"""
+
+    def run(self) -> None:
+        state = PlaygroundState(
+            self.beta, self.lambda_head, self.lambda_tail, self.top_k, self.form, **preset(self.preset, self.size)
+        )
+        if self.html.is_dir():
+            raise ValueError(f"html must name a file, and {self.html} is a folder")
+        page = to_html(state).encode()
+        self.html.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.html, page)
+        text = f"{self.html}: open it in a browser; no server, no network, {len(page) / 1000:.0f} kB to mail"
+        self.say(text, {"html": str(self.html), "bytes": len(page)})
+
+
+@dataclass(frozen=True)
+class Lab(Options):
+    """Open the notebooks in JupyterLab."""
+
+    def run(self) -> None:
+        _need("jupyterlab", "notebooks")
+        folder = repository_path("notebooks")
+        _hand_over([sys.executable, "-m", "jupyterlab", str(folder)], cwd=folder)
+
+
+def _need(package: str, extra: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[{extra}]"')
+
+
+def _hand_over(command: list[str], cwd: Path) -> NoReturn:
+    """Becomes a server: its signals and its exit code are then its own."""
+    os.chdir(cwd)
+    os.execv(command[0], command)

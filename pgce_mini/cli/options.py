@@ -1,0 +1,75 @@
+"""What the commands share: their options, the names of the arms, and where the repository is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tyro.extras import literal_type_from_choices
+
+from pgce_mini.reward import PAPER_ARMS
+
+if TYPE_CHECKING:
+    Arm = str
+else:
+    Arm = literal_type_from_choices(PAPER_ARMS)
+
+ROOT = Path(__file__).resolve().parents[2]  # of the repository: app and notebooks are not in the package
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of every command."""
+
+    json: bool = False
+    """print the result as JSON on stdout, for scripts"""
+
+    def say(self, text: str, result: Any) -> None:
+        """Prints `result` as JSON with --json, `text` without."""
+        print(json.dumps(result, indent=2) if self.json else text)
+
+
+@dataclass(frozen=True)
+class Computing(Options):
+    """Options of commands that compute."""
+
+    threads: int = 1
+    """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
+    quiet: bool = False
+    """no progress bar"""
+    stop_with_stdin: bool = False
+    """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
+
+    def prepare(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
+        torch.set_num_threads(self.threads)
+        if self.stop_with_stdin:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
+            threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+def repository_path(relative: str) -> Path:
+    """A file or folder of the repository that the installed package lacks.
+
+    Raises:
+        ValueError: there is no repository around the package.
+    """
+    path = ROOT / relative
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there: it comes with the repository, so clone it and run pip install -e ."
+        )
+    return path
+
+
+def _stop_with_stdin() -> None:
+    while os.read(0, 4096):  # to its end: the other side has closed it, or died
+        pass
+    os.kill(os.getpid(), signal.SIGINT)

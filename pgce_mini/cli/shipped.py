@@ -1,0 +1,72 @@
+"""`pgce build-priors` and `pgce build-policies`: make the models again that come with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.extras import literal_type_from_choices
+
+from pgce_mini.cli.options import Arm, Computing
+from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.shipped import policies, priors
+
+if TYPE_CHECKING:
+    PriorTask = str
+    PolicyTask = str
+else:
+    PriorTask = literal_type_from_choices(priors.SETTINGS)
+    PolicyTask = literal_type_from_choices(policies.SETTINGS)
+
+
+@dataclass(frozen=True)
+class Build(Computing):
+    folder: Path = Path()
+    """where the files go, by default in the place of those that came with the package"""
+    runs_dir: Path = Path()
+    """where the trainings run; what is finished there is not run again"""
+    tasks: tuple[str, ...] = ()
+    """tasks to build"""
+    arms: tuple[Arm, ...] = tuple(PAPER_ARMS)
+    """arms to build"""
+
+    def make(self, build: Callable[..., dict[str, Any]], kind: str, numbers: Callable[[Any], str]) -> None:
+        """`kind` is the models' key in the manifest; `numbers` puts what it says of a model into words."""
+        self.prepare()
+        manifest = build(self.folder, self.runs_dir, self.tasks, self.arms, progress=not self.quiet)
+        lines = [f"{name:24} {numbers(model)}" for name, model in manifest[kind].items()]
+        self.say("\n".join([*lines, f"in {self.folder}"]), manifest)
+
+
+@dataclass(frozen=True)
+class BuildPriors(Build):
+    """Make the priors anew that come with the package: every task, every arm; interrupted, the command goes on."""
+
+    folder: Path = priors.FOLDER
+    runs_dir: Path = priors.RUNS
+    tasks: tuple[PriorTask, ...] = tuple(priors.SETTINGS)
+
+    def run(self) -> None:
+        def numbers(prior: dict[str, Any]) -> str:
+            loss, entropy = (prior["heldout"][name] for name in ("cross_entropy", "entropy"))
+            return f"held-out cross-entropy {loss:.4f}, entropy {entropy:.4f} nats/token"
+
+        self.make(priors.build, "priors", numbers)
+
+
+@dataclass(frozen=True)
+class BuildPolicies(Build):
+    """Make the policies anew that come with the package, from its priors; interrupted, the command goes on."""
+
+    folder: Path = policies.FOLDER
+    runs_dir: Path = policies.RUNS
+    tasks: tuple[PolicyTask, ...] = tuple(policies.SETTINGS)
+
+    def run(self) -> None:
+        def numbers(policy: dict[str, Any]) -> str:
+            before, after = (policy[when]["avg_at_m"] for when in ("before", "after"))
+            return f"Avg@{policies.EVALUATION.samples} {before:.3f} before RL, {after:.3f} after"
+
+        self.make(policies.build, "policies", numbers)

@@ -1,0 +1,117 @@
+"""`pgce demo` and `pgce study`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from pgce_mini.cli.options import Arm, Options, repository_path
+from pgce_mini.reports.html import Report
+from pgce_mini.reports.study_document import build
+from pgce_mini.runs import RunError, write_atomic
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study import StudyConfig, as_lines, check_row, load_spec, run_spec, run_study
+
+QUICK_STUDY = Path(__file__).parents[1] / "study" / "quick.toml"
+EXPLORER_ADDRESS = "http://localhost:8501"
+
+
+@dataclass(frozen=True)
+class Demo(Options):
+    """The main job, in a few minutes: pre-train priors, run RL on each, compare; a table, a report, a summary."""
+
+    study_dir: Path = Path("runs/demo")
+    """folder of the results; with the same settings again, what is finished is kept"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity")
+    """arms to compare, the first being the baseline"""
+    top_k: int = 6
+    """tokens in the head, for tail-penalty and head-reward: these tasks have small vocabularies"""
+    seeds: tuple[int, ...] = (0, 1)
+    """seeds of each arm"""
+    workers: int = 2
+    """processes at a time, one thread each"""
+    quiet: bool = False
+    """no progress bar"""
+
+    def run(self) -> None:
+        config = StudyConfig(self.study_dir, self.arms, top_k=self.top_k, seeds=self.seeds, workers=self.workers)
+        if not self.json:
+            print(
+                f"Chain sums: {len(self.arms)} arms ({', '.join(self.arms)}) x {len(self.seeds)} seeds, each\n"
+                f"pre-trained for {config.pretrain.steps} steps, evaluated, trained by GRPO for {config.rl.steps} "
+                "steps and evaluated again.\nInterrupt it when you like: the same command goes on.",
+                file=sys.stderr,
+            )
+        run_study(config, progress=not self.quiet)
+        report = Report(self.study_dir)
+        summary, page = report.write()
+        text = (
+            f"\n{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}\n\n"
+            f"report    {page}\nsummary   {summary}\n"
+            f"explorer  `make explore` opens {EXPLORER_ADDRESS}, `make lab` the notebooks"
+        )
+        self.say(text, {**report.as_json(), "report": str(page), "summary": str(summary)})
+        if report.results.failed:
+            raise RunError("; ".join(f"{cell} failed: {why}" for cell, why in report.results.failed.items()))
+
+
+@dataclass(frozen=True)
+class Study(Options):
+    """Run or continue a study: arms x tasks x seeds as a TOML file says, into one table; or check a row of it."""
+
+    spec: Positional[Path | None] = None
+    """the TOML file; see studies/ and pgce_mini/study/spec.py"""
+    quick: bool = False
+    """in place of a file: three arms and two controls on short chain sums, at most 8 minutes on 2 cores"""
+    check: str | None = None
+    """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
+    report: Path | None = None
+    """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
+    runs: Path = Path("runs/studies")
+    """where the trainings go, a folder a study"""
+    results: Path | None = None
+    """where the tables are, NAME.parquet and NAME-curves.parquet; by default runs/studies, and with --report those
+    of the package"""
+    workers: int = 2
+    """processes at a time, one thread each"""
+    quiet: bool = False
+    """no progress bar"""
+
+    def run(self) -> None:
+        results = self.results or (RESULTS if self.report else Path("runs/studies"))
+        if self.report is not None:
+            if not any(results.glob("*.parquet")):
+                raise RunError(f"{results} holds no table of a study: check --results")
+            files = build(results, repository_path("studies"))
+            for name, content in files.items():
+                write_atomic(self.report / name, content.encode())
+            page = str(self.report / "study.md")
+            self.say(f"report  {page}", {"report": page})
+            return
+        if (self.spec is None) != self.quick:
+            raise ValueError("spec must name a TOML file, as in: pgce study studies/chain.toml; or give --quick")
+        if self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+        path = self.spec or QUICK_STUDY
+        if self.check is not None:
+            differences = check_row(path, self.check, results)
+            if differences:
+                if self.json:
+                    self.say("", {"row": self.check, "same": False, "differences": differences})
+                raise RunError(
+                    f"{self.check} gives other numbers than the table, in {len(differences)} places, the first: "
+                    f"{differences[0]} (to be expected on another machine than the table's: see docs/study.md)"
+                )
+            self.say(f"{self.check}: the same numbers", {"row": self.check, "same": True})
+            return
+        spec = load_spec(path, self.runs / path.stem)
+        if not self.json:
+            print(f"{spec.name}: {len(spec.rows)} rows. {spec.question}", file=sys.stderr)
+        table = run_spec(spec, results, workers=self.workers, progress=not self.quiet)
+        text = "\n".join([*as_lines(table), "", f"table   {table.path}"])
+        self.say(text, {"table": str(table.path), "rows": table.rows})
+        if table.failed:
+            raise RunError("; ".join(f"{row} failed: {why}" for row, why in table.failed.items()))
