@@ -17,8 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Qwen3ForCausalLM
 
 from pgce_mini.gpt import GPT, GPTConfig
-from pgce_mini.tasks.base import EOS_ID, PAD_ID
-from pgce_mini.tasks.chain_sum import ChainSum
+from pgce_mini.tasks import EOS_ID, PAD_ID, ChainSum
 
 PROMPTS, GENERATIONS = 24, 16
 TARGET = 3.0

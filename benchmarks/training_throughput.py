@@ -19,8 +19,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping
-from pgce_mini.tasks.base import PAD_ID
-from pgce_mini.tasks.chain_sum import ChainSum
+from pgce_mini.tasks import PAD_ID, ChainSum
 
 BATCH = 96
 TARGET = 1.5

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from pgce_mini.checks import check_whole
+
 
 @dataclass(frozen=True)
 class GPTConfig:
     """The shape of a `GPT`, in the words of transformers' `Qwen3Config`.
 
-    With `num_key_value_heads` below `num_attention_heads`, query heads share a key and value head in groups
+    With `num_key_value_heads` below `num_attention_heads`, each key and value head serves a group of query heads
     (GQA). `head_dim=None` becomes hidden_size // num_attention_heads.
 
     Raises:
@@ -39,7 +41,7 @@ class GPTConfig:
                 if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                     raise ValueError(f"{field.name} must be a finite number above 0, got {value!r}")
             elif value is not None or field.name != "head_dim":
-                check_count(field.name, value)
+                check_whole(field.name, value, 1)
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"num_key_value_heads must divide num_attention_heads ({self.num_attention_heads}), "
@@ -53,15 +55,10 @@ class GPTConfig:
                 )
             object.__setattr__(self, "head_dim", self.hidden_size // self.num_attention_heads)
         if self.size_of_head % 2:
-            raise ValueError(f"head_dim must be even, as RoPE turns pairs, got {self.head_dim}")
+            raise ValueError(f"head_dim must be even, because RoPE rotates pairs, got {self.head_dim}")
 
     @property
     def size_of_head(self) -> int:
-        """`head_dim` once resolved, so that type checkers know it is not None."""
+        """`head_dim` after `None` was replaced: an int for type checkers."""
         assert self.head_dim is not None
         return self.head_dim
-
-
-def check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")

@@ -1,29 +1,30 @@
-"""Sampling with a key-value cache."""
+"""Generation: sampling with a key-value cache."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from pgce_mini.gpt.attention import (
-    causal_attention,
-)
+from pgce_mini.checks import check_number, check_whole
+from pgce_mini.gpt.attention import causal_attention
 from pgce_mini.gpt.config import GPTConfig
-
-
-def written(ids: Tensor, mask: Tensor) -> list[list[int]]:
-    """The kept tokens of each row, without padding."""
-    return [row[:length] for row, length in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
+from pgce_mini.gpt.first_layer import token_projections
+from pgce_mini.tasks import EOS_ID, PAD_ID
 
 
 class Generation(NamedTuple):
-    """What `GPT.generate` wrote; L is the length of the longest completion, prompt i owns rows iG .. iG+G-1.
+    """What `GPT.generate` returns: n completions for each of B prompts; prompt i has the rows i*n .. i*n + n - 1.
 
-    completions: (B*G, L) int64, PAD after EOS; completion_mask: (B*G, L) bool, True up to and including EOS;
-    logps: (B*G, L) float32, log-probability of each token under the distribution it was drawn from,
+    L is the length of the longest completion.
+    completions: (B*n, L) int64, PAD after EOS; completion_mask: (B*n, L) bool, True up to and including EOS;
+    logps: (B*n, L) float32, log-probability of each token under the distribution it was drawn from,
     softmax(logits / temperature), or softmax(logits) at temperature 0; 0 where masked.
     """
 
@@ -32,76 +33,111 @@ class Generation(NamedTuple):
     logps: Tensor
 
 
-class KVCache:
-    """Keys and values of B prompts, held once, and of the R completions that grow from them.
+def written(ids: Tensor, mask: Tensor) -> list[list[int]]:
+    """The tokens of each row where the mask is True, without padding."""
+    return [row[:length] for row, length in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
 
-    Reading a prompt's keys for all its completions in one product is the saving: repeated for every completion
-    they would be most of the memory that a step moves (the shared prefix of Hydragen, arXiv 2402.05099).
 
-    prompts: (layers, 2, B, key_value_heads, prompt_length, head_dim), right-padded
-    completions: (layers, 2, R, key_value_heads, max_completion_length, head_dim)
-    place: (R,) where a completion stands in a (B, most completions of a prompt) grid
-    """
+class GenerationMixin(nn.Module):
+    """`generate`, for a model of a config, a decoder and an unembedding."""
 
-    def __init__(self, config: GPTConfig, lengths: Tensor, groups: int, steps: int, like: Tensor) -> None:
-        layers, heads, size = config.num_hidden_layers, config.num_key_value_heads, config.size_of_head
-        batch, prompt_length = len(lengths), int(lengths.max())
-        self.prompts = like.new_empty(layers, 2, batch, heads, prompt_length, size)
-        self.completions = like.new_empty(layers, 2, batch * groups, heads, steps, size)
-        self.groups, self.place = groups, torch.arange(batch * groups, device=lengths.device)
-        self.used = 0  # steps written so far
-        padding = torch.arange(prompt_length, device=lengths.device) >= lengths[:, None]
-        self.padding = padding[:, None, None] if padding.any() else None  # (B, 1, 1, prompt_length)
+    config: GPTConfig
+    model: Any  # the decoder: (ids, positions, attend, projections) -> states
 
-    def read_prompts(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """An `Attend` over (B, prompt_length, heads, head_dim): causal, as pads come too late to be seen."""
-        self.prompts[layer] = torch.stack([k, v]).transpose(2, 3)
-        return causal_attention(layer, q, k, v)
+    @property
+    @abstractmethod
+    def unembedding(self) -> Tensor: ...
 
-    def extend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """An `Attend` over (R, heads, head_dim): each row reads its prompt, its own past and itself."""
-        if layer == 0:
-            self.used += 1
-        keys, values = self.completions[layer, :, :, :, : self.used]
-        keys[:, :, -1], values[:, :, -1] = k, v
-        prompt_keys, prompt_values = self.prompts[layer]
-        rows, heads, size = k.shape
-        queries = q.view(rows, heads, -1, size) * size**-0.5  # the query heads of a key head are its rows
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_completion_length: int,
+        *,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        num_generations: int = 1,
+        eos_id: int = EOS_ID,
+        pad_id: int = PAD_ID,
+    ) -> Generation:
+        """Sample `num_generations` completions of each prompt, up to EOS or `max_completion_length` tokens.
 
-        on_prompt = self._by_prompt(queries) @ prompt_keys.mT  # (B, heads, groups * queries, prompt_length)
-        if self.padding is not None:
-            on_prompt.masked_fill_(self.padding, -math.inf)
-        on_prompt = self._by_row(on_prompt)
-        weights = torch.cat([on_prompt, queries @ keys.mT], -1).softmax(-1)
-        on_prompt, on_own = weights.split([prompt_keys.shape[2], self.used], -1)
-        out = self._by_row(self._by_prompt(on_prompt) @ prompt_values)  # (R, heads, queries, head_dim)
-        if self.used * size < 400:  # where torch's product on a CPU is a plain loop, 2 to 4 times slower
-            out += (on_own.unsqueeze(-1) * values.unsqueeze(2)).sum(-2)
-        else:
-            out += on_own @ values
-        return out.view(q.shape)
+        Prompts may differ in length; each is read once. Temperature 0 takes the likeliest token. `generator` is on
+        the model's device and only needed to sample. The same generator state, weights and arguments give the same
+        result.
 
-    def _by_prompt(self, x: Tensor) -> Tensor:
-        """(R, H, queries, n) -> (B, H, groups * queries, n): what meets the keys of one prompt stands together."""
-        places = self.prompts.shape[2] * self.groups
-        full = len(x) == places
-        grid = x if full else x.new_zeros(places, *x.shape[1:]).index_copy_(0, self.place, x)
-        return grid.view(-1, self.groups, *x.shape[1:]).transpose(1, 2).flatten(2, 3)
+        Raises:
+            ValueError: naming the argument, when a value makes no sense or does not fit the model.
+        """
+        check_whole("max_completion_length", max_completion_length, 1)
+        check_whole("num_generations", num_generations, 1)
+        self._check_id("eos_id", eos_id)
+        self._check_id("pad_id", pad_id)
+        device = self.unembedding.device
+        check_number("temperature", temperature)
+        if temperature and (generator is None or generator.device.type != device.type):
+            raise ValueError(
+                f"generator must be a torch.Generator on the model's device ({device.type}) when temperature "
+                f"is above 0, got {generator and generator.device.type}"
+            )
+        self.check_prompts(prompts, max_completion_length)
 
-    def _by_row(self, x: Tensor) -> Tensor:
-        grid = x.view(*x.shape[:2], self.groups, -1, x.shape[-1]).transpose(1, 2).flatten(0, 1)
-        return grid if len(grid) == len(self.place) else grid.index_select(0, self.place)
+        batch, per_prompt = len(prompts), num_generations
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)  # (B,)
+        ids = nn.utils.rnn.pad_sequence(
+            [torch.tensor(prompt, device=device) for prompt in prompts], batch_first=True, padding_value=pad_id
+        )  # (B, prompt_length)
+        kv_cache = KVCache(self.config, lengths, per_prompt, max_completion_length, like=self.unembedding)
+        most = batch * per_prompt * max_completion_length
+        projections = token_projections(self.model) if most > self.config.vocab_size else None
+        hidden = self.model(ids, torch.arange(ids.shape[1], device=device), kv_cache.read_prompts, projections)
+        last = hidden[torch.arange(batch, device=device), lengths - 1]  # (B, d)
+        hidden = last.repeat_interleave(per_prompt, 0)  # (B*n, d)
+        position = lengths.repeat_interleave(per_prompt)
 
-    def select(self, kept: Tensor) -> None:
-        """Keep the completions numbered by `kept` (R',), in ascending order."""
-        used = self.completions[:, :, kept, :, : self.used]
-        self.completions = self.completions[:, :, : len(kept)]
-        self.completions[:, :, :, :, : self.used] = used
-        prompt = self.place[kept] // self.groups
-        counts = prompt.bincount(minlength=self.prompts.shape[2])  # (B,)
-        self.groups = int(counts.max())
-        first = counts.cumsum(0) - counts
-        self.place = prompt * self.groups + torch.arange(len(kept), device=kept.device) - first[prompt]
+        shape = (batch * per_prompt, max_completion_length)
+        completions = torch.full(shape, pad_id, device=device)
+        logps = torch.zeros(shape, device=device)
+        row = torch.arange(batch * per_prompt, device=device)  # (R,) the row of `completions` that each one writes
+        running = torch.ones_like(row, dtype=torch.bool)
+        for step in range(max_completion_length):
+            token, logp = sample(F.linear(hidden, self.unembedding), temperature, generator)
+            completions[:, step].index_copy_(0, row, token)
+            logps[:, step].index_copy_(0, row, logp)
+            running &= token != eos_id
+            left = int(running.sum())
+            if left == 0 or step + 1 == max_completion_length:
+                break
+            if left <= 7 / 8 * len(row):  # dropping what has ended copies the cache: only when it pays
+                keep_index = running.nonzero().squeeze(1)
+                kv_cache.select(keep_index)
+                row, token, position, running = (x[keep_index] for x in (row, token, position, running))
+            hidden = self.model(token, position, kv_cache.extend, projections)  # (R, d)
+            position = position + 1
+        completions, logps = completions[:, : step + 1], logps[:, : step + 1]
+        ended = completions == eos_id
+        mask = ended.cumsum(1) - ended.long() == 0  # True up to and including the first EOS
+        return Generation(completions.where(mask, pad_id), mask, logps.where(mask, 0.0))
+
+    def check_prompts(self, prompts: Sequence[Sequence[int]], max_completion_length: int) -> None:
+        """
+        Raises:
+            ValueError: `generate` cannot read the prompts, or has no room for completions of this length.
+        """
+        if len(prompts) == 0 or min(map(len, prompts)) == 0:
+            raise ValueError("prompts must hold at least one prompt, and each at least one token")
+        limit, longest = self.config.max_position_embeddings, max(map(len, prompts))
+        if longest + max_completion_length > limit:
+            raise ValueError(
+                f"prompts and completions must fit max_position_embeddings ({limit}): "
+                f"got {longest} + max_completion_length {max_completion_length}"
+            )
+        for token in chain.from_iterable(prompts):
+            self._check_id("prompts", token)
+
+    def _check_id(self, name: str, token: int) -> None:
+        if not 0 <= token < self.config.vocab_size:
+            raise ValueError(f"{name} must be or hold ids in [0, {self.config.vocab_size}), got {token}")
 
 
 def sample(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
@@ -115,3 +151,80 @@ def sample(logits: Tensor, temperature: float, generator: torch.Generator | None
         token = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)  # (R, 1)
         token = token.clamp_max_(logps.shape[1] - 1)
     return token.squeeze(1), logps.gather(1, token).squeeze(1)
+
+
+class KVCache:
+    """Keys and values of B prompts, held once, and of the R completions that continue them.
+
+    One matmul multiplies a prompt's keys by the queries of all its completions. A copy of the keys for each
+    completion would be most of the memory that a step moves (the shared prefix of Hydragen, arXiv 2402.05099).
+
+    prompts: (layers, 2, B, key_value_heads, prompt_length, head_dim), right-padded
+    completions: (layers, 2, R, key_value_heads, max_completion_length, head_dim)
+    grid_index: (R,) where a completion stands in the flattened (B, max_per_prompt) grid
+    """
+
+    def __init__(self, config: GPTConfig, lengths: Tensor, per_prompt: int, steps: int, like: Tensor) -> None:
+        layers, heads, size = config.num_hidden_layers, config.num_key_value_heads, config.size_of_head
+        batch, prompt_length = len(lengths), int(lengths.max())
+        self.prompts = like.new_empty(layers, 2, batch, heads, prompt_length, size)
+        self.completions = like.new_empty(layers, 2, batch * per_prompt, heads, steps, size)
+        self.max_per_prompt = per_prompt
+        self.grid_index = torch.arange(batch * per_prompt, device=lengths.device)
+        self.used = 0  # steps written so far
+        padding = torch.arange(prompt_length, device=lengths.device) >= lengths[:, None]
+        self.padding = padding[:, None, None] if padding.any() else None  # (B, 1, 1, prompt_length)
+
+    def read_prompts(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """An `Attend` over (B, prompt_length, heads, head_dim): causal, so no token reads the pads after it."""
+        self.prompts[layer] = torch.stack([k, v]).transpose(2, 3)
+        return causal_attention(layer, q, k, v)
+
+    def extend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """An `Attend` over (R, heads, head_dim): each row reads its prompt, its own past and itself."""
+        if layer == 0:
+            self.used += 1
+        keys, values = self.completions[layer, :, :, :, : self.used]
+        keys[:, :, -1], values[:, :, -1] = k, v
+        prompt_keys, prompt_values = self.prompts[layer]
+        rows, heads, size = k.shape
+        queries = q.view(rows, heads, -1, size) * size**-0.5  # the query heads of a key head are its rows
+
+        on_prompt = (
+            self._by_prompt(queries) @ prompt_keys.mT
+        )  # (B, heads, max_per_prompt * queries, prompt_length)
+        if self.padding is not None:
+            on_prompt.masked_fill_(self.padding, -math.inf)
+        on_prompt = self._by_row(on_prompt)
+        weights = torch.cat([on_prompt, queries @ keys.mT], -1).softmax(-1)
+        on_prompt, on_own = weights.split([prompt_keys.shape[2], self.used], -1)
+        out = self._by_row(self._by_prompt(on_prompt) @ prompt_values)  # (R, heads, queries, head_dim)
+        if self.used * size < 400:  # where torch's matmul on a CPU is a plain loop, 2 to 4 times slower
+            out += (on_own.unsqueeze(-1) * values.unsqueeze(2)).sum(-2)
+        else:
+            out += on_own @ values
+        return out.reshape(q.shape)
+
+    def _by_prompt(self, x: Tensor) -> Tensor:
+        """Regroup rows by prompt, for one matmul a prompt: (R, H, q, n) -> (B, H, max_per_prompt * q, n)."""
+        places = self.prompts.shape[2] * self.max_per_prompt
+        full = len(x) == places
+        grid = x if full else x.new_zeros(places, *x.shape[1:]).index_copy_(0, self.grid_index, x)
+        return grid.view(-1, self.max_per_prompt, *x.shape[1:]).transpose(1, 2).flatten(2, 3)
+
+    def _by_row(self, x: Tensor) -> Tensor:
+        """The inverse of `_by_prompt`."""
+        grid = x.view(*x.shape[:2], self.max_per_prompt, -1, x.shape[-1]).transpose(1, 2).flatten(0, 1)
+        return grid if len(grid) == len(self.grid_index) else grid.index_select(0, self.grid_index)
+
+    def select(self, keep_index: Tensor) -> None:
+        """Keep only these completions, (R',) in ascending order."""
+        used = self.completions[:, :, keep_index, :, : self.used]
+        self.completions = self.completions[:, :, : len(keep_index)]
+        self.completions[:, :, :, :, : self.used] = used
+        prompt = self.grid_index[keep_index] // self.max_per_prompt
+        per_prompt = prompt.bincount(minlength=self.prompts.shape[2])  # (B,)
+        self.max_per_prompt = int(per_prompt.max())
+        first = per_prompt.cumsum(0) - per_prompt
+        rank = torch.arange(len(keep_index), device=keep_index.device) - first[prompt]  # among its prompt's
+        self.grid_index = prompt * self.max_per_prompt + rank

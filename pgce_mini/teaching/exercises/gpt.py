@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pgce_mini.gpt import GPT, GPTConfig, KVCache, attention
+from pgce_mini.gpt import GPT, GPTConfig, KVCache, dot_product_attention
 from pgce_mini.shipped import priors
 from pgce_mini.teaching.exercises import call, exercise, numbers, require
 
@@ -61,7 +61,7 @@ def attend(answer: Any) -> str:
     for heads in (4, 2, 1):
         q = 3 * torch.randn(shape, generator=generator, dtype=torch.float32)
         k, v = (torch.randn(2, heads, *shape[2:], generator=generator, dtype=torch.float32) for _ in range(2))
-        truth = attention(q, k, v)
+        truth = dot_product_attention(q, k, v)
         given = call(answer, q.clone(), k.clone(), v.clone())
         require(isinstance(given, Tensor) and not given.is_complex(), "Return a tensor of real numbers.")
         require(given.shape == shape, f"The result must be shaped as q, {shape}, got {tuple(given.shape)}.")

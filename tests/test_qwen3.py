@@ -1,0 +1,138 @@
+"""transformers' Qwen3: the same weights under the same names give the same logits, both ways."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from plain_gpt import SHAPES, make, random_ids
+
+from pgce_mini.gpt import GPT
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_logits_are_those_of_transformers_after_export(name: str, tmp_path: Path) -> None:
+    from transformers import Qwen3ForCausalLM
+
+    model, ids = make(name), random_ids(3, 17)
+    model.to_qwen3(tmp_path)
+    theirs, loading = Qwen3ForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(loading.values())
+    with torch.no_grad():
+        logits = model(ids)
+        assert logits.std() > 0.5
+        torch.testing.assert_close(logits, theirs(ids).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("shards", ["one file", "sharded"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_logits_are_those_of_transformers_after_import(name: str, shards: str, tmp_path: Path) -> None:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    shape = asdict(SHAPES[name])
+    theta = shape.pop("rope_theta")
+    rope = {"rope_type": "default", "rope_theta": theta}
+    config = Qwen3Config(**shape, rope_parameters=rope, initializer_range=0.2)
+    torch.manual_seed(0)
+    theirs = Qwen3ForCausalLM(config).eval()
+    theirs.save_pretrained(tmp_path, max_shard_size="5KB" if shards == "sharded" else "1GB")
+    assert (tmp_path / "model.safetensors.index.json").exists() == (shards == "sharded")
+    ours, ids = GPT.from_qwen3(tmp_path), random_ids(3, 17)
+    assert ours.config == SHAPES[name]
+    with torch.no_grad():
+        logits = theirs(ids).logits
+        assert logits.std() > 0.5
+        torch.testing.assert_close(ours(ids), logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_export_then_import_changes_nothing(name: str, tmp_path: Path) -> None:
+    model = make(name)
+    model.to_qwen3(tmp_path / "new" / "directory")
+    again = GPT.from_qwen3(tmp_path / "new" / "directory")
+    assert again.config == model.config
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for key, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], weight), key
+
+
+def test_parameters_have_the_names_of_transformers() -> None:
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    for name in ("grouped", "untied"):
+        theirs = Qwen3ForCausalLM(Qwen3Config(**asdict(SHAPES[name])))
+        ours = {key: value.shape for key, value in make(name).named_parameters()}
+        assert ours == {key: value.shape for key, value in theirs.named_parameters()}
+
+
+def test_bfloat16_weights_load_in_the_asked_dtype(tmp_path: Path) -> None:
+    model = make().to(torch.bfloat16)
+    model.to_qwen3(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
+    wide, narrow = GPT.from_qwen3(tmp_path), GPT.from_qwen3(tmp_path, dtype=torch.bfloat16)
+    assert wide.unembedding.dtype == torch.float32
+    assert narrow.unembedding.dtype == torch.bfloat16
+    assert torch.equal(wide.unembedding, narrow.unembedding.float())
+
+
+def test_bfloat16_forward_stays_close_to_transformers(tmp_path: Path) -> None:
+    """Our error against float32 is at most theirs, and a little."""
+    from transformers import Qwen3ForCausalLM
+
+    model, ids = make(scale=0.4), random_ids(3, 17)
+    model.to_qwen3(tmp_path)
+    with torch.no_grad():
+        exact = model(ids)
+        theirs = Qwen3ForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)(ids).logits
+        ours = model.to(torch.bfloat16)(ids)
+    assert ours.dtype == torch.bfloat16
+    assert (ours - exact).abs().mean() <= 1.2 * (theirs - exact).abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model_type", "llama"),
+        ("hidden_act", "gelu"),
+        ("attention_bias", True),
+        ("attention_dropout", 0.1),
+        ("use_sliding_window", True),
+        ("rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
+        ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}),
+        ("num_key_value_heads", 3),
+    ],
+)
+def test_import_names_the_setting_it_has_not(field: str, value: object, tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(ValueError, match=f"^{field} "):
+        GPT.from_qwen3(tmp_path)
+
+
+@pytest.mark.parametrize("field", ["model_type", "head_dim", "tie_word_embeddings", "rope_theta"])
+def test_import_names_what_config_lacks(field: str, tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != field}))
+    with pytest.raises(ValueError, match=f"lacks {field}"):
+        GPT.from_qwen3(tmp_path)
+
+
+def test_import_refuses_weights_that_do_not_fit(tmp_path: Path) -> None:
+    make("plain").to_qwen3(tmp_path / "plain")
+    make("grouped").to_qwen3(tmp_path / "grouped")
+    (tmp_path / "plain/model.safetensors").rename(tmp_path / "grouped/model.safetensors")
+    with pytest.raises(ValueError, match="do not fit"):
+        GPT.from_qwen3(tmp_path / "grouped")
+
+
+def test_import_takes_a_tied_directory_that_holds_the_matrix_twice(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = make()
+    model.to_qwen3(tmp_path)
+    path = tmp_path / "model.safetensors"
+    save_file(load_file(path) | {"lm_head.weight": model.unembedding.detach().clone()}, path)
+    assert torch.equal(GPT.from_qwen3(tmp_path).unembedding, model.unembedding)
