@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
-from pgce_mini.checks import check_number, check_seed, check_whole
+from pgce_mini.checks import check_number, check_seed, check_whole, plain_numbers
 from pgce_mini.gpt import GPTConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
@@ -72,6 +72,7 @@ class GRPOConfig:
     """cpu, cuda or mps; these small models are fastest on the cpu"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name in ("steps", "prompts_per_step", "num_minibatches", "num_iterations", "save_every"):
             check_whole(name, getattr(self, name), 1)
         check_whole("num_generations", self.num_generations, 2)
@@ -109,6 +110,9 @@ class ModelShape:
     num_key_value_heads: int = 4
     intermediate_size: int = 128
     max_position_embeddings: int = 512
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
 
     def config(self, corpus: Corpus) -> GPTConfig:
         return GPTConfig(vocab_size=len(corpus.vocab), **asdict(self))
@@ -164,6 +168,7 @@ class PretrainConfig:
     """cpu, cuda or mps; these small models are fastest on the cpu"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name in ("steps", "batch_size", "eval_every", "eval_documents", "save_every"):
             check_whole(name, getattr(self, name), 1)
         check_seed(self.seed)
