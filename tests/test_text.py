@@ -1,3 +1,5 @@
+"""Text: its windows, its tokens, and files that cannot be used."""
+
 from __future__ import annotations
 
 import json
