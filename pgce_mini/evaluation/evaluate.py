@@ -167,7 +167,7 @@ def load_evaluation(path: Path) -> Evaluation:
         RunError: naming the file, when it is missing or damaged.
     """
     if path.is_file():
-        raise RunError(f"{path} is a file: give the folder of a run that has been evaluated")
+        raise RunError(f"{path} is a file: name the folder of a run that has been evaluated")
     if path.is_dir() and not (path / "evaluation.json").exists():
         raise RunError(f"{path} has not been evaluated: pgce evaluate {path}")
     return cast(Evaluation, read_json(path / "evaluation.json"))
