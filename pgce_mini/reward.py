@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from pgce_mini.checks import check_finite, check_whole
+from pgce_mini.checks import check_choice, check_finite, check_whole, plain_numbers
 
 Form = Literal["product", "exponent"]
 
@@ -49,11 +49,11 @@ class RewardShaping:
     """which reading of Eq. 11"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name in ("beta", "lambda_head", "lambda_tail"):
             check_finite(name, getattr(self, name))
         check_whole("top_k", self.top_k, 1)
-        if self.form not in get_args(Form):
-            raise ValueError(f"form must be one of {', '.join(get_args(Form))}, got {self.form!r}")
+        check_choice("form", self.form, get_args(Form))
 
 
 PAPER_ARMS: dict[str, RewardShaping] = {

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 from tiny import SHAPE, TASK
+from trainings import Training, undisturbed
 
 from pgce_mini.training import PretrainConfig, pretrain
 
@@ -26,3 +27,9 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
         steps=200, batch_size=32, lr=1e-2, eval_documents=1,
     )  # fmt: skip
     return pretrain(config, progress=False).path
+
+
+@pytest.fixture(scope="session", params=["pretrain", "grpo"])
+def training(request: pytest.FixtureRequest, prior: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """Each of the two trainings, run once to its end."""
+    return undisturbed(request.param, prior, tmp_path_factory.mktemp("undisturbed"))

@@ -1,3 +1,5 @@
+"""Chain sum: its documents, and what its verifier says of completions by hand and by a pattern."""
+
 from __future__ import annotations
 
 import re
@@ -8,6 +10,7 @@ from math import erf, sqrt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import assert_share
 
 from pgce_mini.tasks import ChainSum, Problem
 from pgce_mini.tasks.base import Split, in_split
@@ -28,11 +31,6 @@ def documents(task: ChainSum, count: int, split: Split = "train") -> list[tuple[
         prompt, sign, completion = re.split("([=≡])", task.decode(task.document(0, index, split)))
         parsed.append((list(map(int, prompt.split("+"))), sign, completion.split()))
     return parsed
-
-
-def assert_share(hits: int, of: int, expected: float) -> None:
-    """Within four standard deviations of a binomial."""
-    assert abs(hits / of - expected) <= 4 * sqrt(expected * (1 - expected) / of), (hits, of, expected)
 
 
 def test_the_first_draws_are_these_on_every_platform_and_python() -> None:
@@ -160,12 +158,6 @@ def test_listing_every_total_earns_nothing_but_by_the_one_after_the_mark() -> No
     assert sum(reward(f"# {total} <eos>") for total in range(28)) == 1
 
 
-def test_answer_is_the_total_after_the_mark() -> None:
-    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 # 27 <eos> 5")) == "27"
-    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 27 <eos>")) is None
-    assert SMALL.answer(PROBLEM, SMALL.encode("3 4 8 # 27")) is None
-
-
 @settings(deadline=None)
 @given(st.lists(st.integers(-2, len(SMALL.vocab) + 1), max_size=8) | st.lists(st.sampled_from([1, 5, 13, 14])))
 def test_verdicts_agree_with_a_pattern_on_the_text(completion: list[int]) -> None:
@@ -192,15 +184,10 @@ def test_the_smallest_settings_have_problems_in_both_splits(num_operands: int, m
     ("settings", "message"),
     [
         ({"num_operands": 0}, "num_operands must be a whole number of at least 1, got 0"),
-        ({"num_operands": True}, "num_operands must be a whole number"),
-        ({"num_operands": 8.0}, "num_operands must be a whole number"),
         ({"max_operand": -1}, "max_operand must be a whole number of at least 1, got -1"),
-        ({"max_operand": "4"}, "max_operand must be a whole number"),
         ({"reasoned_share": 1.1}, "reasoned_share must be a number between 0 and 1, got 1.1"),
         ({"slip_rate": -0.1}, "slip_rate must be a number between 0 and 1, got -0.1"),
-        ({"slip_rate": float("nan")}, "slip_rate must be a number"),
         ({"direct_noise": float("inf")}, "direct_noise must be a number of at least 0, got inf"),
-        ({"direct_noise": None}, "direct_noise must be a number"),
         (
             {"num_operands": 2},
             "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out",

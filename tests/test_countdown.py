@@ -1,13 +1,15 @@
+"""Countdown: its documents and expressions, and its verdicts by hand, by a pattern and by enumeration."""
+
 from __future__ import annotations
 
 import random
 import re
 from itertools import combinations_with_replacement, permutations, product
-from math import sqrt
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import assert_share
 
 from pgce_mini.tasks import Countdown, Problem
 from pgce_mini.tasks.base import in_split
@@ -42,11 +44,6 @@ def documents(task: Countdown, count: int) -> list[tuple[list[int], int, list[st
         numbers, target, completion = re.split(" -> | : ", task.decode(task.document(0, index)))
         parsed.append((list(map(int, numbers.split())), int(target), completion.split(" ; ")))
     return parsed
-
-
-def assert_share(hits: int, of: int, expected: float) -> None:
-    """Within four standard deviations of a binomial."""
-    assert abs(hits / of - expected) <= 4 * sqrt(expected * (1 - expected) / of), (hits, of, expected)
 
 
 def test_the_first_draws_are_these_on_every_platform_and_python() -> None:
@@ -230,9 +227,7 @@ def test_verdicts_agree_with_a_pattern_on_the_text(
     assert TASK.answer(PROBLEM, ids) == answer
 
 
-def test_a_tenth_of_all_problems_is_held_out_and_the_order_of_the_numbers_makes_no_new_one() -> None:
-    problems = [(*n, t) for n in combinations_with_replacement(range(1, 10), 3) for t in range(101)]
-    assert_share(sum(in_split(problem, "heldout") for problem in problems), len(problems), 0.1)
+def test_the_order_of_the_numbers_makes_no_new_problem() -> None:
     assert all(list(p.operands) == sorted(p.operands) for p in (TASK.problem(0, i) for i in range(100)))
 
 
@@ -252,7 +247,6 @@ def test_the_smallest_settings_have_problems_in_both_splits(max_number: int) -> 
     [
         ({"count": 1}, "count must be a whole number between 2 and 6, got 1"),
         ({"count": 7}, "count must be a whole number between 2 and 6, got 7"),
-        ({"count": 3.0}, "count must be a whole number"),
         ({"max_number": 4}, "max_number must be a whole number between 5 and 50, got 4"),
         ({"max_number": 51}, "max_number must be a whole number between 5 and 50, got 51"),
         ({"max_attempts": 0}, "max_attempts must be a whole number of at least 1, got 0"),

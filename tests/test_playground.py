@@ -164,10 +164,10 @@ def test_token_that_is_never_the_label_stays_at_zero_from_the_labels() -> None:
         ({"beta": float("nan")}, "beta must be a finite number"),
         ({"top_k": 0}, "top_k must be a whole number"),
         ({"form": "sum"}, "form must be one of product, exponent"),
-        ({"lr": 0.0}, "lr must be a positive number, got 0.0"),
-        ({"lr": float("inf")}, "lr must be a positive number, got inf"),
-        ({"steps": -1}, "steps must be a whole number from 0 to 500, got -1"),
-        ({"steps": 501}, "steps must be a whole number from 0 to 500, got 501"),
+        ({"lr": 0.0}, "lr must be a finite number above 0, got 0.0"),
+        ({"lr": float("inf")}, "lr must be a finite number above 0, got inf"),
+        ({"steps": -1}, "steps must be a whole number between 0 and 500, got -1"),
+        ({"steps": 501}, "steps must be a whole number between 0 and 500, got 501"),
         ({"steps": 1.5}, "steps must be a whole number"),
         ({"start": "middle"}, "start must be one of uniform, labels, got 'middle'"),
         ({"axis": "square"}, "axis must be one of linear, log, got 'square'"),
@@ -187,7 +187,7 @@ def test_what_makes_no_sense_is_refused_by_name(settings: dict[str, Any], senten
 
 @pytest.mark.parametrize(("name", "size"), [("round", 8), ("flat", 1), ("flat", 51), ("flat", 8.0)])
 def test_preset_that_is_not_there_is_refused(name: str, size: Any) -> None:
-    with pytest.raises(ValueError, match=r"preset must be one of 'peaked'|size must be a whole number from 2"):
+    with pytest.raises(ValueError, match=r"preset must be one of peaked|size must be a whole number between 2"):
         preset(name, size)
 
 
@@ -209,7 +209,7 @@ def test_command_writes_the_page_and_says_where(tmp_path: Path, capsys: pytest.C
     [
         (["--html", "{tmp}"], "is a folder"),
         (["--html", "{tmp}/old.html", "--beta", "nan"], "beta must be a finite number"),
-        (["--html", "{tmp}/old.html", "--size", "99"], "size must be a whole number from 2 to 50, got 99"),
+        (["--html", "{tmp}/old.html", "--size", "99"], "size must be a whole number between 2 and 50, got 99"),
         (["--html", "{tmp}/old.html/new.html"], "old.html"),
     ],
 )
@@ -273,7 +273,7 @@ def test_widget_takes_tokens_and_labels_together() -> None:
         ("top_k", 0, "top_k must be a whole number"),
         ("form", "sum", "form must be one of"),
         ("labels", [0.5, 0.5], "labels must hold a probability for each of 8 tokens"),
-        ("steps", 501, "steps must be a whole number from 0 to 500"),
+        ("steps", 501, "steps must be a whole number between 0 and 500"),
     ],
 )
 def test_widget_refuses_by_name_and_stays_as_it_was(name: str, value: Any, sentence: str) -> None:

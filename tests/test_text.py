@@ -1,3 +1,5 @@
+"""Text: its windows, its tokens, and files that cannot be used."""
+
 from __future__ import annotations
 
 import json
@@ -62,21 +64,21 @@ def test_byte_pairs_are_those_of_the_trainer(text: str | None, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "char"])
-def test_what_was_learnt_survives_json_and_reads_the_same_where_the_text_is_another(
+def test_fitted_state_survives_json_and_decodes_the_same_where_the_text_is_another(
     tokenizer: Any, tmp_path: Path
 ) -> None:
     book = write(tmp_path, "the cat sat on the mat. " * 500)
     here = Text(path=book, tokenizer=tokenizer, vocab_size=300, context_length=16)
-    learnt = json.loads(json.dumps(here.learnt()))
+    state = json.loads(json.dumps(here.fitted_state()))
     write(tmp_path, "quick zebras jump over lazy dogs. " * 500)
-    there = Text(path=book, tokenizer=tokenizer, vocab_size=300, context_length=16).with_learnt(learnt)
+    there = Text(path=book, tokenizer=tokenizer, vocab_size=300, context_length=16).with_fitted_state(state)
     assert there.vocab == here.vocab
-    assert there.learnt() == here.learnt()
+    assert there.fitted_state() == here.fitted_state()
     assert there.encode("that mat") == here.encode("that mat")
     assert there.decode(here.encode("that mat")) == "that mat"
     with pytest.raises(ValueError, match="has changed since the model was trained"):
         there.document(0, 0)
-    assert there.with_learnt({}).vocab != here.vocab  # learns from its own text
+    assert there.with_fitted_state({}).vocab != here.vocab  # fitted to its own text
 
 
 @settings(deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import torch
 
 from pgce_mini.gpt import GPT
@@ -21,3 +23,8 @@ SHAPE = ModelShape(
 
 def new_model(seed: int = 0) -> GPT:
     return GPT(SHAPE.config(TASK), torch.Generator().manual_seed(seed))
+
+
+def assert_share(hits: int, of: int, expected: float) -> None:
+    """Within four standard deviations of a binomial."""
+    assert abs(hits / of - expected) <= 4 * sqrt(expected * (1 - expected) / of), (hits, of, expected)

@@ -151,7 +151,7 @@ def view() -> None:
 
 def ask() -> Recipe:
     """The controls: what to train, and the buttons."""
-    task = st.radio("Task", list(priors.TASKS), key="live_task", horizontal=True, bind="query-params")
+    task = st.radio("Task", list(priors.SETTINGS), key="live_task", horizontal=True, bind="query-params")
     arm = st.radio("Arm", list(PAPER_ARMS), key="live_arm", horizontal=True, bind="query-params")
     size = st.radio("Size", list(SIZES), key="live_size", horizontal=True, bind="query-params")
     seed = st.number_input("Seed", 0, 9999, 0, key="live_seed", bind="query-params")

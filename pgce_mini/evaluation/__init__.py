@@ -3,6 +3,7 @@
 from pgce_mini.evaluation.calibration import ReliabilityBin, calibration
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import evaluate_documents
+from pgce_mini.evaluation.entropy import completion_entropy, matching_temperature, token_entropy
 from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, evaluate, evaluate_run, load_evaluation
 from pgce_mini.evaluation.intervals import (
     Estimate,
@@ -11,9 +12,8 @@ from pgce_mini.evaluation.intervals import (
     paired_difference,
     percentile_interval,
 )
-from pgce_mini.evaluation.matching import matching_temperature
-from pgce_mini.evaluation.sampling import completion_entropy, sample_completions, sample_records
-from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k, token_entropy
+from pgce_mini.evaluation.sampling import sample_completions, sample_records
+from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
 
 __all__ = [

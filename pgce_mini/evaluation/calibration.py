@@ -1,4 +1,4 @@
-"""Calibration: is a model right as often as it is sure?"""
+"""Calibration: does the model's confidence agree with its accuracy?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from pgce_mini.checks import check_whole
 
 
 class ReliabilityBin(TypedDict):
@@ -22,7 +22,7 @@ class ReliabilityBin(TypedDict):
 
 
 class Calibration(TypedDict):
-    """Expected calibration error and the table it is the weighted mean gap of."""
+    """Expected calibration error, and its bins."""
 
     ece: float
     reliability: list[ReliabilityBin]
@@ -47,8 +47,7 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Ca
         )
     if not ((predicted >= 0) & (predicted <= 1)).all():
         raise ValueError("confidence must lie in [0, 1]")
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, got {bins!r}")
+    check_whole("bins", bins, 1)
     edges = np.linspace(0, 1, bins + 1)
     index = np.searchsorted(edges[1:-1], predicted)  # bin b holds edges[b] < confidence <= edges[b + 1]
     ece, reliability = 0.0, []

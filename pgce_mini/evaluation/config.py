@@ -1,18 +1,17 @@
-"""What to evaluate on."""
+"""Settings of an evaluation."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.checks import check_positive, check_seed, check_whole, plain_number, plain_numbers
 
 KS = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What to evaluate on; two evaluations compare when these agree.
+    """What to evaluate on; two evaluations may be compared when they have the same settings.
 
     Raises:
         ValueError: naming the argument, when a value makes no sense.
@@ -23,26 +22,26 @@ class EvaluationConfig:
     samples: int = 64
     """completions of each problem"""
     ks: tuple[int, ...] = KS
-    """the k of Pass@k, none above samples (the defaults above it are left out)"""
+    """the k of Pass@k, at most samples each (defaults above samples are left out)"""
     temperature: float = 1.0
-    """of the samples"""
+    """the samples are drawn at it"""
     documents: int = 512
     """held-out documents for cross-entropy, entropy and calibration"""
     batch_size: int = 256
-    """sequences in one forward pass: memory, and as it orders the random draws, samples depend on it"""
+    """sequences in one forward pass: sets the memory, and the order of random draws, so samples depend on it"""
     seed: int = 0
-    """of the samples"""
+    """draws documents, problems and samples"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for name in ("problems", "samples", "documents", "batch_size"):
             check_whole(name, getattr(self, name), least=1)
         check_seed(self.seed)
-        if self.ks == KS:
-            object.__setattr__(self, "ks", tuple(k for k in KS if k <= self.samples))
+        ks = tuple(plain_number(k) for k in self.ks)
+        object.__setattr__(self, "ks", tuple(k for k in KS if k <= self.samples) if ks == KS else ks)
         if not self.ks or not all(isinstance(k, int) and 1 <= k <= self.samples for k in self.ks):
             raise ValueError(
                 f"ks must be whole numbers between 1 and samples={self.samples}, got {self.ks!r}: "
                 "leave out the larger k or draw more samples"
             )
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"temperature must be a positive number, got {self.temperature!r}")
+        check_positive("temperature", self.temperature)

@@ -6,27 +6,18 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
 
 from pgce_mini.evaluation.calibration import Calibration, calibration
-from pgce_mini.evaluation.scores import token_entropy
+from pgce_mini.evaluation.entropy import pad_rows, token_entropy
 from pgce_mini.gpt import GPT
 from pgce_mini.tasks.base import PAD_ID
 
 LARGEST_EXPONENT = 700.0  # exp overflows a float a little above
 
 
-def pad_rows(rows: Sequence[Sequence[int]], model: GPT) -> Tensor:
-    """Right-padded rows, on the model's device: (B, T)."""
-    on_cpu = [torch.tensor(row, device="cpu") for row in rows]
-    ids = pad_sequence(on_cpu, batch_first=True, padding_value=PAD_ID)
-    return ids.to(next(model.parameters()).device)
-
-
 class Heldout(Calibration):
-    """Next-token prediction on held-out documents; means over tokens, logarithms in nats."""
+    """`evaluate_documents`'s numbers; means over tokens, logarithms in nats."""
 
     documents: int
     tokens: int
@@ -45,8 +36,8 @@ def evaluate_documents(model: GPT, documents: Sequence[Sequence[int]], batch_siz
     columns = []
     for start in range(0, len(documents), batch_size):
         ids = pad_rows(documents[start : start + batch_size], model)  # (B, T)
-        kept = ids[:, 1:] != PAD_ID
-        logits, target = model(ids[:, :-1])[kept], ids[:, 1:][kept]  # (N, V), (N,)
+        keep_mask = ids[:, 1:] != PAD_ID
+        logits, target = model(ids[:, :-1])[keep_mask], ids[:, 1:][keep_mask]  # (N, V), (N,)
         loss = F.cross_entropy(logits, target, reduction="none")
         if loss.isnan().any():
             raise ValueError("model gives logits that are not numbers: its training diverged")

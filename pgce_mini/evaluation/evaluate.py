@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
@@ -23,19 +22,11 @@ from tqdm import tqdm
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import Heldout, evaluate_documents
-from pgce_mini.evaluation.intervals import (
-    Estimate,
-    estimate,
-)
-from pgce_mini.evaluation.sampling import (
-    SampledCompletion,
-    heldout_problems,
-    sample_completions,
-    sample_records,
-)
+from pgce_mini.evaluation.intervals import Estimate, estimate
+from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
-from pgce_mini.runs import RunError, load_model, read_json, write_atomic, write_json
+from pgce_mini.runs import RunError, config_to_dict, load_model, read_json, write_atomic, write_json
 from pgce_mini.tasks import task_to_dict
 from pgce_mini.tasks.base import Corpus, Task
 
@@ -68,7 +59,7 @@ class PerProblem(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """What `evaluate` found, ready for JSON; no `samples` and `per_problem` for a corpus without problems."""
+    """`evaluate`'s result, ready for JSON; `samples` and `per_problem` are None for a corpus without problems."""
 
     corpus: dict[str, object]
     config: dict[str, object]
@@ -84,8 +75,8 @@ def evaluate(
     config: EvaluationConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate `model` on the held-out split of `corpus`: the same model, corpus and config give the same
-    numbers. `progress(done, total)` is told, after each batch, how many problems are sampled.
+    """Evaluates `model` on the held-out split of `corpus`: the same model, corpus and config give the same
+    numbers. `progress(done, total)` is called after each batch with the number of problems sampled.
 
     Raises:
         ValueError: when the model's logits are not numbers (its training diverged).
@@ -93,7 +84,7 @@ def evaluate(
     documents = [corpus.document(config.seed, index, "heldout") for index in range(config.documents)]
     evaluation: Evaluation = {
         "corpus": task_to_dict(corpus),
-        "config": _settings(config),
+        "config": config_to_dict(config),
         "heldout": evaluate_documents(model, documents, config.batch_size),
         "samples": None,
         "per_problem": None,
@@ -102,10 +93,6 @@ def evaluate(
         groups = sample_completions(model, corpus, heldout_problems(corpus, config), config, progress)
         evaluation["samples"], evaluation["per_problem"] = _evaluate_samples(groups, config)
     return evaluation
-
-
-def _settings(config: EvaluationConfig) -> dict[str, object]:
-    return {**asdict(config), "ks": list(config.ks)}  # JSON has no tuple
 
 
 def _evaluate_samples(
@@ -147,14 +134,14 @@ def _evaluate_samples(
 
 
 def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True) -> Evaluation:
-    """Evaluates a finished run and leaves evaluation.json and samples.jsonl in its folder; what is there already
-    with the same settings is not made again. Where `path` is the file of a model, nothing is written.
+    """Evaluates a finished run and writes evaluation.json and samples.jsonl into its folder; an evaluation that is
+    there with the same settings is returned as it is. Where `path` is the file of a model, nothing is written.
 
     Raises:
         RunError: naming the file, when the run is not finished or a file is damaged.
     """
     target = path / "evaluation.json"
-    if target.exists() and (found := load_evaluation(path))["config"] == _settings(config):
+    if target.exists() and (found := load_evaluation(path))["config"] == config_to_dict(config):
         return found
     model, corpus = load_model(path)
     silent = not progress or not isinstance(corpus, Task)  # a text has no problems

@@ -1,4 +1,8 @@
-"""Bootstrap intervals over problems."""
+"""Percentile bootstrap intervals over problems.
+
+Problems, not samples, are the independent draws: resampling the m samples of a problem as if they were
+independent would make the interval too narrow. The spread over training seeds is not in the interval.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,49 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgce_mini.checks import check_whole
+
 Array = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
 
 
 class Estimate(TypedDict):
-    """A mean over problems and its 95 % bootstrap interval; all None when there was nothing to average.
-
-    The interval is about these weights: it knows nothing of the spread over training seeds.
-    """
+    """A mean over problems and its 95 % interval; all None when there was nothing to average."""
 
     value: float | None
     low: float | None
     high: float | None
+
+
+def estimate(values: Array, seed: int, counts: Array | None = None) -> Estimate:
+    """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`.
+
+    Raises:
+        ValueError: as `bootstrap_interval`, but counts may all be 0.
+    """
+    counts = np.ones_like(values) if counts is None else counts
+    if values.size and not counts.any():
+        return {"value": None, "low": None, "high": None}
+    low, high = bootstrap_interval(values, seed, counts=counts)
+    return {"value": float(values.sum() / counts.sum()), "low": low, "high": high}
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, seed: int) -> Estimate:
+    """Mean of a - b over the same problems, with its interval. Pairing takes out the spread that both arms share
+    because some problems are hard.
+
+    Shapes:
+        a, b: (P,), row i of both about problem i
+
+    Raises:
+        ValueError: a and b have different shapes, or are not non-empty rows of finite numbers.
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"a and b must be about the same problems, got {left.shape} and {right.shape}")
+    return estimate(left - right, seed)
 
 
 def bootstrap_interval(
@@ -27,15 +62,12 @@ def bootstrap_interval(
     seed: int,
     *,
     counts: ArrayLike | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values`, resampling problems.
-
-    Problems, not samples, are the independent draws: resampling the m samples of a problem as if they were
-    strangers would make the interval too narrow. With `counts`, problem i holds counts[i] items that sum to
-    values[i], and the statistic is the mean over items, sum(values) / sum(counts); resamples without any
-    item are dropped. Where all problems agree (Pass@k saturated at 1) the interval has no width.
+    """`percentile_interval` of the mean of `values`. With `counts`, problem i holds counts[i] items that sum to
+    values[i], and the statistic is the mean over items, sum(values) / sum(counts); resamples without any item are
+    dropped. Where all problems agree (Pass@k saturated at 1) the interval has no width.
 
     Shapes:
         values, counts: (P,) -> (low, high)
@@ -44,7 +76,7 @@ def bootstrap_interval(
         ValueError: when values is not a non-empty row of finite numbers, counts do not match or are all 0,
             or confidence or resamples makes no sense.
 
-    Source: Efron 1979; the cluster (ratio) form with `counts`.
+    Source: the cluster (ratio) form of the bootstrap.
     """
     total = np.asarray(values, dtype=np.float64)
     if total.ndim != 1 or total.size == 0 or not np.isfinite(total).all():
@@ -64,44 +96,24 @@ def percentile_interval(
     statistic: Callable[[NDArray[np.int64]], Array],
     problems: int,
     seed: int,
-    confidence: float = 0.95,
-    resamples: int = 2000,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of any statistic of problems, given the numbers of those drawn, a row a draw.
+    """Percentile bootstrap interval of any statistic of problems; `statistic` gets the indices of the problems
+    drawn, a row a resample.
 
     Shapes:
         statistic: (resamples, problems) -> (resamples,)
 
     Raises:
         ValueError: confidence or resamples makes no sense.
+
+    Source: Efron 1979.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, got {resamples!r}")
+    check_whole("resamples", resamples, 1)
     rows = np.random.default_rng(seed).integers(problems, size=(resamples, problems))
     tail = (1 - confidence) / 2
     low, high = np.quantile(statistic(rows), (tail, 1 - tail))
     return float(low), float(high)
-
-
-def paired_difference(a: ArrayLike, b: ArrayLike, seed: int) -> Estimate:
-    """Mean of a - b over the same problems, with its 95 % bootstrap interval: pairing takes out the spread
-    that both arms share because some problems are hard.
-
-    Shapes:
-        a, b: (P,), row i of both about problem i
-    """
-    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if left.shape != right.shape:
-        raise ValueError(f"a and b must be about the same problems, got {left.shape} and {right.shape}")
-    return estimate(left - right, seed)
-
-
-def estimate(values: Array, seed: int, counts: Array | None = None) -> Estimate:
-    """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`."""
-    counts = np.ones_like(values) if counts is None else counts
-    if values.size and not counts.any():
-        return {"value": None, "low": None, "high": None}
-    low, high = bootstrap_interval(values, seed, counts=counts)
-    return {"value": float(values.sum() / counts.sum()), "low": low, "high": high}

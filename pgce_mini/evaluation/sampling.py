@@ -1,4 +1,4 @@
-"""Completions of held-out problems, sampled and judged."""
+"""Completions of held-out problems, sampled and judged by the task's verifier."""
 
 from __future__ import annotations
 
@@ -6,33 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from pgce_mini.evaluation.config import EvaluationConfig
-from pgce_mini.evaluation.documents import pad_rows
-from pgce_mini.evaluation.scores import token_entropy
+from pgce_mini.evaluation.entropy import completion_entropy
 from pgce_mini.gpt import GPT
 from pgce_mini.tasks.base import EOS_ID, Problem, Task
-
-
-@torch.no_grad()
-def completion_entropy(
-    model: GPT, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], temperature: float
-) -> list[Tensor]:
-    """Entropy, in nats, of the distribution softmax(logits / temperature) that each token of each completion
-    was drawn from (EOS included), by one forward pass over prompt + completion.
-
-    Shapes:
-        prompts, completions: B rows of ids, no prompt empty -> B rows, each as long as its completion
-    """
-    pairs = zip(prompts, completions, strict=True)
-    ids = pad_rows([[*prompt, *completion] for prompt, completion in pairs], model)  # (B, T)
-    lengths = torch.tensor([len(completion) for completion in completions], device="cpu")
-    start = torch.tensor([len(prompt) - 1 for prompt in prompts], device="cpu")  # predicts the first token
-    position = torch.arange(ids.shape[1] - 1, device="cpu")
-    kept = (start[:, None] <= position) & (position < (start + lengths)[:, None])  # (B, T - 1)
-    logits = model(ids[:, :-1])[kept.to(ids.device)]  # (sum of lengths, V), row after row
-    return list(torch.split(token_entropy(logits / temperature).cpu(), lengths.tolist()))
 
 
 @dataclass(frozen=True)
@@ -102,8 +80,8 @@ def heldout_problems(task: Task, config: EvaluationConfig) -> list[Problem]:
 def sample_records(
     model: GPT, task: Task, config: EvaluationConfig, *, problems: int = 8, samples: int = 4
 ) -> list[dict[str, object]]:
-    """A few samples of the first held-out problems to read, a JSON-ready record each; drawn for this purpose,
-    so they are not among the samples that `evaluate` counts."""
+    """A few samples of the first held-out problems to read, a JSON-ready record each. They are drawn anew: they
+    are not among the samples that `evaluate` counts."""
     config = replace(config, problems=problems, samples=samples, ks=(1,))
     asked = heldout_problems(task, config)
     return [

@@ -1,4 +1,4 @@
-"""Scores of samples: Pass@k, Avg@m, Cons@m; and the entropy of a distribution over tokens."""
+"""Scores of samples: Pass@k, Avg@m, Cons@m."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -23,8 +21,8 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array: ...
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array | float:
-    """Pass@k = 1 - C(n-c, k) / C(n, k): the chance that k of n samples, drawn without replacement, hold a
-    right one when c of the n are right. Unbiased for the chance that k fresh samples do.
+    """Pass@k = 1 - C(n-c, k) / C(n, k): the probability that k of n samples, drawn without replacement, contain a
+    right one when c of the n are right. An unbiased estimate of the same probability for k new samples.
 
     Shapes:
         n, c: whole numbers that broadcast together (one entry a problem) -> the same shape; k: one number
@@ -49,11 +47,13 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array | float:
 
 
 def avg_at_m(rewards: ArrayLike) -> Array:
-    """Avg@m of each problem, the mean of its m rewards: a row a problem, ready for `bootstrap_interval`;
-    its mean over problems is the Avg@m of the set.
+    """Avg@m of each problem, the mean of its m rewards; its mean over problems is the Avg@m of the set.
 
     Shapes:
         rewards: (P, m) -> (P,)
+
+    Raises:
+        ValueError: rewards is not a table with at least one sample a problem.
 
     Source: paper, metrics.
     """
@@ -72,11 +72,14 @@ def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> Ar
     Shapes:
         answers: P rows of m; correct: (P, m), nonzero where the sample is right -> (P,) in [0, 1]
 
+    Raises:
+        ValueError: answers and correct have different shapes.
+
     Source: paper, metrics; Wang et al. 2022 (arXiv 2203.11171); ties are ours.
     """
     right = np.asarray(correct) != 0
     if right.ndim != 2 or [len(row) for row in answers] != [right.shape[1]] * right.shape[0]:
-        raise ValueError(f"answers must be as many rows and columns as correct, which is {right.shape}")
+        raise ValueError(f"answers must have the rows and columns of correct, which is {right.shape}")
     scores = np.zeros(len(answers))
     for problem, row in enumerate(answers):
         votes = Counter(answer for answer in row if answer is not None)
@@ -86,13 +89,3 @@ def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> Ar
             tied = [answer is not None and votes[answer] == most for answer in row]
             scores[problem] = right[problem, tied].mean()
     return scores
-
-
-def token_entropy(logits: Tensor) -> Tensor:
-    """Entropy of softmax(logits) in nats, for measuring; a logit of -inf adds nothing.
-
-    Shapes:
-        logits: (..., V) -> (...)
-    """
-    entropy: Tensor = torch.special.entr(logits.softmax(-1)).sum(-1)
-    return entropy

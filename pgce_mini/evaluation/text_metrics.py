@@ -1,4 +1,4 @@
-"""What a model of plain text writes: how much it repeats itself, and how varied it is."""
+"""Metrics of generated text: how much it repeats itself, and how varied it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH_SIZE = 64
 
 
 def repetition(completions: Sequence[Sequence[int]], n: int = REPEATED_LENGTH) -> float:
-    """The share of n-grams that stood in the same completion before; 0 when no completion has n tokens.
+    """The share of n-grams that occurred before in the same completion; 0 when no completion has n tokens.
 
     Source: seq-rep-n of Welleck et al. 2019 (arXiv 1908.04319), over all completions at once.
     """
@@ -26,8 +26,8 @@ def repetition(completions: Sequence[Sequence[int]], n: int = REPEATED_LENGTH) -
 
 
 def distinct(completions: Sequence[Sequence[int]], n: int) -> float:
-    """Different n-grams of all completions together, as a share of all their n-grams (0 without any). It falls
-    with the amount of text: compare it between equally many completions of one length only.
+    """The share of different n-grams among the n-grams of all completions; 0 without any. It falls with the
+    amount of text: compare only equally many completions of the same length.
 
     Source: Li et al. 2016 (arXiv 1510.03055).
     """

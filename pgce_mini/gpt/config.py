@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
-from pgce_mini.checks import check_whole
+from pgce_mini.checks import check_positive, check_whole, plain_numbers
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,14 @@ class GPTConfig:
     tie_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "bool":
                 if not isinstance(value, bool):
                     raise ValueError(f"{field.name} must be True or False, got {value!r}")
             elif field.type == "float":
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                    raise ValueError(f"{field.name} must be a finite number above 0, got {value!r}")
+                check_positive(field.name, value)
             elif value is not None or field.name != "head_dim":
                 check_whole(field.name, value, 1)
         if self.num_attention_heads % self.num_key_value_heads:

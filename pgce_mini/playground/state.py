@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from pgce_mini.checks import check_choice, check_positive, check_whole, plain_numbers
 from pgce_mini.reward import Form, RewardShaping
 from pgce_mini.theory import FloatArray, policy_flow
 
@@ -30,10 +31,8 @@ def preset(name: str, size: int = 8) -> dict[str, Any]:
     Raises:
         ValueError: when there is no such preset, or not so many or so few tokens.
     """
-    if name not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
-    if isinstance(size, bool) or not isinstance(size, int) or not 2 <= size <= MOST_TOKENS:
-        raise ValueError(f"size must be a whole number from 2 to {MOST_TOKENS}, got {size!r}")
+    check_choice("preset", name, PRESETS)
+    check_whole("size", size, 2, MOST_TOKENS)
     chosen = PRESETS[name]
     weights = chosen["weights"][:size]
     labels = tuple(weight / math.fsum(weights) for weight in weights)
@@ -79,6 +78,7 @@ class PlaygroundState:
     """scale of the probabilities"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         self.shaping  # noqa: B018 - refuses what makes no sense
         for name in ("tokens", "labels", "prediction"):
             if getattr(self, name) is not None:
@@ -89,17 +89,13 @@ class PlaygroundState:
         if not 2 <= different == len(self.tokens) <= MOST_TOKENS:
             count = f"{len(self.tokens)}, {different} different"
             raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {count}")
-        for name, choices in (("start", get_args(Start)), ("axis", get_args(Axis))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        check_choice("start", self.start, get_args(Start))
+        check_choice("axis", self.axis, get_args(Axis))
         for name in ("labels", "prediction"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, self._distribution(name))
-        steps = self.steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= MOST_STEPS:
-            raise ValueError(f"steps must be a whole number from 0 to {MOST_STEPS}, got {steps!r}")
-        if isinstance(self.lr, bool) or not isinstance(self.lr, (int, float)) or not 0 < self.lr < math.inf:
-            raise ValueError(f"lr must be a positive number, got {self.lr!r}")
+        check_whole("steps", self.steps, 0, MOST_STEPS)
+        check_positive("lr", self.lr)
 
     @property
     def shaping(self) -> RewardShaping:

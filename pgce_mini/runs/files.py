@@ -1,4 +1,8 @@
-"""Files on disk: written whole or not at all, verified when read, and one owner a folder."""
+"""Files on disk: written whole or not at all, verified when read, and a folder that one process owns.
+
+A file is written beside its place, synced and renamed over it. Tensors and their header carry a SHA-256: a damaged
+file is named in the error and never overwritten.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,10 @@ class RunError(Exception):
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Puts `data` at `path` whole or not at all, and on the disk before returning.
+    """Writes `data` to `path`, whole or not at all; it is on the disk when this returns.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; what stood at `path` is untouched.
+        OSError: the disk is full or the folder is not writable; the old file at `path` is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -101,8 +105,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise RunError(f"{path} cannot be read ({error})") from None
     except (safetensors.SafetensorError, ValueError):
         raise RunError(
-            f"{path} is no model of pgce_mini, or damaged: check the path; if it is of a run, restore a copy, or "
-            "move it away and run again"
+            f"{path} is no model of pgce_mini, or damaged: check the path; if it belongs to a run, restore a "
+            "copy, or move it away and run again"
         ) from None
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
@@ -113,20 +117,22 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def digest(header: object, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    """SHA-256 of a header and of the names, types, shapes and bytes of tensors on the CPU."""
+    sha256 = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        sha256.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha256.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha256.hexdigest()
 
 
 @contextlib.contextmanager
 def sole_owner(folder: Path, lock: str = LOCK) -> Iterator[None]:
-    """Keeps other processes out of a folder, which is made if need be, by the lock of this name in it.
+    """Keeps other processes out of a folder, by a lock on the file `lock` in it; makes the folder if it is not
+    there. The lock ends with the `with` block or with the process, however that ends.
 
     Raises:
-        RunError: another process has it.
+        RunError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / lock, "ab") as held:

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step."""
+"""Ctrl-C in a training: it waits for the end of the step."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C waits for the end of the step: yields a function that says whether it was pressed.
+    """Holds back the first Ctrl-C and yields a function that says whether it was pressed.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals are not ours to handle and nothing changes.
+    A second Ctrl-C interrupts at once. Only the main thread may handle signals: in another one nothing changes.
     """
     pressed = False
 

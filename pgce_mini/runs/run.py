@@ -1,9 +1,19 @@
-"""None"""
+"""The folder of a run, resumable after any interruption.
+
+    config.json                what was asked for
+    metrics.jsonl              a line a step
+    state/latest.safetensors   model, optimizer and step, to resume from
+    model.safetensors          the finished model
+    evaluation.json  samples.jsonl
+
+metrics.jsonl is the one file that grows; it is cut back to the step of the state when a run resumes. On the same
+machine, with the same number of threads, a resumed run ends with the same model, byte for byte, as an undisturbed
+one, and with the same metrics but for the measured speeds.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -23,31 +33,13 @@ from pgce_mini.runs.files import (
     write_atomic,
     write_json,
 )
-from pgce_mini.tasks import task_to_dict
-from pgce_mini.tasks.base import Corpus
+from pgce_mini.runs.settings import settings_difference
 
 Kind = Literal["pretrain", "rl", "study"]
 
 
-def config_to_dict(config: Any) -> dict[str, Any]:
-    """A configuration dataclass as plain JSON values, its corpus with its name. Where it runs is left out, so that
-    a run may be moved."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Corpus):
-            return task_to_dict(value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        if isinstance(value, Path):
-            return str(value)
-        return list(value) if isinstance(value, tuple) else value
-
-    settings: dict[str, Any] = plain(config)
-    return {name: value for name, value in settings.items() if name not in ("run_dir", "study_dir", "workers")}
-
-
 class Run:
-    """One run's folder. `with Run.start(...)` makes or continues it, `Run(path)` opens it to read."""
+    """A run's folder: `with Run.start(...)` makes or continues it, `Run(path)` reads it."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -55,8 +47,8 @@ class Run:
     @classmethod
     @contextlib.contextmanager
     def start(cls, path: Path | str, kind: Kind, config: Mapping[str, Any]) -> Iterator[Run]:
-        """Makes the folder, or continues the one that is there, and keeps other processes out of it until the end
-        of the `with` block. A finished run needs no owner, and nothing is written into it.
+        """Makes the folder, or continues the run in it, and keeps other processes out of it until the end of the
+        `with` block. A finished run is not locked, and nothing is written into it.
 
         Raises:
             RunError: the folder holds another run, or other files, or another process is running it; nothing in
@@ -75,21 +67,6 @@ class Run:
             for leftover in [*run.path.glob(".*.tmp"), *run.path.glob("state/.*.tmp")]:  # of a killed process
                 leftover.unlink(missing_ok=True)
             yield run
-
-    def _check(self, wanted: Mapping[str, Any]) -> None:
-        if self.config_path.exists():
-            found = read_json(self.config_path)
-            if found != wanted:
-                difference = settings_difference(found, wanted)
-                raise RunError(
-                    f"{self.path} holds another run ({difference}): choose another folder, or delete this one"
-                )
-        elif self.path.is_file():
-            raise RunError(f"{self.path} is a file: choose a new folder")
-        elif self.path.exists() and not all(
-            file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
-        ):
-            raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")
 
     @property
     def config_path(self) -> Path:
@@ -116,7 +93,8 @@ class Run:
         return read_json(self.config_path)
 
     def metrics(self, steps: int | None = None) -> list[dict[str, Any]]:
-        """A dict a step, of the first `steps` or of all; a last line that was cut short by a kill is left out.
+        """A dict a step, of the first `steps` or of all; a last line without its end (the process was killed) is
+        left out.
 
         Raises:
             RunError: naming the file and line, when it is damaged elsewhere.
@@ -140,7 +118,7 @@ class Run:
             file.write(json.dumps(row).encode() + b"\n")
 
     def save_state(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Everything that a training needs to go on after `step` steps; metrics reach the disk first."""
+        """Saves what a training needs to go on after `step` steps; its metrics reach the disk first."""
         if self.metrics_path.exists():
             with open(self.metrics_path, "rb") as file:
                 os.fsync(file.fileno())
@@ -180,13 +158,17 @@ class Run:
             write_atomic(self.metrics_path, b"".join(json.dumps(row).encode() + b"\n" for row in rows))
         return step
 
-
-def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> str:
-    """The first setting in which two configurations differ, in words."""
-    for key in {**found, **wanted}:
-        old, new = found.get(key), wanted.get(key)
-        if old != new:
-            if isinstance(old, Mapping) and isinstance(new, Mapping):
-                return settings_difference(old, new, f"{name}{key}.")
-            return f"{name.removeprefix('config.')}{key} is {old!r} there and {new!r} now"
-    return "the same settings"
+    def _check(self, wanted: Mapping[str, Any]) -> None:
+        if self.config_path.exists():
+            found = read_json(self.config_path)
+            if found != wanted:
+                difference = settings_difference(found, wanted)
+                raise RunError(
+                    f"{self.path} holds another run ({difference}): choose another folder, or delete this one"
+                )
+        elif self.path.is_file():
+            raise RunError(f"{self.path} is a file: choose a new folder")
+        elif self.path.exists() and not all(
+            file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
+        ):
+            raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")

@@ -1,41 +1,34 @@
-"""Saved models: weights, the settings of model and corpus, and the tokens of the corpus."""
+"""Saved models: the weights, with the settings of the model and of its corpus in the header.
+
+The header also holds the corpus's fitted state, such as a tokenizer, and a hash of its vocabulary.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
 
 from pgce_mini.gpt import GPT, GPTConfig
-from pgce_mini.runs.files import (
-    RunError,
-    digest,
-    load_tensors,
-    save_tensors,
-)
+from pgce_mini.runs.files import RunError, digest, load_tensors, save_tensors
+from pgce_mini.runs.settings import config_to_dict
 from pgce_mini.tasks import task_from_dict, task_to_dict
 from pgce_mini.tasks.base import Corpus
 
 
-def fingerprint(model: GPT) -> str:
-    """What stands for a model in the configuration of a run that began from it: the model, not its place."""
-    return f"sha256:{digest(None, model.state_dict())}"
-
-
 def save_model(path: Path, model: GPT, corpus: Corpus) -> None:
-    """Writes a model with all that is needed to rebuild it and to read its tokens."""
+    """Writes a model with all that is needed to rebuild it and to decode its tokens."""
     header = {
-        "model": dataclasses.asdict(model.config),
+        "model": config_to_dict(model.config),
         "corpus": task_to_dict(corpus),
-        "learnt": corpus.learnt(),
+        "learnt": corpus.fitted_state(),  # the key in the files of every version
         "vocabulary": _vocabulary(corpus),
     }
     save_tensors(path, model.state_dict(), header)
 
 
 def load_model(path: Path | str) -> tuple[GPT, Corpus]:
-    """The model and corpus of a run's folder, or of a model.safetensors itself.
+    """The model and corpus of a run's folder, or of the file of a model.
 
     Raises:
         RunError: naming the file, when it is missing, damaged or not one of ours.
@@ -46,18 +39,23 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
         raise RunError(f"{path} is not finished: it has no model.safetensors yet; run it to its end first")
     tensors, header = load_tensors(file)
     if not {"model", "corpus"} <= header.keys():
-        raise RunError(f"{file} holds no finished model: its header names neither model nor corpus")
+        raise RunError(f"{file} holds no finished model: its header lacks the settings of a model or corpus")
     try:
         model = GPT(GPTConfig(**header["model"]))
         model.load_state_dict(tensors)
-        corpus = task_from_dict(header["corpus"]).with_learnt(header.get("learnt", {}))
+        corpus = task_from_dict(header["corpus"]).with_fitted_state(header.get("learnt", {}))
     except (TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"{file} does not fit this version of pgce_mini: {error}") from None
     if _vocabulary(corpus) != header.get("vocabulary"):
         raise RunError(
-            f"{file} knows other tokens than {corpus.name} has now: it comes from another version of pgce_mini"
+            f"{file} has another vocabulary than {corpus.name} has now: it comes from another version of pgce_mini"
         )
     return model, corpus
+
+
+def fingerprint(model: GPT) -> str:
+    """Content hash of a model's weights. It stands for the prior in the settings of a run: its file may move."""
+    return f"sha256:{digest(None, model.state_dict())}"
 
 
 def _vocabulary(corpus: Corpus) -> str:

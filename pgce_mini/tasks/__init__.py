@@ -1,4 +1,4 @@
-"""What there is to learn: two verifiable tasks and plain text."""
+"""What a model learns: two tasks with a verifier, and plain text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from pgce_mini.checks import check_choice
 from pgce_mini.tasks.base import EOS_ID, PAD_ID, Corpus, Problem, Split, Task
 from pgce_mini.tasks.chain_sum import ChainSum
 from pgce_mini.tasks.countdown import Countdown
@@ -30,20 +31,19 @@ TASKS: dict[str, type[Corpus]] = {task.name: task for task in (ChainSum, Countdo
 
 
 def task_to_dict(task: Corpus) -> dict[str, Any]:
-    """The name and settings of a task, ready for JSON."""
+    """The name and settings of a corpus, ready for JSON."""
     return {"name": task.name, **asdict(task)}
 
 
 def task_from_dict(settings: Mapping[str, Any]) -> Corpus:
-    """The task that `task_to_dict` described; settings that are left out take their defaults.
+    """The corpus that `task_to_dict` described; settings that are left out take their defaults.
 
     Raises:
         ValueError: naming the unknown task or setting, or the value that makes no sense.
     """
     values = dict(settings)
     name = values.pop("name", None)
-    if name not in TASKS:
-        raise ValueError(f"name must be one of {', '.join(TASKS)}, got {name!r}")
+    check_choice("name", name, TASKS)
     task = TASKS[name]
     known = [field.name for field in fields(task)]
     for setting in values:

@@ -1,4 +1,4 @@
-"""What is learnt and who judges it: the interface of every corpus and every verifiable task."""
+"""The interface of every corpus, and of every task, which is a corpus with a verifier."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, get_args
 
+from pgce_mini.checks import check_choice, plain_numbers
+
 Split = Literal["train", "heldout"]
 PAD_ID = 0  # never a target
 EOS_ID = 1  # ends a document and a completion
 SPECIAL_TOKENS = ("<pad>", "<eos>")  # their text, the beginning of every vocabulary
 HELDOUT_EVERY = 10  # one problem (or block of text) in this many is held out
-
-
-def stream(*key: object) -> random.Random:
-    """A random stream that is a pure function of `key`.
-
-    Draw with `random()`, or `below`, alone: it is the one method whose sequence Python promises to keep.
-    """
-    return random.Random("/".join(map(str, key)))
 
 
 def below(rng: random.Random, n: int) -> int:
@@ -36,11 +30,6 @@ def in_split(problem: tuple[int, ...], split: Split) -> bool:
     return heldout == (split == "heldout")
 
 
-def check_split(split: str) -> None:
-    if split not in get_args(Split):
-        raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
-
-
 def before_eos(completion: Sequence[int]) -> list[int]:
     """The completion up to its first EOS, all of it when it is unfinished."""
     ids = list(completion)
@@ -51,12 +40,15 @@ def before_eos(completion: Sequence[int]) -> list[int]:
 class Corpus(ABC):
     """Documents to pre-train on. Subclasses are frozen dataclasses: their fields are their settings.
 
-    A document is a pure function of (settings, split, seed, index): a training run needs no reader state to
-    resume, and two arms with one seed see the same data. Train and held-out documents never share a problem
+    A document is a pure function of (settings, split, seed, index): a training run resumes without a reader's
+    state, and two arms with one seed see the same data. Train and held-out documents never share a problem
     (or, for text, a stretch of the file).
     """
 
     name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
 
     @property
     @abstractmethod
@@ -68,13 +60,12 @@ class Corpus(ABC):
     def max_document_length(self) -> int:
         """Tokens in the longest document."""
 
-    def learnt(self) -> dict[str, Any]:
-        """What is learnt from data instead of set, such as the tokens of a text, ready for JSON. Saved with a
-        model, it lets its tokens be read where the data are others."""
+    def fitted_state(self) -> dict[str, Any]:
+        """State fitted to data (such as a tokenizer), ready for JSON: a saved model decodes without the data."""
         return {}
 
-    def with_learnt(self, learnt: Mapping[str, Any]) -> Self:
-        """The same corpus with what another one has learnt; with nothing of it, it learns from its own data."""
+    def with_fitted_state(self, state: Mapping[str, Any]) -> Self:
+        """The same corpus with the `fitted_state` of another; an empty one is fitted anew, to its own data."""
         return self
 
     @abstractmethod
@@ -103,6 +94,16 @@ class Corpus(ABC):
     @abstractmethod
     def _decode(self, ids: list[int]) -> str:
         """`decode` for ids of the vocabulary without PAD and EOS."""
+
+    def _stream(self, kind: str, seed: int, index: int, split: Split) -> random.Random:
+        """The random stream of one document or problem. Draw with `random()` or `below` only: `random()` is the
+        one method whose sequence Python promises to keep.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        check_choice("split", split, get_args(Split))
+        return random.Random(f"{self.name}/{kind}/{split}/{seed}/{index}")
 
 
 @dataclass(frozen=True)

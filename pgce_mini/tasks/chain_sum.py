@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from pgce_mini.checks import check_number, check_whole
-from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS, Problem, Split, Task, below, check_split, in_split, stream
+from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS, Problem, Split, Task, below, in_split
 
 SYMBOLS = (*SPECIAL_TOKENS, "+", "=", "≡", "#")
 PLUS_ID, EQUALS_ID, REASON_ID, ANSWER_ID = range(2, 6)
@@ -53,6 +53,7 @@ class ChainSum(Task):
     """standard deviation of the error of a direct answer"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_whole("num_operands", self.num_operands, 1)
         check_whole("max_operand", self.max_operand, 1)
         check_number("reasoned_share", self.reasoned_share, 1)
@@ -78,8 +79,7 @@ class ChainSum(Task):
         return 2 * self.num_operands + self.max_completion_length
 
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
-        check_split(split)
-        rng = stream(self.name, "document", split, seed, index)
+        rng = self._stream("document", seed, index, split)
         operands = self._draw(rng, split)
         equals_id = REASON_ID if rng.random() < 0.5 else EQUALS_ID
         if equals_id == REASON_ID or rng.random() < self.reasoned_share:
@@ -87,8 +87,7 @@ class ChainSum(Task):
         return self._prompt(operands, equals_id) + self._guess(operands, rng)
 
     def problem(self, seed: int, index: int, split: Split = "train") -> Problem:
-        check_split(split)
-        operands = self._draw(stream(self.name, "problem", split, seed, index), split)
+        operands = self._draw(self._stream("problem", seed, index, split), split)
         return Problem(tuple(self._prompt(operands, EQUALS_ID)), operands, sum(operands))
 
     def reference(self, problem: Problem) -> list[int]:

@@ -16,9 +16,7 @@ from pgce_mini.tasks.base import (
     Task,
     before_eos,
     below,
-    check_split,
     in_split,
-    stream,
 )
 
 SYMBOLS = (*SPECIAL_TOKENS, "+", "-", "*", "=", "->", ":", ";")
@@ -129,6 +127,7 @@ class Countdown(Task):
     """how often a written value is wrong"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_whole("count", self.count, 2, 6)
         # Below 5 there are too few problems to hold some out; above MAX_VALUE / 2, + and - may both leave it.
         check_whole("max_number", self.max_number, 5, MAX_VALUE // 2)
@@ -149,8 +148,7 @@ class Countdown(Task):
         return self.count + 3 + self.max_completion_length
 
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
-        check_split(split)
-        rng = stream(self.name, "document", split, seed, index)
+        rng = self._stream("document", seed, index, split)
         problem, solution = self._draw(rng, split)
         ids = list(problem.prompt)
         for attempt in range(self.max_attempts):
@@ -163,8 +161,7 @@ class Countdown(Task):
         return [*ids, EOS_ID]
 
     def problem(self, seed: int, index: int, split: Split = "train") -> Problem:
-        check_split(split)
-        return self._draw(stream(self.name, "problem", split, seed, index), split)[0]
+        return self._draw(self._stream("problem", seed, index, split), split)[0]
 
     def reference(self, problem: Problem) -> list[int]:
         solution = next(solutions(problem.operands, problem.target), None)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pgce_mini.checks import check_whole
-from pgce_mini.tasks.base import HELDOUT_EVERY, SPECIAL_TOKENS, Corpus, Split, below, check_split, stream
+from pgce_mini.checks import check_choice, check_whole
+from pgce_mini.tasks.base import HELDOUT_EVERY, SPECIAL_TOKENS, Corpus, Split, below
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -35,7 +35,7 @@ class Text(Corpus):
     (`pydoc_data.topics`, whose wording changes a little between Python versions). It is cut into 50 blocks
     and every tenth is held out: no window crosses from one split to the other. Byte pairs are learnt from
     the train split. A model is saved with its tokens, so it reads and writes where the text is another or gone;
-    windows are then refused, as those held out may be ones it has seen.
+    windows are then refused: the model may have been trained on those that are held out now.
 
     tokenizer "bpe": at most `vocab_size` byte pairs (fewer when the text has no more), which encode any text;
     "char": the characters of the whole file, whatever `vocab_size`.
@@ -57,12 +57,10 @@ class Text(Corpus):
     """tokens of input in a document"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.path is not None and not isinstance(self.path, str):
             raise ValueError(f"path must be the name of a file as a str, got {self.path!r}")
-        if self.tokenizer not in get_args(Tokenization):
-            raise ValueError(
-                f"tokenizer must be one of {', '.join(get_args(Tokenization))}, got {self.tokenizer!r}"
-            )
+        check_choice("tokenizer", self.tokenizer, get_args(Tokenization))
         if self.tokenizer == "bpe":
             check_whole("vocab_size", self.vocab_size, MIN_BPE_VOCAB)
         check_whole("context_length", self.context_length, 1)
@@ -70,7 +68,7 @@ class Text(Corpus):
     @cached_property
     def vocab(self) -> tuple[str, ...]:
         if self.tokenizer == "char":
-            return (*SPECIAL_TOKENS, *self._learnt["tokens"])
+            return (*SPECIAL_TOKENS, *self._fitted_state["tokens"])
         pieces = sorted(self._bpe.get_vocab().items(), key=itemgetter(1))
         return (*SPECIAL_TOKENS, *(_readable(piece) for piece, _ in pieces))
 
@@ -78,20 +76,20 @@ class Text(Corpus):
     def max_document_length(self) -> int:
         return self.context_length + 1
 
-    def learnt(self) -> dict[str, Any]:
-        """text: a SHA-256 of it; tokens: its characters in one string, or the byte pairs as they are merged."""
-        return dict(self._learnt)
+    def fitted_state(self) -> dict[str, Any]:
+        """text: its SHA-256; tokens: its characters in one string, or the byte pairs in the order of merging."""
+        return dict(self._fitted_state)
 
-    def with_learnt(self, learnt: Mapping[str, Any]) -> Self:
+    def with_fitted_state(self, state: Mapping[str, Any]) -> Self:
         text = replace(self)  # without what this one has cached
-        if learnt:
-            text.__dict__["_learnt"] = dict(learnt)
+        if state:
+            text.__dict__["_fitted_state"] = dict(state)
         return text
 
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
-        check_split(split)
+        rng = self._stream("document", seed, index, split)
         ids, starts = self._windows[split]
-        start = starts[below(stream(self.name, "document", split, seed, index), len(starts))]
+        start = starts[below(rng, len(starts))]
         window: list[int] = ids[start : start + self.context_length + 1].tolist()
         return window
 
@@ -133,15 +131,15 @@ class Text(Corpus):
         return text
 
     @cached_property
-    def _learnt(self) -> dict[str, Any]:
-        return {"text": _digest(self._text), "tokens": self._learn_tokens()}
+    def _fitted_state(self) -> dict[str, Any]:
+        return {"text": _digest(self._text), "tokens": self._fit_tokens()}
 
     @property
     def characters(self) -> str:
         """Every character of the text, each once."""
         return "".join(sorted(set(self._text)))
 
-    def _learn_tokens(self) -> str | list[str]:
+    def _fit_tokens(self) -> str | list[str]:
         if self.tokenizer == "char":
             return self.characters
         from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # here: other tasks don't need it
@@ -158,10 +156,10 @@ class Text(Corpus):
 
     @property
     def _stretches(self) -> dict[Split, list[str]]:
-        if _digest(self._text) != self._learnt["text"]:
+        if _digest(self._text) != self._fitted_state["text"]:
             raise ValueError(
-                f"the text of {self.source} has changed since the model was trained, so nobody knows what it has "
-                "not seen: use the text, or for the manual the version of Python, that it was trained with"
+                f"the text of {self.source} has changed since the model was trained, so its held-out part is not "
+                "known: use the text, or for the manual the version of Python, that it was trained with"
             )
         return self._split()
 
@@ -204,7 +202,7 @@ class Text(Corpus):
 
         merges: list[tuple[str, str]] = []
         ids = {letter: i for i, letter in enumerate(sorted(BYTE_OF))}
-        for merge in self._learnt["tokens"]:
+        for merge in self._fitted_state["tokens"]:
             left, right = merge.split(" ")
             merges.append((left, right))
             ids.setdefault(left + right, len(ids))  # two merges may end in one piece

@@ -96,7 +96,7 @@ def read_on(
         [prompt],
         max_completion_length,
         temperature=temperature,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(int(seed)),
         eos_id=EOS_ID if isinstance(corpus, Task) else PAD_ID,
     )
     completion = generation.completions[0][generation.completion_mask[0]].tolist()

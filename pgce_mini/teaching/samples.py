@@ -59,7 +59,7 @@ def draw_samples(
         ids,
         max_completion_length,
         temperature=temperature,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(int(seed)),
         num_generations=samples,
     )
     drawn = []

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
-from pgce_mini.checks import check_number, check_seed, check_whole
+from pgce_mini.checks import check_choice, check_number, check_positive, check_seed, check_whole, plain_numbers
 from pgce_mini.gpt import GPTConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
@@ -23,6 +23,9 @@ class ModelShape:
     num_key_value_heads: int = 4
     intermediate_size: int = 128
     max_position_embeddings: int = 512
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
 
     def config(self, corpus: Corpus) -> GPTConfig:
         return GPTConfig(vocab_size=len(corpus.vocab), **asdict(self))
@@ -78,6 +81,7 @@ class PretrainConfig:
     """cpu, cuda or mps; these small models are fastest on the cpu"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _check_common(self, "batch_size", "eval_every", "eval_documents")
         check_whole("warmup_steps", self.warmup, 0)
         check_whole("decay_steps", self.decay, 0)
@@ -159,18 +163,18 @@ class GRPOConfig:
     """cpu, cuda or mps; these small models are fastest on the cpu"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         _check_common(self, "prompts_per_step", "num_minibatches", "num_iterations")
         check_whole("num_generations", self.num_generations, 2)
         check_whole("max_refills", self.max_refills, 0)
         if self.max_completion_length is not None:
             check_whole("max_completion_length", self.max_completion_length, 1)
-        _check_positive("temperature", self.temperature)
+        check_positive("temperature", self.temperature)
         check_number("epsilon", self.epsilon, 1)
         check_number("epsilon_high", self.epsilon_high)
         check_number("kl_coef", self.kl_coef)
-        for name, choices in (("loss_type", get_args(LossType)), ("scale_rewards", get_args(ScaleRewards))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        check_choice("loss_type", self.loss_type, get_args(LossType))
+        check_choice("scale_rewards", self.scale_rewards, get_args(ScaleRewards))
         if self.num_minibatches > self.prompts_per_step:
             raise ValueError(
                 f"num_minibatches must be at most prompts_per_step={self.prompts_per_step}, "
@@ -189,13 +193,7 @@ def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
     check_seed(config.seed)
     check_number("weight_decay", config.weight_decay)
     for name in ("lr", "max_grad_norm"):
-        _check_positive(name, getattr(config, name))
-
-
-def _check_positive(name: str, value: float) -> None:
-    check_number(name, value)
-    if value == 0:
-        raise ValueError(f"{name} must be above 0, got 0")
+        check_positive(name, getattr(config, name))
 
 
 def check_head(shaping: RewardShaping, corpus: Corpus) -> None:

@@ -74,7 +74,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
     """
     if not isinstance(config.corpus, Text):
         return {}
-    text, run = config.corpus.learnt()["text"], Run(config.run_dir)
+    text, run = config.corpus.fitted_state()["text"], Run(config.run_dir)
     if run.config_path.exists():
         begun = run.config().get("config", {})
         same_corpus = begun.get("corpus") == task_to_dict(config.corpus)  # if not, `Run.start` says what differs

@@ -11,21 +11,19 @@ arm is better is the question of the study, with its many seeds.
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from pgce_mini.checks import check_choice
 from pgce_mini.evaluation import EvaluationConfig, evaluate
 from pgce_mini.gpt import GPT
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.runs import config_to_dict, load_model, read_json, save_model, write_json
+from pgce_mini.runs import config_to_dict, load_model
 from pgce_mini.shipped import priors
+from pgce_mini.shipped.build import build_models, file_sha256, read_manifest
 from pgce_mini.tasks import Corpus
 from pgce_mini.training import GRPOConfig, train_grpo
 
@@ -34,7 +32,6 @@ RUNS = Path("runs/policies")
 
 SETTINGS: dict[str, GRPOConfig] = {"chain-sum": GRPOConfig(steps=80), "countdown": GRPOConfig(steps=80)}
 """task -> settings of its RL"""
-TASKS = tuple(SETTINGS)
 EVALUATION = EvaluationConfig(problems=96, samples=64)
 RECORDED = ("avg_at_m", "cons_at_m", "completion_length", "reasoned_share", "entropy")
 
@@ -45,8 +42,7 @@ def settings(task: str, arm: str) -> GRPOConfig:
     Raises:
         ValueError: naming the task or arm of which there is no policy.
     """
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    check_choice("task", task, SETTINGS)
     prior = priors.path(task, arm)
     return replace(SETTINGS[task], run_dir=RUNS / prior.stem, prior=prior)
 
@@ -61,7 +57,7 @@ def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
 
 
 def load(task: str, arm: str) -> tuple[GPT, Corpus]:
-    """A policy in single precision, and the task that reads and writes its tokens.
+    """A policy in single precision, and the task that encodes and decodes its tokens.
 
     Raises:
         ValueError: as `settings`.
@@ -70,51 +66,41 @@ def load(task: str, arm: str) -> tuple[GPT, Corpus]:
     return load_model(path(task, arm))
 
 
-@cache
 def manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is known of the policies: `policies`, TASK-ARM -> its settings, sha256, and its numbers `before` and
-    `after` RL; `built_with`, the versions."""
-    return read_json(folder / "manifest.json")
+    """What is recorded: `policies`, TASK-ARM -> its settings, sha256, and its numbers `before` and `after` RL;
+    `built_with`, the versions."""
+    return read_manifest(folder)
 
 
 def build(
     folder: Path = FOLDER,
     runs: Path = RUNS,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = tuple(SETTINGS),
     arms: Sequence[str] = tuple(PAPER_ARMS),
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Trains the policies in `runs` (a finished one is kept, an interrupted one goes on), and writes their files
-    and the manifest into `folder`; what is there of other tasks and arms stays. Returns the manifest.
+    and the manifest into `folder`; files and entries of other tasks and arms stay. Returns the manifest.
 
     Raises:
         ValueError: as `settings`.
         RunError: a run in `runs` has other settings, or a file is damaged.
     """
     wanted = [settings(task, arm) for task in tasks for arm in arms]
-    known = read_json(folder / "manifest.json")["policies"] if (folder / "manifest.json").exists() else {}
-    for config in wanted:
-        run = train_grpo(replace(config, run_dir=runs / config.run_dir.name), progress=progress)
-        model, corpus = load_model(run.path)
-        file = folder / config.prior.name
-        save_model(file, model.half(), corpus)
-        known[file.stem] = {
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-            "prior_sha256": hashlib.sha256(config.prior.read_bytes()).hexdigest(),
-            "settings": {k: v for k, v in config_to_dict(config).items() if k not in ("run_dir", "prior")},
-            "before": _solved(config.prior),
-            "after": _solved(file),
-        }
-        versions = {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
-        content = {
-            "command": "pgce build-policies",
-            "built_with": versions,
-            "policies": dict(sorted(known.items())),
-        }
-        write_json(folder / "manifest.json", content)
-    manifest.cache_clear()
-    return read_json(folder / "manifest.json")
+    order = sorted(f"{task}-{arm}" for task in SETTINGS for arm in PAPER_ARMS)
+    return build_models("policies", wanted, folder, runs, partial(train_grpo, progress=progress), _describe, order)
+
+
+def _describe(config: GRPOConfig, file: Path) -> dict[str, Any]:
+    recorded = config_to_dict(config)
+    del recorded["prior"]  # a path of this machine; its SHA-256 stands for it
+    return {
+        "prior_sha256": file_sha256(config.prior),
+        "settings": recorded,
+        "before": _solved(config.prior),
+        "after": _solved(file),
+    }
 
 
 def _solved(file: Path) -> dict[str, float | None]:

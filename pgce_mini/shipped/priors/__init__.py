@@ -3,7 +3,8 @@
     model, corpus = priors.load("text", "precision")
 
     TASK-ARM.safetensors       weights in half precision, with shape, corpus and tokens in the header
-    text-windows.safetensors   windows, held out and trained on, as token ids: each Python words its manual anew
+    text-windows.safetensors   windows of the manual, held out and trained on, as token ids: each version of Python
+                               words its manual differently
     manifest.json              of each prior its settings, SHA-256, held-out cross-entropy and entropy
 
 `pgce build-priors` makes all of it again from nothing but the seeds.
@@ -11,33 +12,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pgce_mini.checks import check_choice
 from pgce_mini.evaluation import evaluate_documents
 from pgce_mini.gpt import GPT
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.runs import (
-    config_to_dict,
-    load_model,
-    load_tensors,
-    read_json,
-    save_model,
-    save_tensors,
-    write_json,
-)
+from pgce_mini.runs import Run, config_to_dict, load_model, load_tensors, save_tensors
+from pgce_mini.shipped.build import build_models, read_manifest
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Text
 from pgce_mini.training import ModelShape, PretrainConfig, pretrain
 
 FOLDER = Path(__file__).parent
 RUNS = Path("runs/priors")
+WINDOWS = "text-windows.safetensors"
 HELDOUT_DOCUMENTS = 256
 HELDOUT_SEED = 1  # not the one that the documents of the training's own evaluations are drawn with
 TRAINING_DOCUMENTS = 64
@@ -58,7 +51,6 @@ SETTINGS: dict[str, tuple[PretrainConfig, int]] = {
     ),
 }
 """task -> (settings of its pre-training, size of the head)"""
-TASKS = tuple(SETTINGS)
 
 
 def settings(task: str, arm: str) -> PretrainConfig:
@@ -67,9 +59,8 @@ def settings(task: str, arm: str) -> PretrainConfig:
     Raises:
         ValueError: naming the task or arm of which there is no prior.
     """
-    for name, value, known in (("task", task, TASKS), ("arm", arm, tuple(PAPER_ARMS))):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    check_choice("task", task, SETTINGS)
+    check_choice("arm", arm, PAPER_ARMS)
     config, top_k = SETTINGS[task]
     return replace(config, run_dir=RUNS / f"{task}-{arm}", shaping=replace(PAPER_ARMS[arm], top_k=top_k))
 
@@ -84,7 +75,7 @@ def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
 
 
 def load(task: str, arm: str) -> tuple[GPT, Corpus]:
-    """A prior in single precision, and the corpus that reads and writes its tokens.
+    """A prior in single precision, and the corpus that encodes and decodes its tokens.
 
     Raises:
         ValueError: as `settings`.
@@ -93,11 +84,10 @@ def load(task: str, arm: str) -> tuple[GPT, Corpus]:
     return load_model(path(task, arm))
 
 
-@cache
 def manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is known of the priors: `priors`, TASK-ARM -> its settings, sha256 and held-out numbers; `characters`,
-    those of the text that they have seen; `built_with`, the versions."""
-    return read_json(folder / "manifest.json")
+    """What is recorded: `priors`, TASK-ARM -> its settings, sha256 and held-out numbers; `characters`, those of
+    the text; `built_with`, the versions."""
+    return read_manifest(folder)
 
 
 def heldout(task: str, folder: Path = FOLDER) -> list[list[int]]:
@@ -106,8 +96,7 @@ def heldout(task: str, folder: Path = FOLDER) -> list[list[int]]:
     Raises:
         ValueError: as `settings`.
     """
-    corpus = settings(task, "ce").corpus
-    return _windows("heldout", folder) if isinstance(corpus, Text) else _heldout(corpus)
+    return _documents("heldout", task, folder)
 
 
 def training(task: str, folder: Path = FOLDER) -> list[list[int]]:
@@ -116,81 +105,63 @@ def training(task: str, folder: Path = FOLDER) -> list[list[int]]:
     Raises:
         ValueError: as `settings`.
     """
-    config = settings(task, "ce")
-    return (
-        _windows("training", folder) if isinstance(config.corpus, Text) else _training(config.corpus, config.seed)
-    )
+    return _documents("training", task, folder)
 
 
 def build(
     folder: Path = FOLDER,
     runs: Path = RUNS,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = tuple(SETTINGS),
     arms: Sequence[str] = tuple(PAPER_ARMS),
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Trains the priors in `runs` (a finished one is kept, an interrupted one goes on), and writes their files and
-    the manifest into `folder`; what is there of other tasks and arms stays. Returns the manifest.
+    the manifest into `folder`; files and entries of other tasks and arms stay. Returns the manifest.
 
     Raises:
         ValueError: as `settings`.
         RunError: a run in `runs` has other settings, or a file is damaged.
     """
-    wanted = [settings(task, arm) for task in tasks for arm in arms]
-    for config in wanted:
-        config = replace(config, run_dir=runs / config.run_dir.name)
+    windows = folder / WINDOWS
+
+    def train(config: PretrainConfig) -> Run:
         run = pretrain(config, progress=progress)
-        model, corpus = load_model(run.path)
-        save_model(folder / f"{run.path.name}.safetensors", model.half(), corpus)
+        _, corpus = load_model(run.path)
         if isinstance(corpus, Text):
-            documents = {"heldout": _heldout(corpus), "training": _training(corpus, config.seed)}
+            documents = _draw(corpus, config.seed)
             tensors = {name: torch.tensor(rows, dtype=torch.int16) for name, rows in documents.items()}
-            save_tensors(_windows_path(folder), tensors, {"characters": corpus.characters})
-    found = {
-        file.stem: _describe(task, arm, folder)
-        for task in TASKS
-        for arm in PAPER_ARMS
-        if (file := path(task, arm, folder)).exists()
-    }
-    versions = {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
-    text = _windows_path(folder)
-    content = {
-        "command": "pgce build-priors",
-        "built_with": versions,
-        "characters": load_tensors(text)[1]["characters"] if text.exists() else "",
-        "priors": found,
-    }
-    write_json(folder / "manifest.json", content)
-    manifest.cache_clear()
-    return content
+            save_tensors(windows, tensors, {"characters": corpus.characters})
+        return run
+
+    def characters() -> dict[str, str]:
+        return {"characters": load_tensors(windows)[1]["characters"] if windows.exists() else ""}
+
+    wanted = [settings(task, arm) for task in tasks for arm in arms]
+    order = [f"{task}-{arm}" for task in SETTINGS for arm in PAPER_ARMS]
+    return build_models("priors", wanted, folder, runs, train, _describe, order, characters)
 
 
-def _heldout(corpus: Corpus) -> list[list[int]]:
-    return [corpus.document(HELDOUT_SEED, index, "heldout") for index in range(HELDOUT_DOCUMENTS)]
-
-
-def _training(corpus: Corpus, seed: int) -> list[list[int]]:
-    return [corpus.document(seed, index) for index in range(TRAINING_DOCUMENTS)]
-
-
-def _windows_path(folder: Path) -> Path:
-    return folder / "text-windows.safetensors"
-
-
-def _windows(name: str, folder: Path) -> list[list[int]]:
-    tensors, _ = load_tensors(_windows_path(folder))
-    documents: list[list[int]] = tensors[name].tolist()
-    return documents
-
-
-def _describe(task: str, arm: str, folder: Path) -> dict[str, Any]:
-    file, config = path(task, arm, folder), settings(task, arm)
-    model, _ = load_model(file)
-    numbers = evaluate_documents(model, heldout(task, folder), config.batch_size)
+def _describe(config: PretrainConfig, file: Path) -> dict[str, Any]:
+    model, corpus = load_model(file)
+    numbers = evaluate_documents(model, heldout(corpus.name, file.parent), config.batch_size)
     return {
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "settings": config_to_dict(config),
         "heldout": {name: numbers[name] for name in ("documents", "tokens", "cross_entropy", "entropy", "ece")},
+    }
+
+
+def _documents(name: str, task: str, folder: Path) -> list[list[int]]:
+    config = settings(task, "ce")
+    if not isinstance(config.corpus, Text):
+        return _draw(config.corpus, config.seed)[name]
+    windows: list[list[int]] = load_tensors(folder / WINDOWS)[0][name].tolist()
+    return windows
+
+
+def _draw(corpus: Corpus, seed: int) -> dict[str, list[list[int]]]:
+    return {
+        "heldout": [corpus.document(HELDOUT_SEED, index, "heldout") for index in range(HELDOUT_DOCUMENTS)],
+        "training": [corpus.document(seed, index) for index in range(TRAINING_DOCUMENTS)],
     }

@@ -1,0 +1,91 @@
+"""Ctrl-C: a training saves its state after the step, and resumes exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from trainings import Training, press_ctrl_c, without_times
+
+from pgce_mini.runs import Run, deferred_interrupt, load_tensors
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, -1], ids=["first", "saved anyway", "between states", "last"])
+def test_ctrl_c_saves_after_the_step_and_the_run_resumes_exactly(
+    step: int, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step %= training.config.steps + 1
+    press_ctrl_c(step, monkeypatch)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(training.at(tmp_path), progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert load_tensors(Run(tmp_path).state_path)[1] == {"step": step}
+    assert len(Run(tmp_path).metrics()) == step
+    monkeypatch.undo()
+    training.run(training.at(tmp_path), progress=False)
+    training.assert_finished_as_undisturbed(tmp_path)
+
+
+SCRIPT = """
+import pickle, sys, torch
+torch.set_num_threads(1)
+run, config = pickle.load(sys.stdin.buffer)
+run(config, progress=False)
+"""
+
+
+def test_ctrl_c_in_a_real_process_saves_and_ends_it(training: Training, tmp_path: Path) -> None:
+    config = replace(training.config, run_dir=tmp_path, steps=100_000, save_every=100_000)
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((training.run, config)))
+    process.stdin.close()
+    run = Run(tmp_path)
+    while process.poll() is None and (not run.metrics_path.exists() or len(run.metrics()) < 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == -signal.SIGINT
+    assert process.stderr is not None
+    assert process.stderr.read().endswith(b"KeyboardInterrupt\n")
+    process.stderr.close()
+    assert load_tensors(run.state_path)[1] == {"step": len(run.metrics())}
+    assert without_times(run)[:3] == training.metrics[:3]
+
+
+def test_ctrl_c_that_comes_after_the_check_waits_for_the_next_step(
+    training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, True])
+    monkeypatch.setattr(
+        "pgce_mini.training.loop.deferred_interrupt", lambda: contextlib.nullcontext(lambda: next(answers))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        training.run(training.at(tmp_path), progress=False)
+    assert load_tensors(Run(tmp_path).state_path)[1] == {"step": 2}
+
+
+def test_second_ctrl_c_interrupts_at_once() -> None:
+    with deferred_interrupt() as interrupted:
+        assert not interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_training_outside_the_main_thread_leaves_signals_alone(training: Training, tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=training.run, args=(training.at(tmp_path),), kwargs={"progress": False})
+    thread.start()
+    thread.join()
+    training.assert_finished_as_undisturbed(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is handler

@@ -1,0 +1,60 @@
+"""The priors and policies that come with the package are those of their manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pgce_mini import PAPER_ARMS
+from pgce_mini.runs import config_to_dict
+from pgce_mini.shipped import policies, priors
+
+KINDS = {"priors": priors, "policies": policies}
+EVERY = [(kind, task, arm) for kind, module in KINDS.items() for task in module.SETTINGS for arm in PAPER_ARMS]
+every_model = pytest.mark.parametrize(("kind", "task", "arm"), EVERY, ids=["-".join(names) for names in EVERY])
+
+
+def entry(kind: str, task: str, arm: str) -> dict[str, Any]:
+    found: dict[str, Any] = KINDS[kind].manifest()[kind][f"{task}-{arm}"]
+    return found
+
+
+@pytest.mark.parametrize(("kind", "more"), [("priors", {"text-windows.safetensors"}), ("policies", set())])
+def test_every_arm_of_every_task_is_there_and_nothing_else(kind: str, more: set[str]) -> None:
+    module = KINDS[kind]
+    names = {f"{task}-{arm}" for _, task, arm in EVERY if task in module.SETTINGS}
+    assert set(module.manifest()[kind]) == names
+    files = {file.name for file in module.FOLDER.iterdir() if file.suffix == ".safetensors"}
+    assert files == {f"{name}.safetensors" for name in names} | more
+
+
+@every_model
+def test_file_is_the_one_of_the_manifest_and_small(kind: str, task: str, arm: str) -> None:
+    data = KINDS[kind].path(task, arm).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry(kind, task, arm)["sha256"]
+    assert len(data) < 600_000
+
+
+@every_model
+def test_manifest_records_the_settings_of_the_code(kind: str, task: str, arm: str) -> None:
+    recorded = entry(kind, task, arm)["settings"]
+    now = json.loads(json.dumps(config_to_dict(KINDS[kind].settings(task, arm))))
+    assert {name: now[name] for name in recorded} == recorded  # settings that came later had no other value then
+
+
+@pytest.mark.parametrize(
+    ("module", "task", "arm", "name"),
+    [
+        (priors, "sums", "ce", "task"),
+        (priors, "text", "greedy", "arm"),
+        (policies, "text", "ce", "task"),
+        (policies, "chain-sum", "greedy", "arm"),
+    ],
+)
+def test_unknown_model_is_named(module: ModuleType, task: str, arm: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be one of .*, got '(sums|text|greedy)'"):
+        module.load(task, arm)
