@@ -30,8 +30,8 @@ def summary(*arms: str) -> Any:
     """Avg@m .25 -> .5 and Pass@4 .5 -> .75 in every arm."""
     return {
         arm: {
-            "prior": {"avg_at_m": estimate(0.25), "pass_at_4": estimate(0.5), "entropy": estimate(0.9)},
-            "policy": {"avg_at_m": estimate(0.5), "pass_at_4": estimate(0.75), "entropy": estimate(0.1)},
+            "before": {"avg_at_m": estimate(0.25), "pass_at_4": estimate(0.5), "entropy": estimate(0.9)},
+            "after": {"avg_at_m": estimate(0.5), "pass_at_4": estimate(0.75), "entropy": estimate(0.1)},
         }
         for arm in arms
     }
@@ -155,7 +155,7 @@ def test_error_bars_reach_from_the_value_to_low_and_high() -> None:
 
 def test_missing_estimates_leave_a_gap() -> None:
     unknown = summary("ce")
-    unknown["ce"]["prior"] = dict.fromkeys(unknown["ce"]["prior"], NOTHING)
+    unknown["ce"]["before"] = dict.fromkeys(unknown["ce"]["before"], NOTHING)
     dots = [t for t in before_after(unknown, "avg_at_m", "", "").data if t.name == "ce, before RL"]
     assert (dots[0].x, dots[0].error_x.array, dots[0].error_x.arrayminus) == ((None,), (0,), (0,))
     curve = [t for t in pass_at_k_curves(unknown, "").data if t.name == "ce, before RL"]

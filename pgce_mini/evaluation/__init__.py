@@ -12,19 +12,48 @@ from pgce_mini.evaluation.intervals import (
     percentile_interval,
 )
 from pgce_mini.evaluation.matching import matching_temperature
+from pgce_mini.evaluation.metrics import (
+    CHANGES,
+    LENGTH,
+    LOGGED,
+    METRICS,
+    STEPS,
+    WHEN,
+    Logged,
+    Metric,
+    PerProblemValue,
+    When,
+    column_label,
+    column_title,
+    measured,
+    metric_of,
+    metrics,
+)
 from pgce_mini.evaluation.sampling import completion_entropy, sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k, token_entropy
 from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
 
 __all__ = [
+    "CHANGES",
+    "LENGTH",
+    "LOGGED",
+    "METRICS",
+    "STEPS",
+    "WHEN",
     "Estimate",
     "Evaluation",
     "EvaluationConfig",
+    "Logged",
+    "Metric",
     "PerProblem",
+    "PerProblemValue",
     "ReliabilityBin",
+    "When",
     "avg_at_m",
     "bootstrap_interval",
     "calibration",
+    "column_label",
+    "column_title",
     "completion_entropy",
     "cons_at_m",
     "distinct",
@@ -34,6 +63,9 @@ __all__ = [
     "evaluate_run",
     "load_evaluation",
     "matching_temperature",
+    "measured",
+    "metric_of",
+    "metrics",
     "paired_difference",
     "pass_at_k",
     "percentile_interval",

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from pgce_mini.study.tables import Columns
 
 Array = NDArray[np.float64]
+Direction = Literal["higher", "lower", "no difference seen"]
 
 LEVEL = 0.05  # chance of a false alarm
 CONFIDENCE = 1 - LEVEL
@@ -163,9 +165,8 @@ def student_t_quantile(probability: float, degrees: int) -> float:
     return high
 
 
-def verdict(difference: PairedDifference, adjusted_p: float | None = None) -> str:
-    """`higher`, `lower` or `no difference seen`: by Holm's p-value below 5 % where a family is tested, and by the
-    interval in any case."""
+def verdict(difference: PairedDifference, adjusted_p: float | None = None) -> Direction:
+    """By the interval, and by Holm's p-value below 5 % where a family is tested."""
     decided = adjusted_p is None or adjusted_p < LEVEL
     if decided and difference.low > 0:
         return "higher"
