@@ -44,7 +44,6 @@ from pgce_mini.study.analysis.statistics import (
     minimum_detectable,
     paired_over_seeds,
     sign_flip_test,
-    student_t_quantile,
     verdict,
 )
 from pgce_mini.study.analysis.views import (
@@ -109,7 +108,6 @@ __all__ = [
     "sign_flip_test",
     "signed",
     "signed_interval",
-    "student_t_quantile",
     "summarize",
     "variants",
     "verdict",

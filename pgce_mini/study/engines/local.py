@@ -31,7 +31,7 @@ from pgce_mini.study.tables import (
     Columns,
     Curve,
     Key,
-    check_pyarrow,
+    check_installed,
     key_of,
     read_curves,
     read_rows,
@@ -160,7 +160,7 @@ class _Store:
         self.curves_path: Path | None = None
         if results_dir is None:
             return
-        check_pyarrow()
+        check_installed("pyarrow")
         self.rows_path = results_dir / f"{spec.name}.parquet"
         self.curves_path = results_dir / f"{spec.name}-curves.parquet"
         curves = read_curves(self.curves_path)
