@@ -44,18 +44,6 @@ CURVES = {  # of a row: training, the trainer's name
     "length through RL": ("rl", LENGTH),
     "entropy of the priors": ("pretrain", "heldout_entropy"),
 }
-COLUMNS = (  # that can be compared
-    "avg_at_m_after",
-    "avg_at_m_before",
-    "pass_at_64_after",
-    "pass_at_64_before",
-    "completion_length_after",
-    "cross_entropy_before",
-    "entropy_before",
-    "ece_before",
-    "repetition_before",
-    "distinct_2_before",
-)
 CODE = """\
 from pathlib import Path
 
@@ -132,8 +120,7 @@ def choose(study: Study) -> Choice | None:
     kind = st.radio("Picture", kinds, key="picture", bind="query-params")
     metric = ""
     if kind in (DIFFERENCES, PHASE):
-        known = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
-        m = samples(rows)
+        known, m = views.measures(rows), samples(rows)
         metric = st.selectbox(
             "Of", known, format_func=lambda name: column_title(name, m), key="metric", bind="query-params"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from statistics import fmean
 
 import pytest
@@ -24,6 +26,13 @@ def test_means_and_intervals_are_over_seeds_and_k_is_in_order() -> None:
     assert (after["avg_at_m"]["low"], after["avg_at_m"]["high"]) == expanded_interval(values, 0)
     assert summary["ce"]["before"]["avg_at_m"]["value"] == pytest.approx(0.3)
     assert summary["ce"]["before"]["pass_at_2"]["value"] is None
+
+
+def test_measures_are_the_columns_with_numbers() -> None:
+    empty = {"pass_at_64_after": None, "seed": 1, "avg_at_m_before": None}
+    assert views.measures([empty, row("ce", 0, 0.4)]) == [
+        "avg_at_m_after", "avg_at_m_before", "pass_at_16_after", "pass_at_2_after",
+    ]  # fmt: skip
 
 
 def test_one_seed_has_no_interval() -> None:
@@ -64,3 +73,14 @@ def test_phase_has_a_cell_for_each_pair_of_numbers_and_none_where_nothing_was_ru
 def test_other_variants_make_no_phase_diagram(names: list[str]) -> None:
     rows = [row(arm, seed, 0.4, name) for name in names for seed in (0, 1) for arm in ("ce", "a")]
     assert views.phase(rows, "a", "ce", "avg_at_m_after") is None
+
+
+def test_reading_a_table_loads_no_trainer() -> None:
+    code = """
+import sys
+from pgce_mini.study.analysis import Evidence, rows_of
+assert rows_of("chain") and Evidence().findings
+print([name for name in sys.modules if name.startswith("pgce_mini.training")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -30,14 +30,14 @@ class Metric(NamedTuple):
     label: str
     """{m} stands for the samples of a problem, {k} for the k of Pass@k"""
     unit: str
-    part: Literal["heldout", "samples", "text"]
-    """of an evaluation; "text" is what `sample_text` measures"""
+    source: Literal["heldout", "samples", "text"]
+    """where it stands in an evaluation; "text": what `sample_text` measures"""
     per_problem: PerProblemValue | None = None
     """of those that are compared problem by problem"""
     counts: PerProblemValue | None = None
     """where it is no mean over problems but a ratio, sum of `per_problem` / sum of `counts`"""
     key: str = ""
-    """its name in that part, where it differs from that in tables"""
+    """its name there, where it differs from that in tables"""
 
 
 def _length(rows: PerProblem, m: int) -> Array:
@@ -96,15 +96,15 @@ def measured(evaluation: Evaluation, of_text: Mapping[str, float]) -> dict[str, 
     config: dict[str, Any] = evaluation["config"]
     samples: dict[str, Any] = dict(evaluation["samples"] or {})
     samples |= {f"pass_at_{k}": estimate for k, estimate in samples.get("pass_at_k", {}).items()}
-    parts: dict[str, Mapping[str, Any]] = {
+    sources: dict[str, Mapping[str, Any]] = {
         "heldout": evaluation["heldout"],
         "samples": {key: found["value"] for key, found in samples.items() if "value" in found},
         "text": of_text,
     }
     return {
-        name: parts[metric.part][metric.key or name]
+        name: sources[metric.source][metric.key or name]
         for name, metric in metrics(config["samples"], config["ks"]).items()
-        if (metric.key or name) in parts[metric.part]
+        if (metric.key or name) in sources[metric.source]
     }
 
 
@@ -160,9 +160,9 @@ def column_label(column: str, m: int | str = "m") -> str:
     if column in CHANGES:
         return f"change of {LOGGED['rl'][CHANGES[column]].label} early in RL"
     metric, when = metric_of(column, m)
-    if metric.part == "samples":
+    if metric.source == "samples":
         return f"{metric.label} {WHEN[when]}"
-    if metric.part == "heldout":
+    if metric.source == "heldout":
         return f"{metric.label} of the {'prior' if when == 'before' else 'policy'}"
     return metric.label
 

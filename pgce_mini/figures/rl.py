@@ -14,7 +14,7 @@ from pgce_mini.theory import ChainPrediction
 
 PANELS = {"reward": 150, "reasoned_share": 110, LENGTH: 110, "entropy": 110}
 """key of metrics.jsonl -> px high"""
-VERTICES = 24  # of a seed's line, at most and the last: they are many, and drawn to be seen, not to be read
+VERTICES = 24  # of the thin line of one seed, at most, besides its last point
 
 
 def through_rl(

@@ -334,7 +334,7 @@ def _headings(columns: Sequence[str], m: int) -> list[str]:
             headings.append(column_label(column))
             continue
         metric, when = metric_of(column, m)
-        at_one = " (T = 1)" if metric.part == "heldout" else ""
+        at_one = " (T = 1)" if metric.source == "heldout" else ""
         headings.append(when if metric.label == previous else f"{metric.label} {when}{at_one}")
         previous = metric.label
     return headings

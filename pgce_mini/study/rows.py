@@ -1,4 +1,4 @@
-"""One row of a study: an arm with a seed, from nothing to its numbers.
+"""One row of a study: an arm with a seed, from its initial weights to its numbers.
 
 A row is a pure function of its settings and its seed. It leaves STUDY/rows/ROW.json: its line of the table and its
 learning curves. Rows that share a prior or a policy share its run folder.
@@ -212,14 +212,14 @@ def measure(path: Path, config: EvaluationConfig, keep: bool) -> tuple[dict[str,
     return measured(evaluation, {}), samples["entropy_by_position"]
 
 
-def _curves(path: Path, stage: str) -> Sequence[Curve]:
+def _curves(path: Path, training: str) -> Sequence[Curve]:
     rows = Run(path).metrics()
-    if stage != "rl":
+    if training != "rl":
         rows = [row for row in rows if "heldout_entropy" in row]
     curves: list[Curve] = []
-    for metric in LOGGED[stage]:
+    for metric in LOGGED[training]:
         points = [(row["step"], row[metric]) for row in rows if row.get(metric) is not None]
         if points:
             steps, values = [step for step, _ in points], [value for _, value in points]
-            curves.append({"stage": stage, "metric": metric, "steps": steps, "values": values})
+            curves.append({"stage": training, "metric": metric, "steps": steps, "values": values})
     return curves

@@ -22,9 +22,10 @@ Columns = dict[str, Any]  # a line of the table
 
 
 class Curve(TypedDict):
-    """A metric over the steps of a stage, or over the positions of a completion ("before" and "after" RL)."""
+    """A number over the steps of a training, or over the positions of a completion before or after RL."""
 
     stage: str
+    """pretrain, midtrain, rl, before or after"""
     metric: str
     steps: list[int]
     values: list[float]

@@ -13,7 +13,7 @@ from pgce_mini.evaluation import WHEN, Estimate
 from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.claims import AFTER_RL, Evidence
 from pgce_mini.study.analysis.compare import Summary
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
 from pgce_mini.study.tables import Columns, Curve, Key
@@ -33,6 +33,12 @@ def variants(rows: Iterable[Columns]) -> list[str]:
 def arms(rows: Iterable[Columns]) -> list[str]:
     """The baseline first."""
     return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def measures(rows: Iterable[Columns]) -> list[str]:
+    """The columns METRIC_before and METRIC_after that hold a number; Avg@m after RL first."""
+    found = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
+    return sorted((name for name in found if name.rpartition("_")[2] in WHEN), key=lambda name: name != AFTER_RL)
 
 
 def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") -> Summary:
@@ -80,7 +86,7 @@ def learning_curves_of(
 
 
 def rows_of(study: str, folder: Path = RESULTS) -> list[Columns]:
-    """The finished rows of a study, for those who cannot go on without.
+    """The finished rows of a study; a missing table is an error.
 
     Raises:
         RunError: the table is missing, and which command makes it; or it is damaged.
@@ -93,7 +99,7 @@ def rows_of(study: str, folder: Path = RESULTS) -> list[Columns]:
 
 
 def curves_of(study: str, training: str, arms: Sequence[str], folder: Path = RESULTS) -> dict[str, list[Metrics]]:
-    """`learning_curves_of` a study without variants, for those who cannot go on without.
+    """`learning_curves_of` a study without variants; a missing table or arm is an error.
 
     Raises:
         RunError: the table, or an arm in it, is missing, and which command makes it; or it is damaged.
