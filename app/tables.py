@@ -13,19 +13,23 @@ from streamlit.delta_generator import DeltaGenerator
 
 import shell
 from pgce_mini import PAPER_ARMS
+from pgce_mini.evaluation import LENGTH, LOGGED, STEPS, WHEN, column_title, metric_of
 from pgce_mini.figures import before_after, learning_curves, paired_forest, pass_at_k_curves, phase_map
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study import Columns
+from pgce_mini.study import STATES, Columns, StudyState, inventory
 from pgce_mini.study.analysis import (
+    AFTER_RL,
     FAMILIES,
-    STAGE_LABELS,
+    Direction,
     Evidence,
+    Summary,
     decide_claims,
+    samples,
+    signed,
     verdict,
-    verdict_and_reasons,
+    views,
 )
-from pgce_mini.study.analysis import views as shown
 
 SPECS = Path(__file__).parents[1] / "studies"
 BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
@@ -34,37 +38,18 @@ BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
     "Pass@k",
     "phase diagram",
 )
-CURVES = {  # of a row: stage, metric, title, x title, y title
-    "reward through RL": ("rl", "reward", "Reward through RL", "RL step", "mean reward (share right)"),
-    "entropy through RL": ("rl", "entropy", "Entropy through RL", "RL step", "entropy (nats/token)"),
-    "length through RL": (
-        "rl", "completions/mean_length", "Response length through RL", "RL step", "length (tokens)",
-    ),
-    "entropy of the priors": (
-        "pretrain", "heldout_entropy", "Pre-training: held-out entropy", "pre-training step",
-        "entropy (nats/token)",
-    ),
-}  # fmt: skip
-STATES = ("complete", "incomplete", "not run yet")  # of a part
-METRICS = {
-    "avg_at_m_after": "accuracy after RL (share)",
-    "avg_at_m_before": "accuracy before RL (share)",
-    "pass_at_64_after": "Pass@64 after RL (share)",
-    "pass_at_64_before": "Pass@64 before RL (share)",
-    "completion_length_after": "length after RL (tokens)",
-    "cross_entropy_before": "held-out cross-entropy of the prior (nats/token)",
-    "entropy_before": "held-out entropy of the prior (nats/token)",
-    "ece_before": "calibration error of the prior (share)",
-    "repetition_before": "repetition of the samples (share)",
-    "distinct_2_before": "distinct pairs in the samples (share)",
+CURVES = {  # of a row: training, the trainer's name
+    "reward through RL": ("rl", "reward"),
+    "entropy through RL": ("rl", "entropy"),
+    "length through RL": ("rl", LENGTH),
+    "entropy of the priors": ("pretrain", "heldout_entropy"),
 }
 CODE = """\
 from pathlib import Path
 
 from pgce_mini.figures import *
-from pgce_mini.study.analysis import views as shown
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis import Evidence
+from pgce_mini.study.analysis import Evidence, views
 
 evidence = Evidence({folder})
 rows, arms = evidence.rows({study!r}), {arms}
@@ -97,7 +82,7 @@ class Shown(NamedTuple):
 
 def studies(runs: Path) -> dict[str, Study]:
     """What to call it -> where it is; those of the package first, in the order of the study."""
-    shipped = sorted(stems(RESULTS), key=lambda name: [*shown.ORDER, name].index(name))
+    shipped = sorted(stems(RESULTS), key=lambda name: [*views.ORDER, name].index(name))
     found = {name: Study(RESULTS, name, False) for name in shipped}
     return found | {f"studies/{name}": Study(runs / "studies", name, True) for name in stems(runs / "studies")}
 
@@ -125,18 +110,20 @@ def choose(study: Study) -> Choice | None:
         return None
     if not rows:
         return None
-    has_rl = any("avg_at_m_after" in row for row in rows)
-    variants, arms = shown.variants(rows), shown.arms(rows)
+    has_rl = any(AFTER_RL in row for row in rows)
+    variants, arms = views.variants(rows), views.arms(rows)
     kinds = [DIFFERENCES, *list(CURVES)[-1:]]
     if has_rl:
         kinds = [BEFORE_AFTER, DIFFERENCES, PASS_AT_K, *CURVES]
-    if has_rl and shown.phase(rows, arms[-1], arms[0], "avg_at_m_after"):
+    if has_rl and views.phase(rows, arms[-1], arms[0], AFTER_RL):
         kinds.append(PHASE)
     kind = st.radio("Picture", kinds, key="picture", bind="query-params")
     metric = ""
     if kind in (DIFFERENCES, PHASE):
-        known = [name for name in METRICS if any(row.get(name) is not None for row in rows)]
-        metric = st.selectbox("Of", known, format_func=METRICS.__getitem__, key="metric", bind="query-params")
+        known, m = views.measures(rows), samples(rows)
+        metric = st.selectbox(
+            "Of", known, format_func=lambda name: column_title(name, m), key="metric", bind="query-params"
+        )
     if kind == PHASE:
         return Choice(kind, [st.selectbox("Arm", arms[1:], key="phase_arm", bind="query-params")], "", metric)
     variant = variants[0]
@@ -175,9 +162,9 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
         reasons = (f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip() for row in failed)
         shell.refuse(st, f"Failed and left out: {'; '.join(reasons)}.")
     try:
-        if any(evidence.rows(name) for name in shown.ORDER):
+        if any(evidence.rows(name) for name in views.ORDER):
             present_claims(evidence)
-    except RunError as error:  # of the table of another part
+    except RunError as error:  # of the table of another study
         shell.refuse(st, f"The paper's claims cannot be judged: {shell.reason(error, study.folder)}.")
 
 
@@ -194,12 +181,12 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
     """
     kind, arms, variant, metric = choice
     rows = evidence.rows(study.name)
-    m, baseline = shown.samples(rows), shown.arms(rows)[0]
+    m, baseline = samples(rows), views.arms(rows)[0]
     if not arms:
         raise ValueError("no arm is picked")
     where = f", {variant}" if variant else ""
     if kind in (BEFORE_AFTER, PASS_AT_K):
-        summary = shown.over_seeds(rows, arms, variant)
+        summary = views.over_seeds(rows, arms, variant)
         if not told(summary, "avg_at_m"):
             raise ValueError("no picked arm has a finished row here")
         if kind == BEFORE_AFTER:
@@ -210,24 +197,26 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
         else:
             figure = pass_at_k_curves(summary, f"Pass@k before and after RL{where}")
             made = f"pass_at_k_curves(summary, {figure.layout.title.text!r})"
-            last = list(next(iter(summary.values()))["policy"])[-1]
-            label = f"Pass@{last[8:]}" if last.startswith("pass") else f"Avg@{m}"
+            last = list(next(iter(summary.values()))["after"])[-1]
+            label = metric_of(f"{last}_after", m)[0].label
             sentence = f"RL took {label} of {', of '.join(told(summary, last))}{seeds(rows, arms, variant)}."
         points = [
             (arm, label, name, *estimate.values())
-            for arm, stages in summary.items()
-            for stage, label in STAGE_LABELS.items()
-            for name, estimate in stages[stage].items()
+            for arm, models in summary.items()
+            for when, label in WHEN.items()
+            for name, estimate in models[when].items()
             if kind == PASS_AT_K or name == "avg_at_m"
         ]
-        table = as_columns(("arm", "stage", "metric", "mean", "low", "high"), points)
-        made = made.replace("summary", f"shown.over_seeds(rows, arms, {variant!r})")
+        table = as_columns(("arm", "when", "metric", "mean", "low", "high"), points)
+        made = made.replace("summary", f"views.over_seeds(rows, arms, {variant!r})")
     elif kind in CURVES:
-        stage, name, title, x_title, y_title = CURVES[kind]
-        curves = shown.through(evidence.curves(study.name), arms, stage, name, variant)
+        training, name = CURVES[kind]
+        logged = LOGGED[training][name]
+        title, x_title, y_title = logged.title + where, STEPS[training], logged.axis_title
+        curves = views.learning_curves_of(evidence.curves(study.name), arms, training, name, variant)
         if not curves:
             raise ValueError("these arms share another's prior or policy, or have no such curve; pick others")
-        figure = learning_curves(curves, name, title + where, x_title, y_title)
+        figure = learning_curves(curves, name, title, x_title, y_title)
         points = [
             (arm, i, point["step"], point[name])
             for arm, of_seeds in curves.items()
@@ -242,24 +231,24 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
             + f"{seeds(rows, arms, variant)}."
         )
         made = (
-            f"learning_curves(\n    shown.through(evidence.curves({study.name!r}), arms, {stage!r}, {name!r}, "
-            f"{variant!r}),\n    {name!r}, {title + where!r}, {x_title!r}, {y_title!r},\n)"
+            f"learning_curves(\n    views.learning_curves_of(evidence.curves({study.name!r}), arms, {training!r}, "
+            f"{name!r}, {variant!r}),\n    {name!r}, {title!r}, {x_title!r}, {y_title!r},\n)"
         )
     elif kind == PHASE:
         return _phase(rows, study, arms[0], baseline, metric)
     else:
-        found = shown.against(rows, arms, baseline, metric, variant)
+        found = views.paired_differences(rows, arms, baseline, metric, variant)
         if not found:
             raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
-        title, x_title = f"Each arm minus {baseline}{where}", METRICS[metric]
+        title, x_title = f"Each arm minus {baseline}{where}", column_title(metric, m)
         figure = paired_forest(found, title, x_title)
         made = (
-            f"paired_forest(\n    shown.against(rows, arms, {baseline!r}, {metric!r}, {variant!r}), {title!r}, "
-            f"{x_title!r}\n)"
+            f"paired_forest(\n    views.paired_differences(rows, arms, {baseline!r}, {metric!r}, {variant!r}),\n"
+            f"    {title!r}, {x_title!r},\n)"
         )
-        seen: dict[str, list[str]] = {}
+        seen: dict[Direction, list[str]] = {}
         for arm, gap in found.items():
-            seen.setdefault(verdict(gap), []).append(f"{arm} {gap.mean:+.3f}")
+            seen.setdefault(verdict(gap), []).append(f"{arm} {signed(gap.mean)}")
         verdicts = "; ".join(f"{words}: {', '.join(seen[words])}" for words in sorted(seen))
         sentence = f"{x_title}, minus {baseline}: {verdicts} (95 % intervals over seeds, each by itself)."
         table = {
@@ -273,7 +262,7 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
 
 
 def _phase(rows: Sequence[Columns], study: Study, arm: str, baseline: str, metric: str) -> Shown:
-    found = shown.phase(rows, arm, baseline, metric)
+    found = views.phase(rows, arm, baseline, metric)
     assert found is not None  # it is not offered otherwise
     cells = [
         (x, y, value)
@@ -284,26 +273,25 @@ def _phase(rows: Sequence[Columns], study: Study, arm: str, baseline: str, metri
     if not cells:
         raise ValueError("no pair of settings has two seeds of both arms yet")
     best = max(cells, key=lambda cell: abs(cell[2]))
+    measure = column_title(metric, samples(rows))
     title, x_title, y_title = f"{arm} minus {baseline}", *(n.replace("_", " ") for n in found[:2])
-    figure = phase_map(found.xs, found.ys, found.values, title, x_title, y_title, METRICS[metric])
+    figure = phase_map(found.xs, found.ys, found.values, title, x_title, y_title, measure)
     sentence = (
-        f"{METRICS[metric]}, {title}: from {min(c[2] for c in cells):+.2f} to {max(c[2] for c in cells):+.2f}; "
+        f"{measure}, {title}: from {min(c[2] for c in cells):+.2f} to {max(c[2] for c in cells):+.2f}; "
         f"furthest from 0 at {x_title} {best[0]:g}, {y_title} {best[1]:g}. A map to look for directions, no test."
     )
     made = (
         f"(lambda found: phase_map(\n    found.xs, found.ys, found.values, {title!r}, {x_title!r}, {y_title!r}, "
-        f"{METRICS[metric]!r}\n))(shown.phase(rows, {arm!r}, {baseline!r}, {metric!r}))"
+        f"{measure!r}\n))(views.phase(rows, {arm!r}, {baseline!r}, {metric!r}))"
     )
     table = as_columns((x_title, y_title, title), cells)
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code_of(study, [arm], made))
 
 
-def told(summary: Any, metric: str) -> list[str]:
-    return [
-        f"{arm} from {stages['prior'][metric]['value']:.2f} to {stages['policy'][metric]['value']:.2f}"
-        for arm, stages in summary.items()
-        if None not in (stages["prior"][metric]["value"], stages["policy"][metric]["value"])
-    ]
+def told(summary: Summary, metric: str) -> list[str]:
+    """ "ce from 0.27 to 0.88", where both are known."""
+    values = {arm: [models[when][metric]["value"] for when in WHEN] for arm, models in summary.items()}
+    return [f"{arm} from {found[0]:.2f} to {found[1]:.2f}" for arm, found in values.items() if None not in found]
 
 
 def seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str) -> str:
@@ -322,25 +310,27 @@ def code_of(study: Study, arms: list[str], figure: str) -> str:
     return CODE.format(folder=folder, study=study.name, arms=arms, figure=figure)
 
 
-def progress(found: Sequence[shown.Part]) -> str:
-    """Which parts of the full study there are, in one sentence or two."""
+def progress(studies: Sequence[StudyState]) -> str:
+    """Which of the studies are there, in one sentence or two."""
     names = {
         state: [
-            f"{part.name} ({part.finished} of {part.planned} rows)" if state == "incomplete" else part.name
-            for part in found
-            if part.state == state
+            f"{study.spec.name} ({study.finished} of {len(study.spec.rows)} rows)"
+            if study.state == "incomplete"
+            else study.spec.name
+            for study in studies
+            if study.state == state
         ]
         for state in STATES
     }
     said = "; ".join(f"{state}: {', '.join(names[state])}" for state in STATES if names[state])
-    return f"The full study has {len(found)} parts. {said[0].upper()}{said[1:]}."
+    return f"{len(studies)} studies are planned. {said[0].upper()}{said[1:]}."
 
 
 def present_claims(evidence: Evidence) -> None:
     """The paper's claims and every planned comparison, as far as these tables go."""
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
-    lines = ["\n- ".join(verdict_and_reasons(decision)) for decision in decided.values()]
+    lines = ["\n- ".join(decision.lines) for decision in decided.values()]
     columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": lines}
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
@@ -350,8 +340,8 @@ def present_claims(evidence: Evidence) -> None:
             shell.as_html(
                 {
                     "family": [family.name for family, _ in findings],
-                    "part": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
-                    "comparison": [f.comparison.words for _, f in findings],
+                    "study": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
+                    "comparison": [evidence.words(f.comparison) for _, f in findings],
                     "seeds": [None if gap is None else gap.n for gap in gaps],
                     "difference": [None if gap is None else gap.mean for gap in gaps],
                     "low": [None if gap is None else gap.low for gap in gaps],
@@ -365,24 +355,24 @@ def present_claims(evidence: Evidence) -> None:
         )
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def parts_of(folder: Path, stamp: float) -> list[shown.Part]:
-    return shown.parts(evidence_of(folder, stamp), SPECS)
+@st.cache_resource(max_entries=2, show_spinner=False)
+def inventory_of(folder: Path, stamp: float) -> list[StudyState]:
+    return inventory(evidence_of(folder, stamp), SPECS)
 
 
-def present_parts() -> None:
-    """What there is of the study that comes with the package, and what not."""
-    found = parts_of(RESULTS, stamp(RESULTS))
+def present_inventory() -> None:
+    """What there is of the studies that come with the package, and what not."""
+    found = inventory_of(RESULTS, stamp(RESULTS))
     st.markdown(progress(found))
-    if (table := st.expander("Parts of the full study", key="parts", on_change="rerun")).open:
+    if (table := st.expander("The planned studies", key="studies", on_change="rerun")).open:
         table.html(
             shell.as_html(
                 {
-                    "part": [part.name for part in found],
-                    "question": [part.question for part in found],
-                    "rows": [f"{part.finished} of {part.planned}" for part in found],
-                    "state": [part.state for part in found],
+                    "study": [study.spec.name for study in found],
+                    "question": [study.spec.question for study in found],
+                    "rows": [f"{study.finished} of {len(study.spec.rows)}" for study in found],
+                    "state": [study.state for study in found],
                 },
-                "Parts of the full study",
+                "The planned studies",
             )
         )

@@ -14,7 +14,6 @@ from pgce_mini.study.analysis import (
     as_text,
     by_metric,
     differences,
-    format_estimate,
     heldout_means,
     labels,
     summarize,
@@ -150,8 +149,3 @@ def test_repeated_first_key_is_written_once() -> None:
         "Avg@4  ce         0.500 [0.250, 0.750]",
         "       precision  0.500 [0.250, 0.750]",
     ]
-
-
-def test_large_numbers_lose_decimals_and_missing_ones_are_a_dash() -> None:
-    assert format_estimate({"value": 12.345, "low": 12, "high": 13}) == "12.3 [12.0, 13.0]"
-    assert format_estimate({"value": None, "low": None, "high": None}) == "-"

@@ -11,6 +11,7 @@ from statistics import fmean
 
 import pytest
 
+from pgce_mini.evaluation import LENGTH
 from pgce_mini.reports.study_document import build
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import (
@@ -55,9 +56,9 @@ def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
         names = ("repetition", "distinct_1", "distinct_2", "distinct_3")
         return columns | {f"{name}_before": 0.5 + noise for name in names}, curves
     corpus = row.pretrain.corpus
-    for stage in ("before", "after"):
+    for when in ("before", "after"):
         columns |= {
-            f"{name}_{stage}": 0.5 + lift + noise
+            f"{name}_{when}": 0.5 + lift + noise
             for name in ("avg_at_m", "pass_at_8", "pass_at_64", "completion_length", "reasoned_share")
         }
     if isinstance(corpus, ChainSum) and row.arm.name in PREDICTED:
@@ -68,7 +69,7 @@ def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
         steps = list(range(1, len(values) + 1))
         curves.append({"stage": "before", "metric": "entropy", "steps": steps, "values": values})
     steps = list(range(1, 21))
-    for metric in ("reward", "entropy", "completions/mean_length"):
+    for metric in ("reward", "entropy", LENGTH):
         fall = 0.02 if row.arm.name == "diversity" else 0.01
         values = [1 - fall * step + noise * (step > 10) for step in steps]
         curves.append({"stage": "rl", "metric": metric, "steps": steps, "values": values})
@@ -103,12 +104,14 @@ def test_without_tables_the_document_says_that_nothing_has_been_run(tmp_path: Pa
     assert "The paper's claims" not in files["study.md"]
 
 
-def test_with_a_part_of_the_tables_nothing_is_decided_that_needs_the_rest(results: Path, tmp_path: Path) -> None:
+def test_with_some_of_the_tables_nothing_is_decided_that_needs_the_rest(results: Path, tmp_path: Path) -> None:
     for name in ("chain.parquet", "chain-curves.parquet"):
         (tmp_path / name).write_bytes((results / name).read_bytes())
     decisions = decide_claims(Evidence(tmp_path))
-    assert all("not decided" in decisions[claim] for claim in list(decisions)[:3])
-    assert decisions[list(decisions)[3]].startswith("holds: precision in chain")  # one arm and task suffice
+    verdicts = [decision.verdict for decision in decisions.values()]
+    assert verdicts[:4] == ["not decided"] * 3 + ["holds"]  # one arm and task suffice
+    assert decisions[list(decisions)[3]].rests_on[0][0].startswith("precision in chain")
+    assert str(decisions[list(decisions)[1]]) == "not decided: 2 of 3 comparisons are not run yet"
     text = build(tmp_path, SPECS)["study.md"]
     assert text.count("**not run yet**") == len(list(SPECS.glob("*.toml"))) - 1
     assert "not run yet |" in text
@@ -153,7 +156,7 @@ def test_decisions_follow_the_rule(results: Path) -> None:
 
     def decision(name: str, place: int) -> str:
         family = by_name[name]
-        return decide(evidence, family, family.hypotheses[place])
+        return str(decide(evidence, family, family.hypotheses[place]))
 
     assert decision("1a", 0) == "holds (as expected in 12 of 12)"
     assert decision("1b", 0) == "does not hold (as expected in 3 of 12, no difference seen in 9)"
@@ -162,13 +165,13 @@ def test_decisions_follow_the_rule(results: Path) -> None:
     assert decision("3", 0) == "holds (as expected in 3 of 3)"
     assert decision("5", 1) == "holds (as expected in 3 of 3)"
     claims = list(decide_claims(evidence).values())
-    assert claims[0].startswith("does not hold: ")
-    assert claims[1].startswith(
-        "does not hold: precision: Avg@64 after RL higher than ce: holds"
-    )  # tail-penalty fails
-    assert claims[2].startswith("holds (both halves as expected in 3 of 3, chain, trap, countdown): ")
-    assert claims[3].startswith("holds: precision in chain")
-    assert claims[4] == "cannot be tested at this scale"
+    verdicts = ["does not hold", "does not hold", "holds", "holds", "cannot be tested at this scale"]
+    assert [claim.verdict for claim in claims] == verdicts
+    assert [d.verdict for _, d in claims[1].rests_on] == ["holds", "does not hold"]  # tail-penalty fails
+    assert claims[1].lines[1] == "precision: Avg@64 after RL higher than ce: holds (as expected in 3 of 3)"
+    assert claims[2].reasons == ("both halves as expected in 3 of 3", "chain", "trap", "countdown")
+    assert claims[2].lines[0] == "holds (both halves as expected in 3 of 3, chain, trap, countdown)"
+    assert str(claims[4]) == "cannot be tested at this scale"
 
 
 def flipped(results: Path, folder: Path, study: str, arm: str, metric: str) -> Evidence:
@@ -189,14 +192,15 @@ def test_claim_of_two_halves_needs_both_in_the_same_task_and_the_reverse_in_none
 ) -> None:
     evidence = flipped(results, tmp_path, "trap", "diversity", "entropy")
     family = next(family for family in FAMILIES if family.name == "3")
-    entropy, length = (decide(evidence, family, hypothesis) for hypothesis in family.hypotheses)
+    entropy, length = (str(decide(evidence, family, hypothesis)) for hypothesis in family.hypotheses)
     assert entropy == "does not hold (as expected in 2 of 3, the reverse for diversity in trap)"
     assert length == "holds (as expected in 3 of 3)"
     claim = list(decide_claims(evidence).values())[2]
-    assert claim.startswith("does not hold (both halves as expected in 2 of 3, chain, countdown): ")
+    assert claim.verdict == "does not hold"
+    assert claim.reasons == ("both halves as expected in 2 of 3", "chain", "countdown")
 
 
-def test_the_same_run_in_two_parts_is_found_and_compared(results: Path, tmp_path: Path) -> None:
+def test_the_same_run_in_two_studies_is_found_and_compared(results: Path, tmp_path: Path) -> None:
     chain, grids = (read_rows(results / f"{name}.parquet") for name in ("chain", "grids"))
     of_chain, of_grids = (read_curves(results / f"{name}-curves.parquet") for name in ("chain", "grids"))
     originals = {(row["arm"], row["seed"]): row for row in chain}

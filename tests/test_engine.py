@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pgce_mini import cli
+from pgce_mini.evaluation import LENGTH
 from pgce_mini.runs import RunError
 from pgce_mini.study import StudyTable, check_row, load_spec, read_curves, read_rows, run_spec, write_rows
 from pgce_mini.study.engines import workers
@@ -98,10 +99,10 @@ def test_table_has_a_line_a_row_with_every_metric_before_and_after_rl(finished: 
     for row in rows:
         assert row["error"] is None
         assert (row["study"], row["task"]) == ("tiny", "chain-sum")
-        for stage in ("before", "after"):
-            assert 0 < row[f"entropy_{stage}"] < 4
-            assert 0 <= row[f"avg_at_m_{stage}"] <= row[f"pass_at_2_{stage}"] <= row[f"pass_at_4_{stage}"] <= 1
-            assert 1 <= row[f"completion_length_{stage}"] <= 8
+        for when in ("before", "after"):
+            assert 0 < row[f"entropy_{when}"] < 4
+            assert 0 <= row[f"avg_at_m_{when}"] <= row[f"pass_at_2_{when}"] <= row[f"pass_at_4_{when}"] <= 1
+            assert 1 <= row[f"completion_length_{when}"] <= 8
 
 
 def test_table_knows_no_clock_and_no_place(finished: Path) -> None:
@@ -121,7 +122,7 @@ def test_arms_with_one_prior_agree_before_rl_and_only_there(finished: Path) -> N
         assert rows["matched-precision", seed]["temperature"] != 1
         assert [rows[arm, seed]["temperature"] for arm in ("ce", "temperature-0.75")] == [1, 0.75]
         lengths = {
-            arm: next(c["values"] for c in curves["", arm, seed] if c["metric"] == "completions/mean_length")
+            arm: next(c["values"] for c in curves["", arm, seed] if c["metric"] == LENGTH)
             for arm in ("ce", "temperature-0.75")
         }
         assert lengths["ce"] != lengths["temperature-0.75"]  # RL samples otherwise too
@@ -142,7 +143,7 @@ def test_finished_rows_are_taken_from_the_tables_alone(finished: Path, copy: Pat
     assert tables(copy) == tables(finished)
 
 
-def test_tables_with_a_part_of_the_rows_are_completed_to_the_same_bytes(finished: Path, copy: Path) -> None:
+def test_tables_with_some_of_the_rows_are_completed_to_the_same_bytes(finished: Path, copy: Path) -> None:
     path = copy / "results" / "tiny.parquet"
     rows = read_rows(path)
     write_rows(path, [*rows[:1], *rows[4:]])

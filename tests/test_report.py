@@ -14,6 +14,7 @@ from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, RunError, write_json
 from pgce_mini.study import StudyConfig
+from pgce_mini.study.rows import error_path
 
 SETTINGS = StudyConfig(
     arms=("ce", "precision"), seeds=(0, 1), evaluation=EvaluationConfig(problems=3, samples=4, ks=(1, 4))
@@ -40,14 +41,21 @@ def evaluation(correct: list[int]) -> dict[str, Any]:
 
 
 def write_cell(path: Path, before: list[int], after: list[int]) -> None:
-    for stage, correct in (("prior", before), ("policy", after)):
-        write_json(path / stage / "evaluation.json", evaluation(correct))
-        Run(path / stage).append_metrics(
+    for folder, correct in (("prior", before), ("policy", after)):
+        write_json(path / folder / "evaluation.json", evaluation(correct))
+        Run(path / folder).append_metrics(
             {
                 "step": 1, "reward": 0.5, "entropy": 0.5, "completions/mean_length": 3.0,
                 "heldout_cross_entropy": 0.5, "heldout_entropy": 0.4,
             }
         )  # fmt: skip
+
+
+def fail(study_dir: Path, reason: str) -> None:
+    """ce with seed 0 has failed."""
+    error = error_path(study_dir, "ce/seed0")
+    error.parent.mkdir(parents=True)
+    error.write_text(reason)
 
 
 @pytest.fixture
@@ -101,7 +109,7 @@ def test_caveat_names_seeds_and_problems(study_dir: Path) -> None:
 def test_arms_are_compared_on_the_seeds_that_both_finished(study_dir: Path) -> None:
     write_json(study_dir / "precision-seed1" / "policy" / "evaluation.json", evaluation([4, 4, 4]))
     (study_dir / "ce-seed0" / "policy" / "evaluation.json").unlink()
-    (study_dir / "ce-seed0" / "error.txt").write_text("it diverged")
+    fail(study_dir, "it diverged")
     report = Report(study_dir)
     assert report.seed_gaps == {"precision": [0.5]}
     assert "the finished seeds ({'ce': 1, 'precision': 2})" in report.caveat()
@@ -133,19 +141,19 @@ def test_report_writes_summary_and_page(study_dir: Path) -> None:
     summary, page = Report(study_dir).write()
     content = json.loads(summary.read_text())
     assert content["schema_version"] == 1
-    assert content["arms"]["precision"]["policy"]["samples"]["avg_at_m"]["value"] == 0.75
-    assert content["arms"]["ce"]["prior"]["heldout"] == {"cross_entropy": 0.5, "entropy": 0.4, "ece": 0.1}
+    assert content["arms"]["precision"]["after"]["samples"]["avg_at_m"]["value"] == 0.75
+    assert content["arms"]["ce"]["before"]["heldout"] == {"cross_entropy": 0.5, "entropy": 0.4, "ece": 0.1}
     assert content["differences_after_rl"]["baseline"] == "ce"
     text = page.read_text()
     assert text.startswith("<!doctype html>")
     assert "0.750 [0.750, 0.750]" in " ".join(re.sub("<[^>]*>|&nbsp;", " ", text).split())
 
 
-def test_study_without_a_finished_cell_says_so(study_dir: Path) -> None:
+def test_study_without_a_finished_row_says_so(study_dir: Path) -> None:
     for path in study_dir.rglob("evaluation.json"):
         path.unlink()
-    (study_dir / "ce-seed0" / "error.txt").write_text("the training diverged at step 3")
-    with pytest.raises(ValueError, match=r"no finished cell yet \(ce-seed0: the training diverged at step 3\)"):
+    fail(study_dir, "the training diverged at step 3")
+    with pytest.raises(ValueError, match=r"no finished row yet \(ce-seed0: the training diverged at step 3\)"):
         Report(study_dir)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,22 +15,8 @@ from pgce_mini.study.analysis import (
     minimum_detectable,
     paired_over_seeds,
     sign_flip_test,
-    student_t_quantile,
     verdict,
 )
-
-
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 9, 10, 19, 100])
-@pytest.mark.parametrize("probability", [0.5, 0.8, 0.975, 0.999])
-def test_quantiles_of_student_are_those_of_scipy(degrees: int, probability: float) -> None:
-    expected = stats.t.ppf(probability, degrees)
-    assert student_t_quantile(probability, degrees) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-@pytest.mark.parametrize(("probability", "degrees"), [(0.4, 5), (1.0, 5), (0.9, 0)])
-def test_quantiles_that_do_not_exist_are_refused(probability: float, degrees: int) -> None:
-    with pytest.raises(ValueError, match="must"):
-        student_t_quantile(probability, degrees)
 
 
 def test_sign_flips_by_hand() -> None:
@@ -83,6 +71,13 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say(n: int) -> None:
     assert np.mean(plain) < np.mean(held)  # what the widening is for
 
 
+def test_interval_is_that_of_quantiles_of_resampled_means_with_widened_tails() -> None:
+    values = np.random.default_rng(6).normal(1, 1, 7)
+    tail = stats.norm.cdf(-np.sqrt(7 / 6) * 2.4469118511449692)  # t of 6 degrees, from a table
+    means = values[np.random.default_rng(0).integers(7, size=(10_000, 7))].mean(1)
+    assert expanded_interval(values, seed=0) == pytest.approx(np.quantile(means, (tail, 1 - tail)), rel=1e-12)
+
+
 def test_interval_of_normal_data_is_about_that_of_the_t_test() -> None:
     values = np.random.default_rng(2).normal(1, 1, 30)
     expected = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
@@ -110,6 +105,12 @@ def test_arms_are_compared_seed_by_seed_on_those_that_both_have() -> None:
 def test_fewer_than_two_shared_seeds_are_no_comparison(baseline: dict[int, float]) -> None:
     with pytest.raises(ValueError, match="at least two seeds"):
         paired_over_seeds({0: 1.0, 1: 2.0}, baseline)
+
+
+def test_missing_scipy_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"^scipy is not installed: pip install .*\[study\]"):
+        minimum_detectable(1.0, 5)
 
 
 @pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0]], [1.0, float("nan")]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from pgce_mini.evaluation import WHEN
 from pgce_mini.reports.html import Report
 from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import RunError, write_json
-from pgce_mini.study import Cell, StudyConfig, load_curves, load_results, run_study
+from pgce_mini.study import RL_STEP_WORK, StudyConfig, load_curves, load_results, run_study
+from pgce_mini.study.rows import work_done
 from pgce_mini.tasks import Text
 from pgce_mini.training import PretrainConfig
 
@@ -43,8 +46,6 @@ namespace: dict[str, Any] = {}
 exec(TINY, namespace)  # the same text runs in the subprocesses below
 config = namespace["config"]
 
-STAGES = ("prior", "policy")
-
 
 def results_on_disk(study_dir: Path) -> dict[str, bytes]:
     """The bytes of every model and evaluation."""
@@ -63,21 +64,21 @@ def test_study_leaves_an_evaluation_of_every_arm_before_and_after_rl(finished: P
     results = load_results(finished)
     assert results.failed == {}
     assert list(results.evaluations) == ["ce", "precision"]
-    for stages in results.evaluations.values():
-        assert [len(stages[stage]) for stage in STAGES] == [1, 1]
+    for models in results.evaluations.values():
+        assert [len(models[when]) for when in WHEN] == [1, 1]
     assert len(results_on_disk(finished)) == 8
 
 
 def test_curves_have_a_row_a_step(finished: Path) -> None:
-    assert [len(rows) for rows in load_curves(finished, "prior")["precision"]] == [150]
-    assert [row["step"] for row in load_curves(finished, "policy")["ce"][0]] == [1, 2, 3, 4]
+    assert [len(rows) for rows in load_curves(finished, "before")["precision"]] == [150]
+    assert [row["step"] for row in load_curves(finished, "after")["ce"][0]] == [1, 2, 3, 4]
 
 
-def test_progress_counts_every_step_of_a_finished_cell(finished: Path) -> None:
-    settings = config(finished)
-    cell = Cell(settings, "ce", 3)
-    assert cell.finished
-    assert cell.work_done() == settings.work_of_a_cell == 150 + 6 * 4
+def test_progress_counts_every_step_of_a_finished_row(finished: Path) -> None:
+    row = config(finished).spec().rows[0]
+    assert row.finished
+    assert dict(row.trainings()) == {path: work_done(path) for path in row.models.values()}
+    assert [work_done(path) for path in row.models.values()] == [150, RL_STEP_WORK * 4]
 
 
 def test_finished_study_is_not_run_again(finished: Path) -> None:
@@ -86,7 +87,39 @@ def test_finished_study_is_not_run_again(finished: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == before
 
 
-def test_cell_evaluated_with_other_settings_is_evaluated_again(finished: Path) -> None:
+def test_study_of_an_older_version_is_only_measured_again(finished: Path) -> None:
+    results = results_on_disk(finished)
+    models = {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")}
+    shutil.rmtree(finished / "rows")  # which it did not have
+    run_study(config(finished), progress=False)
+    assert results_on_disk(finished) == results
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == models
+
+
+def test_core_dependencies_are_enough(tmp_path: Path) -> None:
+    absent = """
+import sys
+from importlib.machinery import PathFinder
+
+class WithoutExtras(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in ("pyarrow", "scipy") else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutExtras
+"""
+    study = f"""
+if __name__ == '__main__':
+    from pgce_mini.reports.html import Report
+    assert run_study(config({str(tmp_path / "study")!r}), progress=False).failed == {{}}
+    Report(Path({str(tmp_path / "study")!r})).write()
+"""
+    (tmp_path / "script.py").write_text(absent + TINY + study)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_row_evaluated_with_other_settings_is_evaluated_again(finished: Path) -> None:
     path = finished / "ce-seed3" / "policy" / "evaluation.json"
     before = path.read_bytes()
     write_json(path, {"config": {}})
@@ -114,7 +147,7 @@ def test_study_interrupted_and_continued_ends_with_the_same_bytes(finished: Path
     assert results_on_disk(study_dir) == results_on_disk(finished)
 
 
-def test_cell_that_fails_is_named_with_its_reason_and_the_rest_goes_on(finished: Path, tmp_path: Path) -> None:
+def test_row_that_fails_is_named_with_its_reason_and_the_rest_goes_on(finished: Path, tmp_path: Path) -> None:
     study_dir = tmp_path / "failing"
     (study_dir / "precision-seed3" / "prior").mkdir(parents=True)
     (study_dir / "precision-seed3" / "prior" / "thesis.txt").write_text("do not touch")
@@ -122,7 +155,7 @@ def test_cell_that_fails_is_named_with_its_reason_and_the_rest_goes_on(finished:
     results = run_study(config(study_dir), progress=False)
     assert list(results.failed) == ["precision-seed3"]
     assert "holds files of something else" in results.failed["precision-seed3"]
-    assert len(results.evaluations["ce"]["policy"]) == 1
+    assert len(results.evaluations["ce"]["after"]) == 1
     assert (study_dir / "precision-seed3" / "prior" / "thesis.txt").read_text() == "do not touch"
     report = Report(study_dir)
     assert list(report.summary) == ["ce"]

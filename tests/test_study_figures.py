@@ -32,7 +32,7 @@ def test_paired_forest_shows_means_and_intervals() -> None:
     assert figure.layout.xaxis.title.text == "difference (share)"
 
 
-def test_an_arm_looks_the_same_in_every_part() -> None:
+def test_an_arm_looks_the_same_in_every_study() -> None:
     rows = {label: difference(0.1) for label in ("chain: precision", "trap: diversity", "trap: precision")}
     first, other, again = paired_forest(rows, "t", "difference (share)").data
     assert (first.marker.color, first.marker.symbol) == (again.marker.color, again.marker.symbol)

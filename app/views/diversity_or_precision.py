@@ -10,11 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 import shell
 import tables
+from pgce_mini.evaluation import WHEN
 from pgce_mini.figures import arm_differences, paper_dots
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, RunError
 from pgce_mini.shipped.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
-from pgce_mini.study.analysis import STAGE_LABELS
+from pgce_mini.study.analysis import signed
 
 PICTURES = {  # what it is called here -> in the report
     tables.BEFORE_AFTER: "before-after",
@@ -28,6 +29,7 @@ PICTURES = {  # what it is called here -> in the report
 CODE = """\
 from pathlib import Path
 
+from pgce_mini.evaluation import WHEN
 from pgce_mini.figures import arm_differences
 from pgce_mini.reports.html import Report
 
@@ -58,7 +60,7 @@ def report_of(name: str, stamp: float) -> tuple[Report, dict[str, tuple[str, go.
 
 
 def stamp_of(name: str) -> float:
-    files = [*(shell.RUNS / name).glob("*/*/evaluation.json"), *(shell.RUNS / name).glob("*/error.txt")]
+    files = [*(shell.RUNS / name).glob("*/*/evaluation.json"), *(shell.RUNS / name).glob("rows/*/*.error.txt")]
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 
@@ -83,13 +85,13 @@ def gaps(report: Report) -> dict[str, list[Any]]:
 
 def before_after(report: Report) -> dict[str, list[Any]]:
     rows = [
-        (arm, label, *report.summary[arm][stage]["avg_at_m"].values())
+        (arm, label, *report.summary[arm][when]["avg_at_m"].values())
         for arm in report.summary
-        for stage, label in STAGE_LABELS.items()
+        for when, label in WHEN.items()
     ]
     return {
         column: [row[i] for row in rows]
-        for i, column in enumerate(("arm", "stage", report.labels["avg_at_m"], "low", "high"))
+        for i, column in enumerate(("arm", "when", report.labels["avg_at_m"], "low", "high"))
     }
 
 
@@ -97,18 +99,12 @@ def takeaway_of(report: Report, kind: str) -> str:
     """One sentence for the pictures that have intervals; of the others `at_the_end` tells."""
     label = report.labels["avg_at_m"]
     if kind == tables.BEFORE_AFTER:
-        gains = (
-            f"{arm} from {stages['prior']['avg_at_m']['value']:.2f} to {stages['policy']['avg_at_m']['value']:.2f}"
-            for arm, stages in report.summary.items()
-        )
-        return f"RL took {label} of {', of '.join(gains)}."
+        return f"RL took {label} of {', of '.join(tables.told(report.summary, 'avg_at_m'))}."
     verdicts = []
     for arm, found in report.differences.items():
-        gap, seeds = found["avg_at_m"], report.seed_gaps[arm]
-        low, high = gap["low"] or 0.0, gap["high"] or 0.0
-        clear = (low > 0 and min(seeds) > 0) or (high < 0 and max(seeds) < 0)
-        verdict = "clear, and in every seed" if clear else "no difference seen"
-        verdicts.append(f"{arm} {gap['value']:+.3f} ({verdict})")
+        seen = report.direction(arm)
+        words = seen if seen == "no difference seen" else "clear, and in every seed"
+        verdicts.append(f"{arm} {signed(found['avg_at_m']['value'] or 0.0)} ({words})")
     return f"{label} after RL, compared with {report.baseline}: {', '.join(verdicts)}."
 
 
@@ -162,7 +158,7 @@ def view() -> None:
         tables.present(picture, with_table[name], choice)
     else:
         present_report(picture, name, kind)
-    tables.present_parts()
+    tables.present_inventory()
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):
         st.html(
@@ -213,7 +209,7 @@ def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
         st.markdown("This is what `make demo` left, a first look.")
     st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
     if report.results.failed:
-        reasons = "; ".join(f"{cell}: {reason}" for cell, reason in report.results.failed.items())
+        reasons = "; ".join(f"{row}: {reason}" for row, reason in report.results.failed.items())
         shell.refuse(st, f"Failed and left out: {reasons}.")
 
 

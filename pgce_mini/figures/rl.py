@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from pgce_mini.evaluation import LENGTH, LOGGED, STEPS
 from pgce_mini.figures.style import TEXT, arm_style, base_figure, stacked_figure
 from pgce_mini.theory import ChainPrediction
 
-PANELS = {
-    "reward": ("reward", "share", 150),
-    "reasoned_share": ("reasoned", "share", 110),
-    "completions/mean_length": ("length", "tokens", 110),
-    "entropy": ("entropy", "nats", 110),
-}
-"""key of metrics.jsonl -> its name, its unit, px high"""
-VERTICES = 24  # of a seed's line, at most and the last: they are many, and drawn to be seen, not to be read
+PANELS = {"reward": 150, "reasoned_share": 110, LENGTH: 110, "entropy": 110}
+"""key of metrics.jsonl -> px high"""
+VERTICES = 24  # of the thin line of one seed, at most, besides its last point
 
 
 def through_rl(
@@ -29,15 +25,16 @@ def through_rl(
 
     curves: arm -> for each seed the rows of metrics.jsonl; keys: which of the measures, from top to bottom.
     """
+    logged = [LOGGED["rl"][key] for key in keys]
+    units = [found.unit.partition("/")[0] for found in logged]  # a panel has no room for "a token"
     panels = [
-        ("RL step" if key == keys[-1] else "", f"{name}<br>({unit})", height)
-        for key, (name, unit, height) in ((key, PANELS[key]) for key in keys)
+        (STEPS["rl"] if key == keys[-1] else "", f"{found.label}<br>({unit})", PANELS[key])
+        for key, found, unit in zip(keys, logged, units, strict=True)
     ]
     figure = stacked_figure(title, panels)
     for arm, seeds in curves.items():
         colour, dash, _ = arm_style(arm, list(curves))
         for i, key in enumerate(keys, 1):
-            name = PANELS[key][0]
             by_step: dict[int, list[float]] = {}
             for rows in seeds:
                 for row in rows:
@@ -56,10 +53,10 @@ def through_rl(
             figure.add_scatter(
                 x=steps, y=[round(float(np.mean(by_step[step])), 3) for step in steps], mode="lines", name=arm,
                 legendgroup=arm, showlegend=i == 1, line={"color": colour, "dash": dash, "width": 2.2},
-                hovertemplate=f"step %{{x}}: {name} %{{y:.3f}}<extra>{arm}</extra>", **axes,
+                hovertemplate=f"step %{{x}}: {logged[i - 1].label} %{{y:.3f}}<extra>{arm}</extra>", **axes,
             )  # fmt: skip
-    for i, key in enumerate(keys, 1):
-        shares = {"range": [-0.02, 1.02]} if PANELS[key][1] == "share" else {"rangemode": "tozero"}
+    for i, unit in enumerate(units, 1):
+        shares = {"range": [-0.02, 1.02]} if unit == "share" else {"rangemode": "tozero"}
         figure.update_layout({f"yaxis{i}": shares})
     return figure
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pgce_mini.evaluation import Estimate, Evaluation, ReliabilityBin
+from pgce_mini.evaluation import WHEN, Estimate, Evaluation, ReliabilityBin, When
 from pgce_mini.figures.style import TEXT, arm_style, base_figure
-from pgce_mini.study.analysis import STAGE_LABELS, Stage, Summary
+from pgce_mini.study.analysis import Summary
 
 FEW = 0.01  # share of the tokens: a bin with fewer says little
 
@@ -40,7 +40,7 @@ def learning_curves(
                     showlegend=False,
                     hoverinfo="skip",
                 )
-        if by_step:  # an arm whose cells failed has no line, and no place in the legend
+        if by_step:  # an arm whose rows failed has no line, and no place in the legend
             figure.add_scatter(
                 x=sorted(by_step),
                 y=[float(np.mean(by_step[step])) for step in sorted(by_step)],
@@ -55,33 +55,33 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
     """A metric of each arm before (hollow) and after RL (filled), with its interval."""
     figure = base_figure(title, x_title, "", height=140 + 56 * len(summary))
     rows_of_arms(figure, list(summary))
-    for row, (arm, stages) in enumerate(summary.items()):
+    for row, (arm, models) in enumerate(summary.items()):
         colour, _, marker = arm_style(arm, list(summary))
-        values = [stages[stage][metric]["value"] for stage in STAGE_LABELS]
-        places = dict(zip(STAGE_LABELS, (row - 0.14, row + 0.14), strict=True))  # two that agree can both be seen
+        values = [models[when][metric]["value"] for when in WHEN]
+        places = dict(zip(WHEN, (row - 0.14, row + 0.14), strict=True))  # two that agree can both be seen
         figure.add_scatter(
             x=values, y=list(places.values()), mode="lines", line={"color": colour, "width": 1}, showlegend=False,
             hoverinfo="skip",
         )  # fmt: skip
-        for stage, label in STAGE_LABELS.items():
-            point = stages[stage][metric]
+        for when, label in WHEN.items():
+            point = models[when][metric]
             figure.add_scatter(
                 x=[point["value"]],
-                y=[places[stage]],
+                y=[places[when]],
                 mode="markers",
                 name=f"{arm}, {label}",
                 showlegend=False,
                 marker={
-                    "symbol": _stage_symbol(marker, stage),
+                    "symbol": _symbol(marker, when),
                     "size": 12,
                     "color": colour,
                     "line": {"width": 2, "color": colour},
                 },
                 error_x=error_bars([point], colour),
             )
-    for stage, label in STAGE_LABELS.items():
+    for when, label in WHEN.items():
         marker_style = {
-            "symbol": _stage_symbol("circle", stage),
+            "symbol": _symbol("circle", when),
             "size": 10,
             "color": TEXT,
             "line": {"width": 2, "color": TEXT},
@@ -95,14 +95,14 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
     figure = base_figure(title, "k, samples drawn (log scale)", "Pass@k (share of problems)")
     figure.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64, 128])
     figure.update_yaxes(range=[0, 1.03])
-    widths: dict[Stage, float] = {"prior": 1.2, "policy": 2.5}
+    widths: dict[When, float] = {"before": 1.2, "after": 2.5}
     lines = 2 * len(summary)
-    for place, (arm, stages) in enumerate(summary.items()):
+    for place, (arm, models) in enumerate(summary.items()):
         colour, dash, marker = arm_style(arm, list(summary))
-        for after, (stage, label) in enumerate(STAGE_LABELS.items()):
+        for after, (when, label) in enumerate(WHEN.items()):
             aside = 1.03 ** (2 * place + after - (lines - 1) / 2)  # so that intervals at one k can be told apart
-            names = ["avg_at_m", *(name for name in stages[stage] if name.startswith("pass_at_"))]
-            points = [stages[stage][name] for name in names]
+            names = ["avg_at_m", *(name for name in models[when] if name.startswith("pass_at_"))]
+            points = [models[when][name] for name in names]
             ks = [1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names]
             figure.add_scatter(
                 x=[aside * k for k in ks],
@@ -113,18 +113,18 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
                 name=f"{arm}, {label}",
                 legendgroup=arm,
                 showlegend=False,
-                line={"color": colour, "dash": dash, "width": widths[stage]},
-                marker={"symbol": _stage_symbol(marker, stage), "size": 8},
+                line={"color": colour, "dash": dash, "width": widths[when]},
+                marker={"symbol": _symbol(marker, when), "size": 8},
                 error_y=error_bars(points, colour),
             )
         figure.add_scatter(
             x=[None], y=[None], mode="lines+markers", name=arm, legendgroup=arm,
             line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 8},
         )  # fmt: skip
-    for stage, label in STAGE_LABELS.items():
+    for when, label in WHEN.items():
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=label,
-            marker={"symbol": _stage_symbol("circle", stage), "size": 8, "color": TEXT},
+            marker={"symbol": _symbol("circle", when), "size": 8, "color": TEXT},
         )  # fmt: skip
     return figure
 
@@ -196,9 +196,9 @@ def rows_of_arms(figure: go.Figure, arms: Sequence[str]) -> None:
     )  # fmt: skip
 
 
-def _stage_symbol(symbol: str, stage: Stage) -> str:
+def _symbol(symbol: str, when: When) -> str:
     """Hollow before RL, filled after."""
-    return symbol if stage == "policy" else f"{symbol}-open"
+    return symbol if when == "after" else f"{symbol}-open"
 
 
 def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.figures.style import DIVERGING, INK, TEXT, base_figure, row_style
-from pgce_mini.study.analysis import PairedDifference
+from pgce_mini.study.analysis import PairedDifference, format_difference
 
 
 def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_title: str) -> go.Figure:
     """An arm a row: the mean difference from the baseline and its 95 % interval over seeds, around a line at 0.
 
-    differences: arm, or arm in a part as in "trap: precision", -> difference, from top to bottom.
+    differences: arm, or arm in a study as in "trap: precision", -> difference, from top to bottom.
     """
     figure = base_figure(title, x_title, "", height=150 + 34 * len(differences), legend=False)
     figure.update_yaxes(autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
@@ -35,10 +35,9 @@ def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_tit
                 "thickness": 2,
                 "width": 7,
             },
-            customdata=[[difference.n, difference.low, difference.high, difference.detectable]],
             hovertemplate=(
-                "%{x:+.3f} [%{customdata[1]:+.3f}, %{customdata[2]:+.3f}], %{customdata[0]} seeds<br>"
-                "detectable: %{customdata[3]:.3f}<extra>" + label + "</extra>"
+                f"{format_difference(difference)}, {difference.n} seeds<br>"
+                f"detectable: {difference.detectable:.3f}<extra>{label}</extra>"
             ),
         )
     return figure

@@ -13,6 +13,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pgce_mini.reward import PAPER_ARMS
+
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 # Of arms: for sky blue, too near the blue of ce, their yellow, darkened until it reads on white.
 ARM_COLOURS = (*OKABE_ITO[:5], "#A08C00", OKABE_ITO[6])
@@ -25,7 +27,7 @@ INK = "#1A1A1A"
 BLUES = [[0.0, "#EDF2F6"], [1.0, OKABE_ITO[5]]]
 DIVERGING = [[0.0, OKABE_ITO[4]], [0.5, BLUES[0][1]], [1.0, BLUES[1][1]]]
 GRID = "rgba(128, 128, 128, 0.25)"
-ARM_ORDER = ("ce", "precision", "diversity", "tail-penalty", "head-reward")
+ARM_ORDER = tuple(PAPER_ARMS)
 
 
 def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:

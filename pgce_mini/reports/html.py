@@ -12,17 +12,19 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from pgce_mini import figures
-from pgce_mini.evaluation import Estimate
+from pgce_mini.evaluation import LENGTH, LOGGED, STEPS, WHEN, Estimate
 from pgce_mini.runs import Run, write_atomic, write_json
 from pgce_mini.study import Results, load_curves, load_results
 from pgce_mini.study.analysis import (
-    STAGE_LABELS,
+    Direction,
     Summary,
     as_text,
     differences,
     format_estimate,
     heldout_means,
     labels,
+    signed,
+    signed_interval,
     summarize,
 )
 
@@ -32,28 +34,28 @@ class Report:
 
     Raises:
         RunError: study_dir is no study, or a file in it is damaged (named).
-        ValueError: no cell of the study is finished.
+        ValueError: no row of the study is finished.
     """
 
     def __init__(self, study_dir: Path) -> None:
         self.study_dir = study_dir
         self.settings: dict[str, Any] = Run(study_dir).config()["config"]
         self.results: Results = load_results(study_dir)
-        finished = {arm: stages for arm, stages in self.results.evaluations.items() if stages["policy"]}
+        finished = {arm: models for arm, models in self.results.evaluations.items() if models["after"]}
         if not finished:
-            reasons = "; ".join(f"{cell}: {reason}" for cell, reason in self.results.failed.items())
-            raise ValueError(f"{study_dir} has no finished cell yet" + (f" ({reasons})" if reasons else ""))
+            reasons = "; ".join(f"{row}: {reason}" for row, reason in self.results.failed.items())
+            raise ValueError(f"{study_dir} has no finished row yet" + (f" ({reasons})" if reasons else ""))
         self.evaluations = finished
         self.summary: Summary = {
-            arm: {stage: summarize([*stages[stage].values()]) for stage in STAGE_LABELS}
-            for arm, stages in finished.items()
+            arm: {when: summarize([*found.values()]) for when, found in models.items()}
+            for arm, models in finished.items()
         }
         self.baseline = next(iter(finished))
-        baseline = finished[self.baseline]["policy"]
+        baseline = finished[self.baseline]["after"]
         self.differences: dict[str, dict[str, Estimate]] = {}
         self.seed_gaps: dict[str, list[float]] = {}  # Avg@m after RL minus the baseline's, seed by seed
-        for arm, stages in finished.items():
-            policies = stages["policy"]
+        for arm, models in finished.items():
+            policies = models["after"]
             shared = [seed for seed in policies if seed in baseline]
             if arm != self.baseline and shared:
                 self.differences[arm] = differences([policies[s] for s in shared], [baseline[s] for s in shared])
@@ -69,44 +71,49 @@ class Report:
     def rows(self) -> dict[tuple[str, str], dict[str, Estimate]]:
         """(metric, arm) -> before or after RL -> estimate"""
         return {
-            (label, arm): {STAGE_LABELS[stage]: self.summary[arm][stage][metric] for stage in STAGE_LABELS}
-            for metric, label in self.labels.items()
+            (name, arm): {label: self.summary[arm][when][metric] for when, label in WHEN.items()}
+            for metric, name in self.labels.items()
             for arm in self.summary
         }
 
     def as_text(self) -> str:
         return as_text(self.rows())
 
+    def direction(self, arm: str) -> Direction:
+        """Of the difference in Avg@m after RL: one is seen where the interval and every seed agree."""
+        gap, seeds = self.differences[arm]["avg_at_m"], self.seed_gaps[arm]
+        if (gap["low"] or 0.0) > 0 and min(seeds) > 0:
+            return "higher"
+        if (gap["high"] or 0.0) < 0 and max(seeds) < 0:
+            return "lower"
+        return "no difference seen"
+
     def takeaway(self) -> str:
         """One sentence about the effect of RL, one a compared arm; written from the numbers."""
         gains = [
-            f"{arm} {stages['prior']['avg_at_m']['value']:.2f} -> {stages['policy']['avg_at_m']['value']:.2f}"
-            for arm, stages in self.summary.items()
+            f"{arm} {models['before']['avg_at_m']['value']:.2f} -> {models['after']['avg_at_m']['value']:.2f}"
+            for arm, models in self.summary.items()
         ]
         sentences = [f"{self.labels['avg_at_m']} before -> after RL: {', '.join(gains)}."]
         first = self.settings["arms"][0]
         if first != self.baseline:
             instead = f", so {self.baseline} is what the others are compared with" if self.differences else ""
             sentences.append(f"No seed of {first} is finished{instead}.")
+        words = {"higher": "above", "lower": "below", "no difference seen": "not distinguishable from"}
         for arm, difference in self.differences.items():
             gap = difference["avg_at_m"]
             value, low, high = gap["value"], gap["low"], gap["high"]
             if value is None or low is None or high is None:
                 continue
-            seeds = self.seed_gaps[arm]
-            verdict = "not distinguishable from"
-            if low > 0 and min(seeds) > 0:
-                verdict = "above"
-            elif high < 0 and max(seeds) < 0:
-                verdict = "below"
             sentences.append(
-                f"After RL {arm} is {verdict} {self.baseline} on these problems ({value:+.3f}, 95 % interval "
-                f"[{low:+.3f}, {high:+.3f}]; seed by seed {', '.join(f'{gap:+.3f}' for gap in seeds)})."
+                f"After RL {arm} is {words[self.direction(arm)]} {self.baseline} on these problems "
+                f"({signed(value)}, 95 % interval {signed_interval(low, high)}; "
+                f"seed by seed {', '.join(map(signed, self.seed_gaps[arm]))})."
             )
         return " ".join(sentences)
 
     def caveat(self) -> str:
-        counts = {arm: len(stages["policy"]) for arm, stages in self.evaluations.items()}
+        counts = {arm: len(models["after"]) for arm, models in self.evaluations.items()}
         least, most = min(counts.values()), max(counts.values())
         seeds = f"{most} seed{'s' if most > 1 else ''}" if least == most else f"the finished seeds ({counts})"
         return (
@@ -117,10 +124,16 @@ class Report:
 
     def figures(self) -> dict[str, tuple[str, go.Figure]]:
         """name -> (what to see in it, figure)"""
-        curves, pretraining = load_curves(self.study_dir, "policy"), load_curves(self.study_dir, "prior")
-        policies = {arm: [*stages["policy"].values()] for arm, stages in self.evaluations.items()}
-        priors = {arm: [*stages["prior"].values()] for arm, stages in self.evaluations.items()}
-        step = "RL step"
+        policies, priors = (
+            {arm: [*models[when].values()] for arm, models in self.evaluations.items()}
+            for when in ("after", "before")
+        )
+        curves = {"rl": load_curves(self.study_dir, "after"), "pretrain": load_curves(self.study_dir, "before")}
+
+        def logged(training: str, key: str) -> go.Figure:
+            found = LOGGED[training][key]
+            return figures.learning_curves(curves[training], key, found.title, STEPS[training], found.axis_title)
+
         return {
             "before-after": (
                 "Each arm before and after RL; bars are 95 % intervals over problems.",
@@ -130,17 +143,15 @@ class Report:
             ),
             "reward": (
                 "Reward while RL trains; thin lines are single seeds.",
-                figures.learning_curves(curves, "reward", "Reward through RL", step, "mean reward (share right)"),
+                logged("rl", "reward"),
             ),
             "entropy": (
                 "Entropy at the tokens trained on: groups with both right and wrong answers, while there are any.",
-                figures.learning_curves(curves, "entropy", "Entropy through RL", step, "entropy (nats/token)"),
+                logged("rl", "entropy"),
             ),
             "length": (
                 "Response length: answers that write the working out are longer.",
-                figures.learning_curves(
-                    curves, "completions/mean_length", "Response length through RL", step, "length (tokens)"
-                ),
+                logged("rl", LENGTH),
             ),
             "pass-at-k": (
                 "Pass@k of the prior and of the trained policy.",
@@ -148,17 +159,11 @@ class Report:
             ),
             "pretraining-cross-entropy": (
                 "Plain cross-entropy of the priors on held-out documents.",
-                figures.learning_curves(
-                    pretraining, "heldout_cross_entropy", "Pre-training: held-out cross-entropy",
-                    "pre-training step", "cross-entropy (nats/token)",
-                ),
+                logged("pretrain", "heldout_cross_entropy"),
             ),
             "pretraining-entropy": (
                 "Entropy of the priors on the same documents.",
-                figures.learning_curves(
-                    pretraining, "heldout_entropy", "Pre-training: held-out entropy", "pre-training step",
-                    "entropy (nats/token)",
-                ),
+                logged("pretrain", "heldout_entropy"),
             ),
             "entropy-by-position-before": (
                 "Where the priors are unsure, token by token.",
@@ -172,7 +177,7 @@ class Report:
                 "On the diagonal a prior is right as often as it is sure; beta other than 0 leaves it by design. "
                 "Larger markers hold more tokens (first seed).",
                 figures.reliability_diagram(
-                    {arm: stages[0]["heldout"]["reliability"] for arm, stages in priors.items()},
+                    {arm: found[0]["heldout"]["reliability"] for arm, found in priors.items()},
                     "Reliability on held-out documents",
                 ),
             ),
@@ -183,13 +188,10 @@ class Report:
             "settings": self.settings,
             "arms": {
                 arm: {
-                    stage: {
-                        "samples": self.summary[arm][stage],
-                        "heldout": heldout_means([*stages[stage].values()]),
-                    }
-                    for stage in STAGE_LABELS
+                    when: {"samples": self.summary[arm][when], "heldout": heldout_means([*found.values()])}
+                    for when, found in models.items()
                 }
-                for arm, stages in self.evaluations.items()
+                for arm, models in self.evaluations.items()
             },
             "differences_after_rl": {
                 "baseline": self.baseline,
@@ -216,7 +218,7 @@ class Report:
             for name, (caption, figure) in pictures.items()
         )
         failed = "".join(
-            f"<li>{html.escape(cell)}: {html.escape(reason)}</li>" for cell, reason in self.results.failed.items()
+            f"<li>{html.escape(row)}: {html.escape(reason)}</li>" for row, reason in self.results.failed.items()
         )
         return PAGE.format(
             title=html.escape(f"Study {self.study_dir.name}: {', '.join(self.summary)}"),
@@ -232,7 +234,7 @@ class Report:
 
     def _table(self) -> str:
         """A group of rows a metric, a row an arm: three columns, which a phone can show."""
-        head = "".join(f"<th scope='col'>{label}</th>" for label in ("arm", *STAGE_LABELS.values()))
+        head = "".join(f"<th scope='col'>{label}</th>" for label in ("arm", *WHEN.values()))
         groups = []
         for metric, rows in groupby(self.rows().items(), key=lambda item: item[0][0]):
             groups.append(

@@ -9,15 +9,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
+from pgce_mini.evaluation import LOGGED, STEPS, column_label, metric_of
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.reports.svg import Interval, forest, lines
-from pgce_mini.study import AFTER_RL, Columns, Spec, load_spec
+from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.study import Columns, Spec, StudyState, inventory
 from pgce_mini.study.analysis import (
+    AFTER_RL,
     EXPLORED,
     FAMILIES,
-    ORDER,
+    RL_STUDIES,
     TOLERANCES,
     Comparison,
     Evidence,
@@ -27,28 +30,27 @@ from pgce_mini.study.analysis import (
     compare,
     decide,
     decide_claims,
+    format_difference,
+    format_spread,
     largest_errors,
+    learning_curves_of,
     minimum_detectable,
-    parts,
-    verdict_and_reasons,
+    samples,
+    signed,
 )
 from pgce_mini.tasks import Text
 
 SEEDS = 10  # of every family
 NAMES = {"study", "variant", "arm"}  # of a row, not its numbers
-WITH_CURVES = ("chain", "trap", "countdown")
 REASONED = "reasoned_share_after"
-RL_COLUMNS = {
-    "avg_at_m_before": "Avg@64 before", "avg_at_m_after": "after", "pass_at_8_before": "Pass@8 before",
-    "pass_at_64_before": "Pass@64 before", "pass_at_64_after": "after", "temperature": "T",
-    "entropy_before": "held-out entropy before (T = 1)", "ece_before": "ECE before (T = 1)",
-    "completion_length_after": "length after", REASONED: "reasoned after",
-}  # fmt: skip
-TEXT_COLUMNS = {
-    "cross_entropy_before": "cross-entropy", "entropy_before": "entropy", "ece_before": "ECE",
-    "repetition_before": "repetition", "distinct_1_before": "distinct-1", "distinct_2_before": "distinct-2",
-    "distinct_3_before": "distinct-3",
-}  # fmt: skip
+RL_COLUMNS = (
+    "avg_at_m_before", AFTER_RL, "pass_at_8_before", "pass_at_64_before", "pass_at_64_after", "temperature",
+    "entropy_before", "ece_before", "completion_length_after", REASONED,
+)  # fmt: skip
+TEXT_COLUMNS = (
+    "cross_entropy_before", "entropy_before", "ece_before", "repetition_before", "distinct_1_before",
+    "distinct_2_before", "distinct_3_before",
+)  # fmt: skip
 
 HEAD = """\
 # The study
@@ -77,7 +79,7 @@ CAUTIONS = """\
   parentheses under *reasoned after* count the seeds whose policy mostly reasons.
 - That a better arm is better everywhere: `trap` was chosen because a prior matters there.
 - Anything from `grids`, `top-k`, `phase` and `countdown-sizes` beyond a direction to look in: five seeds, no test.
-- That two parts which agree are two pieces of evidence: some hold the same runs.
+- That two studies which agree are two pieces of evidence: some hold the same runs.
 - That a lower cross-entropy is a better prior, or a shaped prior a calibrated one: of these losses only plain
   cross-entropy is a proper scoring rule.
 - Anything about the priors and policies that come with the package: they are one run each, with settings of their
@@ -85,9 +87,9 @@ CAUTIONS = """\
 
 ## Run it again
 
-`make study-full` runs every part (each continues after an interruption and keeps the rows that are there).
+`make study-full` runs every study (each continues after an interruption and keeps the rows that are there).
 `pgce study studies/chain.toml --results pgce_mini/shipped/results --check ce/seed0` runs one row again and
-compares it with the table: on the machine that made the part the numbers are the same, on another one they are
+compares it with the table: on the machine that made the table the numbers are the same, on another one they are
 not.
 """
 
@@ -95,34 +97,33 @@ not.
 def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     """The files of the document, by their place beside study.md."""
     evidence = Evidence(results_dir)
-    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
-    names = [name for name in (*ORDER, *(name for name in specs if name not in ORDER)) if name in specs]
+    studies = inventory(evidence, specs_dir)
+    found = [study.spec for study in studies if study.finished]
     pictures: dict[str, str] = {}
-    sections = [HEAD, _inventory(evidence, specs_dir)]
-    if any(evidence.rows(name) for name in names):
+    sections = [HEAD, _inventory(studies)]
+    if found:
         sections += [_claims(evidence), _families(evidence), _explored(evidence)]
-        sections += [_part(evidence, specs[name], pictures) for name in names if evidence.rows(name)]
-        sections += [_mechanism(evidence), _same_runs(evidence, names)]
-    sections.append(_cautions(specs.values()))
+        sections += [_study(evidence, spec, pictures) for spec in found]
+        sections += [_mechanism(evidence), _same_runs(evidence, [spec.name for spec in found])]
+    sections.append(_cautions(study.spec for study in studies))
     return {"study.md": "\n".join(filter(None, sections)), **pictures}
 
 
-def _inventory(evidence: Evidence, specs_dir: Path) -> str:
-    found = parts(evidence, specs_dir)
+def _inventory(studies: Sequence[StudyState]) -> str:
     rows = [
-        [f"`{part.name}`", part.question, f"{part.finished} of {part.planned}",
-         "**not run yet**" if part.state == "not run yet" else part.state]
-        for part in found
+        [f"`{study.spec.name}`", study.spec.question, f"{study.finished} of {len(study.spec.rows)}",
+         study.state if study.finished else f"**{study.state}**"]
+        for study in studies
     ]  # fmt: skip
-    failures = "\n".join(f"- `{part.name}` {failure}" for part in found for failure in part.failed)
-    text = "## What there is\n\n" + _table(["part", "question", "rows", ""], rows)
+    failures = "\n".join(f"- `{study.spec.name}` {failure}" for study in studies for failure in study.failed)
+    text = "## What there is\n\n" + _table(["study", "question", "rows", ""], rows)
     return text + (f"\nRuns that failed, and are in no number below:\n\n{failures}\n" if failures else "")
 
 
 def _claims(evidence: Evidence) -> str:
     rows = []
     for claim, decision in decide_claims(evidence).items():
-        verdict, *reasons = verdict_and_reasons(decision)
+        verdict, *reasons = decision.lines
         rows.append([claim, "<br>".join([f"**{verdict}**", *reasons])])
     return "## The paper's claims\n\n" + _table(["claim of the paper", "at this scale, on these tasks"], rows)
 
@@ -151,7 +152,7 @@ def _families(evidence: Evidence) -> str:
             )
         text += [NOTES[family.name]] if family.name in NOTES else []
         text.append(_table([*COMPARED, "Holm's p", "detectable", "expected", "seen"], rows))
-        decisions = [f"- {h.words}: **{decide(evidence, family, h)}**" for h in family.hypotheses]
+        decisions = [f"- {evidence.words(h)}: **{decide(evidence, family, h)}**" for h in family.hypotheses]
         text.append("\n".join(decisions) + "\n")
     return "\n".join(text)
 
@@ -169,26 +170,28 @@ def _explored(evidence: Evidence) -> str:
     ])  # fmt: skip
 
 
-COMPARED = ("part", "comparison", "seeds", "its two means", "difference")
+COMPARED = ("study", "comparison", "seeds", "its two means", "difference")
 
 
 def _compared(evidence: Evidence, comparison: Comparison, difference: PairedDifference | None) -> list[str]:
     """The cells of COMPARED."""
     where = f"`{comparison.study}`" + (f", {comparison.variant}" if comparison.variant else "")
+    words = evidence.words(comparison)
     if difference is None:
-        return [where, comparison.words, "", "", ""]
+        return [where, words, "", "", ""]
     rows, metric, variant = evidence.rows(comparison.study), comparison.metric, comparison.variant
     of_arm, of_baseline = (by_seed(rows, name, metric, variant) for name in (comparison.arm, comparison.baseline))
     shared = of_arm.keys() & of_baseline.keys()
     means = ", ".join(f"{fmean(found[seed] for seed in shared):.3f}" for found in (of_arm, of_baseline))
-    return [where, comparison.words, str(difference.n), means, _difference(difference)]
+    return [where, words, str(difference.n), means, format_difference(difference)]
 
 
-def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
+def _study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
     rows = evidence.rows(spec.name)
     metric = AFTER_RL if rows[0].get(AFTER_RL) is not None else "entropy_before"
     columns = RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS
-    words = "Avg@64 after RL" if metric == AFTER_RL else "held-out entropy (nats/token)"
+    m = samples(rows)
+    words = column_label(AFTER_RL, m) if metric == AFTER_RL else "held-out entropy (nats/token)"
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     baseline = spec.arms[0]
     table, intervals = [], []
@@ -198,11 +201,11 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
             if not seeds:
                 continue
             difference = compare(rows, arm, baseline, metric, variant) if arm != baseline else None
-            cells = [_spread(by_seed(rows, arm, column, variant).values()) for column in columns]
+            cells = [format_spread(by_seed(rows, arm, column, variant).values()) for column in columns]
             if habit := by_seed(rows, arm, REASONED, variant):
                 keep = sum(share > 0.5 for share in habit.values())
-                cells[list(columns).index(REASONED)] += f" ({keep} of {len(habit)})"
-            gap = _difference(difference) if difference else ""
+                cells[columns.index(REASONED)] += f" ({keep} of {len(habit)})"
+            gap = format_difference(difference) if difference else ""
             table.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
             if difference:
                 label = f"{arm} ({variant})" if variant else arm
@@ -212,14 +215,14 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
         largest = max(intervals, key=lambda row: abs(row.mean))
         alt = (
             f"{spec.name}: {words} of each arm minus {baseline}, with 95 % intervals, not corrected; the largest "
-            f"difference is that of {largest.label}, {largest.mean:+.3f} (from {largest.low:+.3f} to "
-            f"{largest.high:+.3f})."
+            f"difference is that of {largest.label}, {signed(largest.mean)} (from {signed(largest.low)} to "
+            f"{signed(largest.high)})."
         )
         file = f"study/{spec.name}.svg"
         title = f"{spec.name}: each arm minus {baseline}, 95 % intervals over seeds"
         pictures[file] = forest(title, f"difference in {words}", intervals, alt)
         text.append(f"![{alt}]({file})\n")
-    if spec.name in WITH_CURVES and (picture := _reward_curves(evidence, spec)):
+    if spec.name in RL_STUDIES and (picture := _reward_curves(evidence, spec)):
         file = f"study/{spec.name}-reward.svg"
         alt, pictures[file] = picture
         text.append(f"![{alt}]({file})\n")
@@ -227,7 +230,7 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
         *(["variant"] if len(variants) > 1 else []),
         "arm",
         "seeds",
-        *columns.values(),
+        *(_headings(columns, m) if metric == AFTER_RL else (metric_of(column)[0].label for column in columns)),
         f"{words}, minus {baseline}",
     ]
     text.append(_table(head, table))
@@ -236,22 +239,19 @@ def _part(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
 
 def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
     """(what it shows, the picture): mean reward of the paper's arms over RL steps."""
-    curves = evidence.curves(spec.name)
     series: dict[str, list[tuple[float, float]]] = {}
-    for arm in ("ce", "precision", "diversity", "tail-penalty", "head-reward"):
+    for arm, seeds in learning_curves_of(evidence.curves(spec.name), tuple(PAPER_ARMS), "rl", "reward").items():
         points: dict[int, list[float]] = {}
-        for (_, name, _), of_row in curves.items():
-            for curve in of_row:
-                if name == arm and (curve["stage"], curve["metric"]) == ("rl", "reward"):
-                    for step, value in zip(curve["steps"], curve["values"], strict=True):
-                        points.setdefault(step, []).append(value)
-        if points:
-            series[arm] = [(step, fmean(values)) for step, values in sorted(points.items())]
+        for line in (line for seed in seeds for line in seed):
+            points.setdefault(line["step"], []).append(line["reward"])
+        series[arm] = [(step, fmean(values)) for step, values in sorted(points.items())]
     if not series:
         return None
     ends = ", ".join(f"{arm} {curve[-1][1]:.2f}" for arm, curve in series.items())
     alt = f"{spec.name}: mean reward through RL, over seeds; at the end: {ends}."
-    return alt, lines(f"{spec.name}: reward through RL", "RL step", "mean reward (share right)", series, alt)
+    return alt, lines(
+        f"{spec.name}: reward through RL", STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, alt
+    )
 
 
 def _mechanism(evidence: Evidence) -> str:
@@ -266,7 +266,7 @@ def _mechanism(evidence: Evidence) -> str:
         for row in found
     ]  # fmt: skip
     head = [
-        "part", "arm", "seeds", "reasoned: predicted", "measured", "accuracy if reasoned: predicted", "measured",
+        "study", "arm", "seeds", "reasoned: predicted", "measured", "accuracy if reasoned: predicted", "measured",
         "entropy by position: largest error (nats)",
     ]  # fmt: skip
     judged = [
@@ -284,7 +284,7 @@ def _mechanism(evidence: Evidence) -> str:
 
 
 def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
-    """Rows of the same settings and seed in two parts, and how far they agree."""
+    """Rows of the same settings and seed in two studies, and how far they agree."""
     alike: dict[tuple[str, int], list[tuple[str, Columns]]] = {}
     for name in names:
         for row in evidence.rows(name):
@@ -302,14 +302,15 @@ def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
         gaps = [abs(left[AFTER_RL] - right[AFTER_RL]) for left, right in rows if left.get(AFTER_RL) is not None]
         lines.append([f"`{one}`", f"`{other}`", str(len(rows)), str(same), f"{max(gaps, default=0):.3f}",
                       f"{fmean(gaps) if gaps else 0:.3f}"])  # fmt: skip
-    head = ["part", "and", "of the same settings and seed", "with the same numbers"]
-    head += ["Avg@64 after RL: largest gap", "mean gap"]
+    head = ["study", "and", "of the same settings and seed", "with the same numbers"]
+    head += [f"{column_label(AFTER_RL, samples(evidence.rows(names[0])))}: largest gap", "mean gap"]
     return "\n".join([
-        "## The same runs in two parts\n",
-        "Some parts hold the same run under two names, as plain cross-entropy at two sizes of a head that it does "
-        "not use: one piece of evidence, not two. The parts were run on more than one machine (see the end of the "
-        "protocol). On one machine the same run gives the same numbers; on another, what RL makes of it differs "
-        "by as much as the gaps here. Every comparison above is within one part, and so within one machine.\n",
+        "## The same runs in two studies\n",
+        "Some studies hold the same run under two names, as plain cross-entropy at two sizes of a head that it "
+        "does not use: one piece of evidence, not two. The studies were run on more than one machine (see the end "
+        "of the protocol). On one machine the same run gives the same numbers; on another, what RL makes of it "
+        "differs by as much as the gaps here. Every comparison above is within one study, and so within one "
+        "machine.\n",
         _table(head, lines),
     ])  # fmt: skip
 
@@ -325,16 +326,18 @@ def _cautions(specs: Iterable[Spec]) -> str:
     return CAUTIONS.format(least=min(weights), most=max(weights), few=min(sizes), many=max(sizes))
 
 
-def _difference(difference: PairedDifference) -> str:
-    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-
-
-def _spread(values: Iterable[float]) -> str:
-    found = list(values)
-    if not found:
-        return "-"
-    digits = 1 if abs(fmean(found)) >= 10 else 3
-    return f"{fmean(found):.{digits}f}" + (f" ± {stdev(found):.{digits}f}" if len(found) > 1 else "")
+def _headings(columns: Sequence[str], m: int) -> list[str]:
+    """Of the columns of a table: metric and whether before or after RL, the metric once where both follow."""
+    headings, previous = [], ""
+    for column in columns:
+        if column == "temperature":
+            headings.append(column_label(column))
+            continue
+        metric, when = metric_of(column, m)
+        at_one = " (T = 1)" if metric.source == "heldout" else ""
+        headings.append(when if metric.label == previous else f"{metric.label} {when}{at_one}")
+        previous = metric.label
+    return headings
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

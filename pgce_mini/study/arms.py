@@ -25,7 +25,7 @@ from pgce_mini.reward import PAPER_ARMS, RewardShaping
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm does otherwise than plain cross-entropy at temperature 1."""
+    """How an arm differs from plain cross-entropy at temperature 1."""
 
     name: str
     shaping: RewardShaping = field(default_factory=RewardShaping)
@@ -38,13 +38,13 @@ class Arm:
 
     @property
     def prior(self) -> str:
-        """The name of the arm whose prior this one uses: arms that only sample otherwise use that of ce."""
+        """The name of the arm whose prior this one uses: arms that differ in sampling alone use that of ce."""
         sampled = self.matched_to or self.rl_temperature != 1 or self.evaluation_temperature != 1
         return "ce" if sampled else self.name
 
     @property
     def policy(self) -> str:
-        """The name of the arm whose policy this one uses: one that only evaluates otherwise uses that of ce."""
+        """The name of the arm whose policy this one uses: arms that differ in evaluation alone use that of ce."""
         return self.name if self.matched_to or self.rl_temperature != 1 else self.prior
 
 
@@ -83,7 +83,9 @@ def arm_named(name: str, top_k: int | None = None) -> Arm:
         known = [*NAMED, *EXAMPLES]
         nearest = difflib.get_close_matches(name, known, 1, cutoff=0.4)
         hint = (
-            f"; did you mean {nearest[0]}?" if nearest else f": use one of {', '.join(known)}, any number in them"
+            f"; did you mean {nearest[0]}?"
+            if nearest
+            else f": use one of {', '.join(known)}, with any number in place of theirs"
         )
         raise ValueError(f"there is no arm {name!r}{hint}")
     return arm if top_k is None else replace(arm, shaping=replace(arm.shaping, top_k=top_k))

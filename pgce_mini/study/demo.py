@@ -1,28 +1,27 @@
-"""Arms x seeds of one setting through pre-training, evaluation, RL and evaluation again: the study of `pgce demo`.
+"""The study of `pgce demo`: arms of the paper x seeds on one setting, each model evaluated and its samples kept.
 
-Every cell (an arm with a seed) is a worker process of one thread; cells share nothing but the disk, where each
-training is a run of its own (`pgce_mini.runs.run`). What is finished is not run again, so an interrupted study
-continues. Arms with one seed see the same documents, problems and initial weights.
-
-    STUDY/config.json   ARM-seedN/prior/ (a pre-training run)   ARM-seedN/policy/ (an RL run)
+STUDY/config.json   ARM-seedN/prior/ (a pre-training run)   ARM-seedN/policy/ (an RL run)   rows/ (see `rows`)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from pgce_mini.checks import check_seed, check_whole
-from pgce_mini.evaluation import Evaluation, EvaluationConfig, evaluate_run, load_evaluation
+from pgce_mini.evaluation import Evaluation, EvaluationConfig, When, load_evaluation
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, config_to_dict
-from pgce_mini.study.analysis import STAGE_LABELS, Stage
-from pgce_mini.study.engines.workers import RL_STEP_WORK, run_jobs, sole_study
+from pgce_mini.study.arms import arm_named
+from pgce_mini.study.engines.local import run_spec
+from pgce_mini.study.rows import error_path
+from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import Task
-from pgce_mini.training import GRPOConfig, PretrainConfig, check_head, pretrain, train_grpo
+from pgce_mini.training import GRPOConfig, PretrainConfig, check_head
+
+FOLDERS: dict[When, str] = {"before": "prior", "after": "policy"}
+"""the run folders of a row, before and after RL"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class StudyConfig:
     study_dir: Path = Path("runs/study")
     """folder of the study, made or continued"""
     arms: tuple[str, ...] = ("ce", "precision", "diversity")
-    """names of arms of the paper; the first is what the others are compared with"""
+    """names of arms of the paper; the others are compared with the first"""
     top_k: int | None = None
     """size of the head in place of the paper's 100: a small vocabulary needs a small head"""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -65,15 +64,11 @@ class StudyConfig:
             raise ValueError(f"pretrain.corpus must be a task with a verifier, got {self.pretrain.corpus.name}")
         if self.pretrain.shaping != RewardShaping():
             raise ValueError("pretrain.shaping must be left out: the arms set it")
-        for arm in self.arms:
-            check_head(self.shaping(arm), self.pretrain.corpus)
-
-    def shaping(self, arm: str) -> RewardShaping:
-        """The reward of an arm, with the head of this study."""
-        return PAPER_ARMS[arm] if self.top_k is None else replace(PAPER_ARMS[arm], top_k=self.top_k)
+        for name in self.arms:
+            check_head(arm_named(name, self.top_k).shaping, self.pretrain.corpus)
 
     def settings(self) -> dict[str, Any]:
-        """For config.json, without what each cell sets for itself."""
+        """For config.json, without what the rows set for themselves."""
         settings = config_to_dict(self)
         for template, names in (
             ("pretrain", ("shaping", "run_dir", "seed")),
@@ -83,93 +78,36 @@ class StudyConfig:
                 settings[template].pop(name, None)
         return settings
 
-    @property
-    def work_of_a_cell(self) -> int:
-        """Pre-training steps, and what the RL steps are worth in them."""
-        return self.pretrain.steps + RL_STEP_WORK * self.rl.steps
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One arm with one seed."""
-
-    config: StudyConfig
-    arm: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.arm}-seed{self.seed}"
-
-    @property
-    def path(self) -> Path:
-        return self.config.study_dir / self.name
-
-    @property
-    def error_path(self) -> Path:
-        return self.path / "error.txt"
-
-    @property
-    def finished(self) -> bool:
-        """Both stages are evaluated, with the settings of this study."""
-        wanted = config_to_dict(self.config.evaluation)
-        paths = [self.path / stage for stage in STAGE_LABELS]
-        return all(
-            (path / "evaluation.json").exists() and load_evaluation(path)["config"] == wanted for path in paths
-        )
-
-    def work_done(self) -> int:
-        """How much of `work_of_a_cell` is on the disk."""
-        prior, policy = (lines_of(Run(self.path / stage).metrics_path) for stage in STAGE_LABELS)
-        return prior + RL_STEP_WORK * policy
-
-    def execute(self) -> None:
-        """Runs what is missing of the cell."""
-        config = self.config
-        prior, policy = self.path / "prior", self.path / "policy"
-        shaping = config.shaping(self.arm)
-        pretrain(replace(config.pretrain, run_dir=prior, seed=self.seed, shaping=shaping), progress=False)
-        evaluate_run(prior, config.evaluation, progress=False)
-        train_grpo(replace(config.rl, run_dir=policy, prior=prior, seed=self.seed), progress=False)
-        evaluate_run(policy, config.evaluation, progress=False)
+    def spec(self) -> Spec:
+        """The study as the engine runs it."""
+        arms = [arm_named(name, self.top_k) for name in self.arms]
+        templates = Templates(
+            self.study_dir.name, self.study_dir, self.study_dir, self.pretrain, self.rl, self.evaluation,
+            keep_evaluations=True,
+        )  # fmt: skip
+        return templates.spec(f"How do {', '.join(self.arms)} differ before and after RL?", arms, self.seeds)
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found. evaluations: arm -> stage -> seed -> evaluation; failed: cell -> reason."""
+    """What a study found. evaluations: arm -> before or after RL -> seed -> evaluation; failed: row -> reason."""
 
-    evaluations: dict[str, dict[Stage, dict[int, Evaluation]]]
+    evaluations: dict[str, dict[When, dict[int, Evaluation]]]
     failed: dict[str, str]
 
 
 def run_study(config: StudyConfig, *, progress: bool = True) -> Results:
-    """Runs or continues the study in `workers` processes; a cell that fails is reported and the rest goes on.
+    """Runs or continues the study in `workers` processes; a row that fails is reported and the rest goes on.
 
     Ctrl-C lets every worker save its state, then raises KeyboardInterrupt; the same call continues.
 
     Raises:
-        RunError: study_dir holds another study or files of something else, or another process is running it.
-        OSError: the disk is full.
+        RunError: study_dir holds another study or files of something else, another process is running it, or the
+            disk has too little room for it.
+        OSError: the disk is full all the same.
     """
-    with Run.start(config.study_dir, "study", config.settings()), sole_study(config.study_dir) as lock:
-        cells = [Cell(config, arm, seed) for seed in config.seeds for arm in config.arms]
-        for cell in cells:
-            cell.error_path.unlink(missing_ok=True)
-        bar = tqdm(
-            total=len(cells) * config.work_of_a_cell,
-            initial=sum(cell.work_done() for cell in cells),
-            desc=config.study_dir.name,
-            unit="step",
-            disable=not progress,
-            smoothing=0.05,
-        )
-
-        def advance(unfinished: int) -> None:
-            bar.set_postfix_str(f"{len(cells) - unfinished} of {len(cells)} cells done")
-            bar.update(sum(cell.work_done() for cell in cells) - bar.n)
-
-        with bar:
-            run_jobs([cell for cell in cells if not cell.finished], config.workers, lock, advance)
+    with Run.start(config.study_dir, "study", config.settings()):
+        run_spec(config.spec(), None, workers=config.workers, progress=progress)
     return load_results(config.study_dir)
 
 
@@ -182,29 +120,25 @@ def load_results(study_dir: Path) -> Results:
     recorded = Run(study_dir).config()
     if recorded["kind"] != "study":
         raise RunError(f"{study_dir} is a {recorded['kind']} run, not a study: give the folder of a study")
-    arms, seeds = recorded["config"]["arms"], recorded["config"]["seeds"]
-    evaluations: dict[str, dict[Stage, dict[int, Evaluation]]] = {}
+    evaluations: dict[str, dict[When, dict[int, Evaluation]]] = {}
     failed = {}
-    for arm in arms:
-        evaluations[arm] = {stage: {} for stage in STAGE_LABELS}
-        for seed in seeds:
+    for arm in recorded["config"]["arms"]:
+        evaluations[arm] = {when: {} for when in FOLDERS}
+        for seed in recorded["config"]["seeds"]:
             path = study_dir / f"{arm}-seed{seed}"
-            if (path / "error.txt").exists():
-                failed[path.name] = (path / "error.txt").read_text().strip()
-            elif all((path / stage / "evaluation.json").exists() for stage in STAGE_LABELS):
-                for stage in STAGE_LABELS:
-                    evaluations[arm][stage][seed] = load_evaluation(path / stage)
+            error = error_path(study_dir, f"{arm}/seed{seed}")
+            if error.exists():
+                failed[path.name] = error.read_text().strip()
+            elif all((path / folder / "evaluation.json").exists() for folder in FOLDERS.values()):
+                for when, folder in FOLDERS.items():
+                    evaluations[arm][when][seed] = load_evaluation(path / folder)
     return Results(evaluations, failed)
 
 
-def load_curves(study_dir: Path, stage: Stage) -> dict[str, list[list[dict[str, Any]]]]:
-    """Learning curves: arm -> for each seed the rows of metrics.jsonl."""
+def load_curves(study_dir: Path, when: When) -> dict[str, list[list[dict[str, Any]]]]:
+    """The curves of pre-training ("before") or RL ("after"): arm -> for each seed the lines of metrics.jsonl."""
     settings = Run(study_dir).config()["config"]
     return {
-        arm: [Run(study_dir / f"{arm}-seed{seed}" / stage).metrics() for seed in settings["seeds"]]
+        arm: [Run(study_dir / f"{arm}-seed{seed}" / FOLDERS[when]).metrics() for seed in settings["seeds"]]
         for arm in settings["arms"]
     }
-
-
-def lines_of(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0

@@ -1,4 +1,4 @@
-"""One row of a study: an arm with a seed, from nothing to its numbers.
+"""One row of a study: an arm with a seed, from its initial weights to its numbers.
 
 A row is a pure function of its settings and its seed. It leaves STUDY/rows/ROW.json: its line of the table and its
 learning curves. Rows that share a prior or a policy share its run folder.
@@ -14,20 +14,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.evaluation import EvaluationConfig, evaluate, evaluate_documents, matching_temperature, sample_text
+from pgce_mini.evaluation import (
+    LOGGED,
+    EvaluationConfig,
+    When,
+    evaluate,
+    evaluate_documents,
+    evaluate_run,
+    load_evaluation,
+    matching_temperature,
+    measured,
+    sample_text,
+)
 from pgce_mini.runs import Run, config_to_dict, load_model, read_json, write_json
 from pgce_mini.study.arms import Arm
-from pgce_mini.study.engines.workers import RL_STEP_WORK
 from pgce_mini.study.tables import Columns, Curve
 from pgce_mini.tasks import Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
-CURVES = {
-    "pretrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
-    "midtrain": ("heldout_cross_entropy", "heldout_entropy", "grad_norm"),
-    "rl": ("reward", "entropy", "completions/mean_length", "reasoned_share", "frac_reward_zero_std", "grad_norm"),
-}
-"""what of metrics.jsonl is kept; of pre-training only the steps with held-out numbers"""
+RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ class Row:
     rl: GRPOConfig | None
     evaluation: EvaluationConfig
     reference: Row | None = None
-    """the arm whose prior's entropy is matched by temperature"""
+    """the row of the arm whose prior's entropy is matched by temperature"""
+    keep_evaluations: bool = False
+    """leave evaluation.json and samples.jsonl beside each model"""
 
     @property
     def variant(self) -> str:
@@ -61,11 +68,19 @@ class Row:
 
     @property
     def error_path(self) -> Path:
-        return self.result_path.with_suffix(".error.txt")
+        return error_path(self.folder, self.name)
+
+    @property
+    def models(self) -> dict[When, Path]:
+        """The run folders of the models that are evaluated."""
+        prior = (self.midtrain or self.pretrain).run_dir
+        return {"before": prior, "after": self.rl.run_dir} if self.rl else {"before": prior}
 
     @property
     def finished(self) -> bool:
-        return self.result_path.exists()
+        """The result is there, and so are the evaluations that are to be kept."""
+        kept = self.models.values() if self.keep_evaluations else ()
+        return self.result_path.exists() and all(_is_evaluated(path, self.evaluation) for path in kept)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -124,19 +139,16 @@ class Row:
         curves = [*_curves(self.pretrain.run_dir, "pretrain")]
         if self.midtrain:
             curves += _curves(prior, "midtrain")
-        stages = {"before": prior}
         if self.rl:
-            policy = self.rl.run_dir
             rl = self.rl if temperature is None else replace(self.rl, temperature=temperature)
             train_grpo(replace(rl, prior=prior), progress=False)
-            curves += _curves(policy, "rl")
-            stages["after"] = policy
-        for stage, path in stages.items():
-            measured, by_position = measure(path, evaluation)
-            row |= {f"{name}_{stage}": value for name, value in measured.items()}
+            curves += _curves(rl.run_dir, "rl")
+        for when, path in self.models.items():
+            numbers, by_position = measure(path, evaluation, self.keep_evaluations)
+            row |= {f"{name}_{when}": value for name, value in numbers.items()}
             if by_position:
                 steps = list(range(1, len(by_position) + 1))
-                curves.append({"stage": stage, "metric": "entropy", "steps": steps, "values": by_position})
+                curves.append({"stage": when, "metric": "entropy", "steps": steps, "values": by_position})
         write_json(self.result_path, {"row": row, "curves": curves})
         for path, _ in self.trainings():
             shutil.rmtree(path / "state", ignore_errors=True)  # only a finished training needs none
@@ -166,42 +178,48 @@ class Row:
         return matching_temperature(model, documents, entropy)
 
 
-def measure(path: Path, config: EvaluationConfig) -> tuple[dict[str, float | None], list[float]]:
-    """Every metric of a finished run, and the entropy of its samples by position (empty for plain text)."""
+def error_path(folder: Path, row: str) -> Path:
+    """Where a row of the study in `folder` leaves the reason of its failure."""
+    return folder / "rows" / f"{row}.error.txt"
+
+
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def work_done(run_dir: Path) -> int:
+    """What is on the disk of a training, in pre-training steps."""
+    return lines_of(Run(run_dir).metrics_path) * (RL_STEP_WORK if run_dir.name == "policy" else 1)
+
+
+def _is_evaluated(path: Path, config: EvaluationConfig) -> bool:
+    wanted = config_to_dict(config)
+    return (path / "evaluation.json").exists() and load_evaluation(path)["config"] == wanted
+
+
+def measure(path: Path, config: EvaluationConfig, keep: bool) -> tuple[dict[str, float | None], list[float]]:
+    """Every metric of a finished run, and the entropy of its samples by position (empty for plain text).
+
+    keep: leave the evaluation and a few samples in the run's folder.
+    """
     model, corpus = load_model(path)
-    evaluation = evaluate(model, corpus, config)
-    heldout, samples = evaluation["heldout"], evaluation["samples"]
-    numbers: dict[str, float | None] = {
-        "cross_entropy": heldout["cross_entropy"],
-        "entropy": heldout["entropy"],
-        "ece": heldout["ece"],
-    }
+    evaluation = evaluate_run(path, config, progress=False) if keep else evaluate(model, corpus, config)
+    samples = evaluation["samples"]
     if samples is None:
         assert isinstance(corpus, Text)
         written = sample_text(model, corpus, config.documents, config.temperature, config.seed)
-        return {**numbers, **written}, []
-    numbers |= {
-        "avg_at_m": samples["avg_at_m"]["value"],
-        "cons_at_m": samples["cons_at_m"]["value"],
-        **{f"pass_at_{k}": estimate["value"] for k, estimate in samples["pass_at_k"].items() if k != "1"},
-        "completion_length": samples["completion_length"]["value"],
-        "truncated_share": samples["truncated_share"]["value"],
-        "reasoned_share": samples["reasoned_share"]["value"],
-        "accuracy_if_reasoned": samples["accuracy_if_reasoned"]["value"],
-        "accuracy_if_direct": samples["accuracy_if_direct"]["value"],
-        "sample_entropy": samples["entropy"]["value"],
-    }
-    return numbers, samples["entropy_by_position"]
+        return measured(evaluation, written), []
+    return measured(evaluation, {}), samples["entropy_by_position"]
 
 
-def _curves(path: Path, stage: str) -> Sequence[Curve]:
+def _curves(path: Path, training: str) -> Sequence[Curve]:
     rows = Run(path).metrics()
-    if stage != "rl":
+    if training != "rl":
         rows = [row for row in rows if "heldout_entropy" in row]
     curves: list[Curve] = []
-    for metric in CURVES[stage]:
+    for metric in LOGGED[training]:
         points = [(row["step"], row[metric]) for row in rows if row.get(metric) is not None]
         if points:
             steps, values = [step for step, _ in points], [value for _, value in points]
-            curves.append({"stage": stage, "metric": metric, "steps": steps, "values": values})
+            curves.append({"stage": training, "metric": metric, "steps": steps, "values": values})
     return curves

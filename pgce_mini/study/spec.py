@@ -27,15 +27,16 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.arms import Arm, arm_named
+from pgce_mini.study.arms import arm_named
 from pgce_mini.study.rows import Row
+from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
 from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
 
@@ -62,17 +63,6 @@ MIDTRAIN_LOSSES = ("arm", "ce")
 
 class SpecError(ValueError):
     """A specification that cannot be run: one sentence with the file, the line and what is wrong."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A study that is ready to run. Rows are ordered by variant, seed and arm."""
-
-    name: str
-    question: str
-    arms: tuple[str, ...]
-    seeds: tuple[int, ...]
-    rows: tuple[Row, ...]
 
 
 def load_spec(path: Path, study_dir: Path) -> Spec:
@@ -215,7 +205,7 @@ class _Variant:
     def __init__(
         self, reader: _Reader, study_dir: Path, varied: tuple[tuple[str, Any], ...], content: Mapping[str, Any]
     ) -> None:
-        self.reader, self.study_dir, self.varied, self.content = reader, study_dir, varied, content
+        self.reader, self.content = reader, content
         with _Located(reader, "task"):
             self.corpus = _corpus(content["task"])
             vocab = self.corpus.vocab  # reads the text
@@ -223,19 +213,19 @@ class _Variant:
             model = ModelShape(**content.get("model", {}))
             check_length(self.corpus, model.config(self.corpus))
         with _Located(reader, "pretrain"):
-            self.pretrain = PretrainConfig(corpus=self.corpus, model=model, **content.get("pretrain", {}))
-        self.midtrain: PretrainConfig | None = None
+            pretrain = PretrainConfig(corpus=self.corpus, model=model, **content.get("pretrain", {}))
+        midtrain, midtrain_loss = None, MIDTRAIN_LOSSES[0]
         if "midtrain" in content:
             settings = dict(content["midtrain"])
-            self.midtrain_loss = settings.pop("loss", "arm")
-            if self.midtrain_loss not in MIDTRAIN_LOSSES:
-                raise reader._error(f"midtrain.loss must be arm or ce, got {self.midtrain_loss!r}", "loss")
+            midtrain_loss = settings.pop("loss", midtrain_loss)
+            if midtrain_loss not in MIDTRAIN_LOSSES:
+                raise reader._error(f"midtrain.loss must be arm or ce, got {midtrain_loss!r}", "loss")
             with _Located(reader, "midtrain"):
                 corpus = _corpus({**content["task"], **settings.pop("task", {})})
                 if corpus.vocab != vocab:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
-                self.midtrain = PretrainConfig(corpus=corpus, model=model, **settings)
-        self.rl: GRPOConfig | None = None
+                midtrain = PretrainConfig(corpus=corpus, model=model, **settings)
+        rl = None
         if isinstance(self.corpus, Task) != ("rl" in content):
             needs = "has a verifier: say how to train on it in [rl]" if isinstance(self.corpus, Task) else (
                 "has no verifier: leave out [rl]"
@@ -243,12 +233,24 @@ class _Variant:
             raise reader._error(f"the task {self.corpus.name} {needs}", "rl")
         if "rl" in content:
             with _Located(reader, "rl"):
-                self.rl = GRPOConfig(**content["rl"])
+                rl = GRPOConfig(**content["rl"])
         with _Located(reader, "evaluation"):
             settings = dict(content["evaluation"])
             if isinstance(settings.get("ks"), list):
                 settings["ks"] = tuple(settings["ks"])
-            self.evaluation = EvaluationConfig(**settings)
+            evaluation = EvaluationConfig(**settings)
+        variant = ",".join(f"{path.rpartition('.')[2]}={value}" for path, value in varied)
+        self.templates = Templates(
+            study=reader.path.stem,
+            folder=study_dir,
+            runs=study_dir / (variant or "runs"),
+            pretrain=pretrain,
+            rl=rl,
+            evaluation=evaluation,
+            midtrain=midtrain,
+            midtrain_by_ce=midtrain_loss == "ce",
+            varied=varied,
+        )
 
     def row(self, name: str, seed: int) -> Row:
         with _Located(self.reader, "arms"):
@@ -256,41 +258,9 @@ class _Variant:
                 check_whole("top_k", self.content["top_k"], 1)
             arm = arm_named(str(name), self.content.get("top_k"))
             check_head(arm.shaping, self.corpus)
-        reference = self.row(arm.matched_to, seed) if arm.matched_to else None
-        row = Row(
-            study=self.reader.path.stem,
-            folder=self.study_dir,
-            varied=self.varied,
-            arm=arm,
-            seed=seed,
-            pretrain=self._trained(self.pretrain, arm, seed, "prior"),
-            midtrain=None,
-            rl=None,
-            evaluation=replace(self.evaluation, temperature=arm.evaluation_temperature),
-            reference=reference,
-        )
-        if self.midtrain:
-            plain = Arm(arm.prior) if self.midtrain_loss == "ce" else replace(arm, steps_factor=1.0)
-            row = replace(row, midtrain=self._trained(self.midtrain, plain, seed, "midtrained"))
-        if self.rl:
-            folder = self._folder("policy", arm.policy, seed)
-            row = replace(row, rl=replace(self.rl, run_dir=folder, seed=seed, temperature=arm.rl_temperature))
-        return row
-
-    def _trained(self, template: PretrainConfig, arm: Arm, seed: int, stage: str) -> PretrainConfig:
-        return replace(
-            template,
-            run_dir=self._folder(stage, arm.prior, seed),
-            seed=seed,
-            shaping=RewardShaping() if arm.prior == "ce" else arm.shaping,
-            label_smoothing=arm.label_smoothing,
-            focal_gamma=arm.focal_gamma,
-            steps=round(template.steps * arm.steps_factor),
-        )
-
-    def _folder(self, stage: str, arm: str, seed: int) -> Path:
-        variant = ",".join(f"{path.rpartition('.')[2]}={value}" for path, value in self.varied) or "runs"
-        return self.study_dir / variant / f"{arm}-seed{seed}" / stage
+        if arm.prior == "ce":  # one prior, whatever the size of a head that cross-entropy does not use
+            arm = replace(arm, shaping=RewardShaping())
+        return self.templates.row(arm, seed, self.row(arm.matched_to, seed) if arm.matched_to else None)
 
 
 def _own(config: type, *more: str) -> tuple[str, ...]:

@@ -22,9 +22,10 @@ Columns = dict[str, Any]  # a line of the table
 
 
 class Curve(TypedDict):
-    """A metric over the steps of a stage, or over the positions of a completion ("before" and "after" RL)."""
+    """A number over the steps of a training, or over the positions of a completion before or after RL."""
 
     stage: str
+    """pretrain, midtrain, rl, before or after"""
     metric: str
     steps: list[int]
     values: list[float]
@@ -38,13 +39,13 @@ KEY = ("variant", "arm", "seed")  # what tells rows of one study apart
 Key = tuple[str, str, int]
 
 
-def check_pyarrow() -> None:
+def check_installed(package: str) -> None:
     """
     Raises:
-        ValueError: the package that reads and writes the tables is missing.
+        ValueError: the package, of the extra `study`, is missing.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise ValueError('pyarrow is not installed: pip install -c constraints.txt -e ".[study]"')
+    if importlib.util.find_spec(package) is None:
+        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[study]"')
 
 
 def key_of(row: Columns) -> Key:
@@ -119,7 +120,7 @@ def _write(path: Path, table: Any) -> None:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    check_pyarrow()
+    check_installed("pyarrow")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""A study of a minute: a reward of your own against cross-entropy, on the same seeds, for the last notebook.
+"""A study of one minute: a reward of your own against cross-entropy, on the same seeds, for the last notebook.
 
 The task and the models are smaller than those of the full study, so that eight seeds of both arms fit into a
 lesson. Six is the least number with which the exact sign-flip test can fall below 5 %, and only if all six agree.
@@ -7,12 +7,11 @@ lesson. Six is the least number with which the exact sign-flip test can fall bel
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study import Arm, Row, Spec
+from pgce_mini.study import Arm, Spec, Templates
 from pgce_mini.tasks import ChainSum
 from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head
 
@@ -50,22 +49,6 @@ def duel(
     if not name or name == "ce":
         raise ValueError(f"name must be one of your own, not that of the baseline, got {name!r}")
     check_head(shaping, pretrain.corpus)
-    rows = []
-    for seed in seeds:
-        for arm in (Arm("ce"), Arm(name, shaping)):
-            runs = folder / f"{arm.name}-seed{seed}"
-            rows.append(
-                Row(
-                    study=folder.name,
-                    folder=folder,
-                    varied=(),
-                    arm=arm,
-                    seed=seed,
-                    pretrain=replace(pretrain, run_dir=runs / "prior", seed=seed, shaping=arm.shaping),
-                    midtrain=None,
-                    rl=replace(rl, run_dir=runs / "policy", seed=seed),
-                    evaluation=evaluation,
-                )
-            )
+    templates = Templates(folder.name, folder, folder, pretrain, rl, evaluation)
     question = f"Does {name} differ from cross-entropy, before and after RL?"
-    return Spec(folder.name, question, ("ce", name), tuple(dict.fromkeys(row.seed for row in rows)), tuple(rows))
+    return templates.spec(question, [Arm("ce"), Arm(name, shaping)], list(dict.fromkeys(seeds)))

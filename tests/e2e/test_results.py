@@ -41,7 +41,7 @@ def test_demo_stands_beside_the_paper_and_says_so(explorer: str, visit: Visit, t
     found = paper_differences("Avg@128")
     assert page.evaluate(PAPER)["diversity"] == [row["diversity"] for row in found.values()]
     rows = rows_of(download(page, "csv", tmp_path))
-    assert [(row["arm"], row["stage"], row["Avg@4"]) for row in rows][:2] == [
+    assert [(row["arm"], row["when"], row["Avg@4"]) for row in rows][:2] == [
         ("ce", "before RL", "0.125"),
         ("ce", "after RL", "0.375"),
     ]
@@ -145,7 +145,7 @@ def test_phase_diagram_leaves_out_what_has_not_been_run(
     assert_accessible(page)
 
 
-def test_claims_and_parts_say_what_is_missing(explorer: str, visit: Visit) -> None:
+def test_claims_and_inventory_say_what_is_missing(explorer: str, visit: Visit) -> None:
     page = open_page(explorer, visit, f"study={quote('studies/chain', safe='')}")
     claims = page.get_by_role("table").first
     expect(claims).to_contain_text("4. A higher Pass@k before RL does not need higher entropy")
@@ -155,7 +155,7 @@ def test_claims_and_parts_say_what_is_missing(explorer: str, visit: Visit) -> No
     seen = page.get_by_role("row").filter(has_text="Avg@64 after RL: precision - ce").first
     expect(seen).to_contain_text("0.13")
     expect(page.get_by_role("row").filter(has_text="not run yet")).not_to_have_count(0)
-    said = page.get_by_text(f"The full study has {len(SPECS)} parts.")
+    said = page.get_by_text(f"{len(SPECS)} studies are planned.")
     for path in SPECS:
         expect(said).to_contain_text(path.stem)
 

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pgce_mini.evaluation import LENGTH
 from pgce_mini.runs import write_json
 from pgce_mini.study import Columns, Curve, write_curves, write_rows
+from pgce_mini.study.rows import error_path
 
 SAMPLES, KS, PROBLEMS = 4, [1, 2, 4], 8
 STEPS = 20
@@ -37,10 +39,10 @@ def evaluation(right: int, entropy: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def metrics(stage: str, entropy: float) -> list[dict[str, Any]]:
+def metrics(folder: str, entropy: float) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"step": step, "entropy": entropy / step} for step in range(1, STEPS + 1)]
     for row in rows:
-        if stage == "policy":
+        if folder == "policy":
             row |= {"reward": 1 - 1 / (1 + row["step"]), "completions/mean_length": 3 + row["step"] / 4}
         elif row["step"] % 5 == 0:
             row |= {"heldout_cross_entropy": 0.5 + 1 / row["step"], "heldout_entropy": entropy + 1 / row["step"]}
@@ -57,19 +59,20 @@ def write_study(study: Path) -> None:
     )
     for arm, right in arms.items():
         for seed in (0, 1):
-            cell = study / f"{arm}-seed{seed}"
+            row = study / f"{arm}-seed{seed}"
             if arm == "head-reward":
-                cell.mkdir()
-                (cell / "error.txt").write_text("loss is nan <b>at step 3</b>\n")
+                error = error_path(study, f"{arm}/seed{seed}")
+                error.parent.mkdir(parents=True, exist_ok=True)
+                error.write_text("loss is nan <b>at step 3</b>\n")
                 continue
-            for stage, more, entropy in (("prior", 0, 0.9), ("policy", 2, 0.2)):
-                write_json(cell / stage / "evaluation.json", evaluation(right + more, entropy))
-                lines = [json.dumps(row) + "\n" for row in metrics(stage, entropy)]
-                (cell / stage / "metrics.jsonl").write_text("".join(lines))
+            for folder, more, entropy in (("prior", 0, 0.9), ("policy", 2, 0.2)):
+                write_json(row / folder / "evaluation.json", evaluation(right + more, entropy))
+                lines = [json.dumps(row) + "\n" for row in metrics(folder, entropy)]
+                (row / folder / "metrics.jsonl").write_text("".join(lines))
 
 
 def write_tables(folder: Path) -> None:
-    """The tables of two parts of the study, made up: "chain" without two of its arms, and some of "phase"."""
+    """The tables of two studies, made up: "chain" without two of its arms, and some of "phase"."""
     chain = [_row("chain", arm, seed) for seed in range(4) for arm in ("ce", "precision", "diversity")]
     failed = {**_row("chain", "tail-penalty", 0), "error": "loss is nan <b>at step 3</b>"}
     write_rows(folder / "chain.parquet", [*chain, failed])
@@ -91,10 +94,10 @@ def _row(study: str, arm: str, seed: int, variant: str = "", lift: float = 0.1) 
     gain = {"precision": lift, "diversity": -0.1}.get(arm, 0.0) * (1 + seed / 5)
     row = {"study": study, "task": "chain-sum", "variant": variant, "arm": arm, "seed": seed, "error": None}
     row |= {"settings": json.dumps({"evaluation": {"samples": 64}}), "temperature": 1.0}
-    for stage, level in (("before", 0.3), ("after", 0.6)):
+    for when, level in (("before", 0.3), ("after", 0.6)):
         right = level + gain + seed / 50
-        row |= {f"avg_at_m_{stage}": right, f"pass_at_8_{stage}": right + 0.1, f"pass_at_64_{stage}": right + 0.2}
-        row |= {f"completion_length_{stage}": 8.0 + gain, f"entropy_{stage}": 0.7 - gain}
+        row |= {f"avg_at_m_{when}": right, f"pass_at_8_{when}": right + 0.1, f"pass_at_64_{when}": right + 0.2}
+        row |= {f"completion_length_{when}": 8.0 + gain, f"entropy_{when}": 0.7 - gain}
     return row | {"cross_entropy_before": 0.7 + seed / 1000, "ece_before": 0.01}
 
 
@@ -105,7 +108,7 @@ def _curves(row: Columns) -> list[Curve]:
         for stage, metric in (
             ("rl", "reward"),
             ("rl", "entropy"),
-            ("rl", "completions/mean_length"),
+            ("rl", LENGTH),
             ("pretrain", "heldout_entropy"),
         )
     ]

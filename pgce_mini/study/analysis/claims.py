@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,29 +11,24 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from pgce_mini.evaluation import CHANGES, column_label
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study.analysis.statistics import PairedDifference, compare, holm, verdict
 from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
 
 Expected = Literal["higher", "lower", "similar", "different"]
+Seen = Literal["higher", "lower", "no difference seen", "similar", "not similar", "not run yet"]
+Verdict = Literal["holds", "does not hold", "not decided", "cannot be tested at this scale"]
 
 SIMILAR_WITHIN = 0.02  # nats/token
 EARLY, LATER = range(1, 6), range(16, 21)  # RL steps between which entropy and length change
 MIN_TASKS = 2  # in which a hypothesis must be found
-MIN_OF_CLAIM_1 = 9  # of its twelve comparisons, each part
+MIN_OF_CLAIM_1 = 9  # of the twelve comparisons of each of its families
 
-TASKS = ("chain", "trap", "countdown")
-PRIORS = ("chain", "countdown", "text")
-LOWER, RAISED = ("precision", "tail-penalty"), ("diversity", "head-reward")
-WORDS = {  # of the metrics that are compared
-    "avg_at_m_after": "Avg@64 after RL",
-    "pass_at_8_before": "Pass@8 before RL",
-    "pass_at_64_after": "Pass@64 after RL",
-    "cross_entropy_before": "held-out cross-entropy of the prior",
-    "entropy_before": "held-out entropy of the prior",
-    "rl_entropy_change": "change of entropy early in RL",
-    "rl_length_change": "change of length early in RL",
-}
+RL_STUDIES = ("chain", "trap", "countdown")  # in which the claims about RL are judged
+PRIOR_STUDIES = ("chain", "countdown", "text")  # and those about priors
+AFTER_RL = "avg_at_m_after"
+LOWER, RAISED = ("precision", "tail-penalty"), ("diversity", "head-reward")  # entropy, as the paper has it
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,8 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        return f"{WORDS[self.metric]}: {self.arm} - {self.baseline}"
+        """With {m} for the samples of a problem; `Evidence.words` fills it in."""
+        return f"{column_label(self.metric, '{m}')}: {self.arm} - {self.baseline}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class Hypothesis:
     the other way round."""
 
     words: str
+    """as in `Comparison`"""
     comparisons: tuple[Comparison, ...]
     needed: int = MIN_TASKS
 
@@ -77,7 +75,7 @@ class Family:
 
 def _in(studies: Sequence[str], arm: str, metric: str, expected: Expected, baseline: str = "ce") -> Hypothesis:
     return Hypothesis(
-        f"{arm}: {WORDS[metric]} {expected} than {baseline}",
+        f"{arm}: {column_label(metric, '{m}')} {expected} than {baseline}",
         tuple(Comparison(study, arm, metric, expected, baseline) for study in studies),
     )
 
@@ -86,47 +84,47 @@ FAMILIES = (
     Family("1a", "Perplexity converges to similar values in all arms (the paper's claim 1, first part).", (
         Hypothesis(f"held-out cross-entropy within {SIMILAR_WITHIN} nats/token of ce", tuple(
             Comparison(study, arm, "cross_entropy_before", "similar")
-            for study in PRIORS for arm in (*LOWER, *RAISED)
+            for study in PRIOR_STUDIES for arm in (*LOWER, *RAISED)
         ), MIN_OF_CLAIM_1),
     )),
     Family("1b", "... while entropy differs (claim 1, second part).", (
         Hypothesis("held-out entropy: precision and tail-penalty lower, diversity and head-reward higher", tuple(
             Comparison(study, arm, "entropy_before", "lower" if arm in LOWER else "higher")
-            for study in PRIORS for arm in (*LOWER, *RAISED)
+            for study in PRIOR_STUDIES for arm in (*LOWER, *RAISED)
         ), MIN_OF_CLAIM_1),
     )),
     Family("2", "Precision and tail-penalty give the better space for RL (claim 2).",
-           tuple(_in(TASKS, arm, "avg_at_m_after", "higher") for arm in LOWER)),
+           tuple(_in(RL_STUDIES, arm, AFTER_RL, "higher") for arm in LOWER)),
     Family("3", "Diversity loses entropy fast early in RL and its responses shorten (claim 3).", tuple(
-        _in(TASKS, "diversity", metric, "lower") for metric in ("rl_entropy_change", "rl_length_change")
+        _in(RL_STUDIES, "diversity", metric, "lower") for metric in ("rl_entropy_change", "rl_length_change")
     )),
     Family("4", "A higher Pass@k before RL does not need higher entropy (claim 4).", tuple(
         Hypothesis(f"{arm} in {study}: Pass@8 before RL higher than ce, and entropy lower", (
             Comparison(study, arm, "pass_at_8_before", "higher"),
             Comparison(study, arm, "entropy_before", "lower"),
         ))
-        for arm in LOWER for study in TASKS
+        for arm in LOWER for study in RL_STUDIES
     )),
     Family("5", "The precision prior is more than a temperature (ours).", tuple(
-        _in(TASKS, "precision", "avg_at_m_after", "higher", baseline)
+        _in(RL_STUDIES, "precision", AFTER_RL, "higher", baseline)
         for baseline in ("temperature-0.75", "matched-precision")
     )),
     Family("6", "Other controls differ from precision (ours).", tuple(
-        Hypothesis(f"{arm}: Avg@64 after RL different from precision",
-                   (Comparison("chain", arm, "avg_at_m_after", "different", "precision"),), 1)
+        Hypothesis(f"{arm}: {column_label(AFTER_RL, '{m}')} different from precision",
+                   (Comparison("chain", arm, AFTER_RL, "different", "precision"),), 1)
         for arm in (
             "evaluation-temperature-0.75", "label-smoothing-0.1", "focal-2", "steps-2", "precision-exponent",
         )
     )),
     Family("7", "The prior's shape survives mid-training (ours).", tuple(
-        Hypothesis(f"{arm}, mid-trained with {words}: {WORDS[metric]} different from ce",
+        Hypothesis(f"{arm}, mid-trained with {words}: {column_label(metric, '{m}')} different from ce",
                    (Comparison("midtraining", arm, metric, "different", variant=f"loss={loss}"),), 1)
         for loss, words in (("arm", "its own loss"), ("ce", "cross-entropy")) for arm in ("precision", "diversity")
-        for metric in ("entropy_before", "avg_at_m_after")
+        for metric in ("entropy_before", AFTER_RL)
     )),
     Family("8", "Precision gives the better space for RL at other sizes (ours).", tuple(
-        Hypothesis(f"precision at width {width}: Avg@64 after RL higher than ce", (
-            Comparison("chain-sizes", "precision", "avg_at_m_after", "higher",
+        Hypothesis(f"precision at width {width}: {column_label(AFTER_RL, '{m}')} higher than ce", (
+            Comparison("chain-sizes", "precision", AFTER_RL, "higher",
                        variant=f"hidden_size={width},intermediate_size={2 * width}"),
         ), 1)
         for width in (32, 128)
@@ -136,10 +134,11 @@ FAMILIES = (
 # Questions that the results raised, chosen after they were seen: no correction, no verdict.
 EXPLORED = (
     *(Comparison(study, "temperature-0.75", metric, "different")
-      for metric in ("avg_at_m_after", "pass_at_64_after") for study in TASKS),
-    Comparison("chain", "temperature-0.75", "avg_at_m_after", "different", "evaluation-temperature-0.75"),
+      for metric in (AFTER_RL, "pass_at_64_after") for study in RL_STUDIES),
+    Comparison("chain", "temperature-0.75", AFTER_RL, "different", "evaluation-temperature-0.75"),
     *(Comparison(study, arm, "pass_at_8_before", "different", baseline)
-      for arm, baseline in (("matched-precision", "ce"), ("precision", "matched-precision")) for study in TASKS),
+      for arm, baseline in (("matched-precision", "ce"), ("precision", "matched-precision"))
+      for study in RL_STUDIES),
 )  # fmt: skip
 
 
@@ -152,8 +151,7 @@ class Finding:
     adjusted_p: float | None
 
     @property
-    def seen(self) -> str:
-        """`higher`, `lower`, `no difference seen`, `similar`, `not similar`, or `not run yet`."""
+    def seen(self) -> Seen:
         difference = self.difference
         if difference is None:
             return "not run yet"
@@ -171,6 +169,29 @@ class Finding:
     @property
     def reverse(self) -> bool:
         return {"higher": "lower", "lower": "higher"}.get(self.comparison.expected) == self.seen
+
+
+@dataclass(frozen=True)
+class Decision:
+    """About a hypothesis, or about a claim that rests on several."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    """what was seen, or what is missing"""
+    rests_on: tuple[tuple[str, Decision], ...] = ()
+    """words of a hypothesis, and the decision about it"""
+
+    @property
+    def lines(self) -> list[str]:
+        """The verdict, then a line for each hypothesis it rests on, or for what is missing."""
+        if self.verdict == "not decided":
+            return [self.verdict, *self.reasons]
+        seen = f" ({', '.join(self.reasons)})" if self.reasons else ""
+        return [self.verdict + seen, *(f"{words}: {decision}" for words, decision in self.rests_on)]
+
+    def __str__(self) -> str:
+        verdict, *rest = self.lines
+        return f"{verdict}: {'; '.join(rest)}" if rest else verdict
 
 
 class Evidence:
@@ -197,6 +218,12 @@ class Evidence:
         """The same with those that failed."""
         return read_rows(self.results_dir / f"{study}.parquet")
 
+    def words(self, of: Comparison | Hypothesis) -> str:
+        """What a comparison or a hypothesis says, with the samples of a problem that its study has."""
+        first = of if isinstance(of, Comparison) else of.comparisons[0]
+        rows = self.rows(first.study)
+        return of.words.format(m=samples(rows) if rows else "m")
+
     def compare(self, comparison: Comparison) -> PairedDifference | None:
         rows = self.rows(comparison.study)
         return compare(rows, comparison.arm, comparison.baseline, comparison.metric, comparison.variant)
@@ -216,81 +243,79 @@ class Evidence:
         return findings
 
 
-def decide(evidence: Evidence, family: Family, hypothesis: Hypothesis) -> str:
-    """`holds` or `does not hold`, with what was seen, or `not decided` while something has not been run."""
+def decide(evidence: Evidence, family: Family, hypothesis: Hypothesis) -> Decision:
+    """By the rule of the protocol; not decided while something has not been run."""
     findings = [evidence.findings[family.name, comparison] for comparison in hypothesis.comparisons]
-    missing = sum(finding.difference is None for finding in findings)
-    if missing:
-        return f"not decided: {missing} of {len(findings)} comparisons are not run yet"
+    if missing := _missing(findings):
+        return missing
     found, reverse = sum(f.as_expected for f in findings), [f.comparison for f in findings if f.reverse]
     seen = [f"as expected in {found} of {len(findings)}"]
     if reverse:
         seen.append("the reverse for " + ", ".join(f"{c.arm} in {c.study}" for c in reverse))
     others = Counter(f.seen for f in findings if not f.as_expected and not f.reverse)
     seen += [f"{words} in {count}" for words, count in others.items()]
-    holds = found >= hypothesis.needed and not reverse
-    return f"{'holds' if holds else 'does not hold'} ({', '.join(seen)})"
+    return Decision(_holds(found >= hypothesis.needed and not reverse), tuple(seen))
 
 
-def decide_claims(evidence: Evidence) -> dict[str, str]:
+def decide_claims(evidence: Evidence) -> dict[str, Decision]:
     """The paper's four claims -> the decision, by the rule of the protocol, and what it rests on."""
 
-    def decisions(*names: str) -> dict[str, str]:
-        return {
-            hypothesis.words: decide(evidence, family, hypothesis)
+    def about(*names: str) -> tuple[tuple[str, Decision], ...]:
+        return tuple(
+            (evidence.words(hypothesis), decide(evidence, family, hypothesis))
             for family in FAMILIES if family.name in names for hypothesis in family.hypotheses
-        }  # fmt: skip
+        )  # fmt: skip
 
-    def all_hold(*names: str) -> str:
-        found = decisions(*names).values()
-        undecided = next((decision for decision in found if decision.startswith("not")), None)
-        return undecided or (
-            "holds" if all(decision.startswith("holds") for decision in found) else "does not hold"
-        )
+    def all_hold(*names: str) -> Decision:
+        found = about(*names)
+        undecided = next((decision for _, decision in found if decision.verdict == "not decided"), None)
+        holds = _holds(all(decision.verdict == "holds" for _, decision in found))
+        return undecided or Decision(holds, rests_on=found)
 
-    def because(verdict: str, found: Mapping[str, str]) -> str:
-        if verdict.startswith("not"):
-            return verdict
-        return f"{verdict}: " + "; ".join(f"{words}: {decision}" for words, decision in found.items())
-
-    existing = {words: decision for words, decision in decisions("4").items() if decision.startswith("holds")}
-    claim_4 = "holds" if existing else all_hold("4")  # one arm and task suffice
+    existing = tuple(found for found in about("4") if found[1].verdict == "holds")  # one arm and task suffice
     return {
-        "1. Perplexity converges to similar values in all arms while entropy differs": because(
-            all_hold("1a", "1b"), decisions("1a", "1b")
-        ),
-        "2. Precision and tail-penalty give the better space for RL": because(all_hold("2"), decisions("2")),
-        "3. Diversity loses entropy fast early in RL and its responses shorten": because(
-            _claim_3(evidence), decisions("3")
-        ),
-        "4. A higher Pass@k before RL does not need higher entropy": because(claim_4, existing or decisions("4")),
-        "2, on mixture-of-experts and models of a billion parameters": "cannot be tested at this scale",
+        "1. Perplexity converges to similar values in all arms while entropy differs": all_hold("1a", "1b"),
+        "2. Precision and tail-penalty give the better space for RL": all_hold("2"),
+        "3. Diversity loses entropy fast early in RL and its responses shorten": _claim_3(evidence, about("3")),
+        "4. A higher Pass@k before RL does not need higher entropy": Decision("holds", rests_on=existing)
+        if existing
+        else all_hold("4"),
+        "2, on mixture-of-experts and models of a billion parameters": Decision("cannot be tested at this scale"),
     }
 
 
-def verdict_and_reasons(decision: str) -> list[str]:
-    """The parts of a decision of `decide_claims`, the verdict first."""
-    verdict, _, reasons = decision.partition(": ")
-    return [verdict, *filter(None, reasons.split("; "))]
-
-
-def _claim_3(evidence: Evidence) -> str:
+def _claim_3(evidence: Evidence, rests_on: tuple[tuple[str, Decision], ...]) -> Decision:
     """Its hypothesis is one of two halves, which must be found in the same task."""
     findings = [finding for (family, _), finding in evidence.findings.items() if family == "3"]
-    missing = sum(finding.difference is None for finding in findings)
-    if missing:
-        return f"not decided: {missing} of {len(findings)} comparisons are not run yet"
-    of_task = {study: [f for f in findings if f.comparison.study == study] for study in TASKS}
+    if missing := _missing(findings):
+        return missing
+    of_task = {study: [f for f in findings if f.comparison.study == study] for study in RL_STUDIES}
     both = [study for study, halves in of_task.items() if all(half.as_expected for half in halves)]
     holds = len(both) >= MIN_TASKS and not any(finding.reverse for finding in findings)
-    where = ", ".join([f"both halves as expected in {len(both)} of {len(TASKS)}", *both])
-    return f"{'holds' if holds else 'does not hold'} ({where})"
+    seen = f"both halves as expected in {len(both)} of {len(RL_STUDIES)}"
+    return Decision(_holds(holds), (seen, *both), rests_on)
+
+
+def _holds(found: bool) -> Verdict:
+    return "holds" if found else "does not hold"
+
+
+def _missing(findings: Sequence[Finding]) -> Decision | None:
+    missing = sum(finding.difference is None for finding in findings)
+    if not missing:
+        return None
+    return Decision("not decided", (f"{missing} of {len(findings)} comparisons are not run yet",))
+
+
+def samples(rows: Sequence[Columns]) -> int:
+    """m of Avg@m."""
+    return int(json.loads(rows[0]["settings"])["evaluation"]["samples"])
 
 
 def _changes(curves: Mapping[Key, Sequence[Curve]], key: Key) -> Columns:
     """rl_entropy_change and rl_length_change: the mean over RL steps 16 to 20 minus that over steps 1 to 5."""
     changes: Columns = {}
-    for name, metric in (("rl_entropy_change", "entropy"), ("rl_length_change", "completions/mean_length")):
+    for name, metric in CHANGES.items():
         for curve in curves.get(key, ()):
             if (curve["stage"], curve["metric"]) == ("rl", metric):
                 values = dict(zip(curve["steps"], curve["values"], strict=True))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,66 +12,34 @@ from numpy.typing import NDArray
 from pgce_mini.evaluation import (
     Estimate,
     Evaluation,
-    PerProblem,
+    Metric,
+    PerProblemValue,
+    When,
     estimate,
+    metrics,
     paired_difference,
-    pass_at_k,
     percentile_interval,
 )
+from pgce_mini.study.analysis.formats import format_estimate
 
 Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=tuple[str, ...])
 
-Stage = Literal["prior", "policy"]  # before and after RL
-STAGE_LABELS: dict[Stage, str] = {"prior": "before RL", "policy": "after RL"}
-Summary = dict[str, dict[Stage, dict[str, Estimate]]]
-"""arm -> stage -> metric -> estimate"""
-
-Pick = Callable[[PerProblem, int], Array]
-"""(per_problem, samples m) -> a number for each problem, (P,)"""
+Summary = dict[str, dict[When, dict[str, Estimate]]]
+"""arm -> before or after RL -> metric -> estimate"""
 
 
-class Metric(NamedTuple):
-    label: str
-    unit: str
-    pick: Pick
-    counts: Pick | None = None
-    """where it is no mean over problems but a ratio, sum of `pick` / sum of `counts`"""
-
-
-def _pass_at(k: int) -> Pick:
-    return lambda rows, m: pass_at_k(m, np.array(rows["correct"]), k)
-
-
-def _length(rows: PerProblem, m: int) -> Array:
-    return np.array(rows["completion_length"])
-
-
-def _nats(rows: PerProblem, m: int) -> Array:
-    """Summed over the tokens of a completion: its ratio to the length is the mean over tokens."""
-    return np.asarray(np.array(rows["entropy"]) * _length(rows, m))
-
-
-def metrics(samples: int, ks: Sequence[int]) -> dict[str, Metric]:
-    """The metrics that evaluations with these settings share, by the name they have in JSON."""
-    table = {
-        "avg_at_m": Metric(f"Avg@{samples}", "share", lambda rows, m: np.array(rows["correct"]) / m),
-        "cons_at_m": Metric(f"Cons@{samples}", "share", lambda rows, m: np.array(rows["consensus"])),
-    }
-    for k in ks:
-        if k > 1:  # Pass@1 is Avg@m
-            table[f"pass_at_{k}"] = Metric(f"Pass@{k}", "share", _pass_at(k))
-    table["entropy"] = Metric("entropy", "nats/token", _nats, _length)
-    table["completion_length"] = Metric("length", "tokens", _length)
-    table["reasoned_share"] = Metric("reasoned", "share", lambda rows, m: np.array(rows["reasoned_share"]))
-    return table
+def _compared(samples: int, ks: Sequence[int]) -> dict[str, Metric]:
+    """The metrics that are compared problem by problem, by their names in an evaluation."""
+    found = metrics(samples, ks).items()
+    return {metric.key or name: metric for name, metric in found if metric.per_problem}
 
 
 def labels(samples: int, ks: Sequence[int]) -> dict[str, str]:
     """The label of each metric, with its unit where it is not a share."""
     return {
         name: metric.label if metric.unit == "share" else f"{metric.label} ({metric.unit})"
-        for name, metric in metrics(samples, ks).items()
+        for name, metric in _compared(samples, ks).items()
     }
 
 
@@ -132,16 +100,8 @@ def by_metric(
     }
 
 
-def format_estimate(value: Estimate) -> str:
-    """`0.284 [0.272, 0.296]`, or - where there is no value."""
-    if value["value"] is None:
-        return "-"
-    digits = 1 if abs(value["value"]) >= 10 else 3
-    return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
-
-
 def _metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, Metric]:
-    return metrics(*_shared_settings(evaluations))
+    return _compared(*_shared_settings(evaluations))
 
 
 def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]:
@@ -165,7 +125,8 @@ def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]
 
 def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Estimate:
     """Of one arm, or of the first minus the second."""
-    values = [_per_problem(arm, metric.pick, samples) for arm in arms]
+    assert metric.per_problem is not None
+    values = [_per_problem(arm, metric.per_problem, samples) for arm in arms]
     if metric.counts is None:
         means = [table.mean(0) for table in values]
         return estimate(means[0], seed=0) if len(arms) == 1 else paired_difference(means[0], means[1], seed=0)
@@ -184,6 +145,6 @@ def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Esti
     return {"value": float(ratio(everyone)), "low": low, "high": high}
 
 
-def _per_problem(evaluations: Sequence[Evaluation], pick: Pick, samples: int) -> Array:
+def _per_problem(evaluations: Sequence[Evaluation], pick: PerProblemValue, samples: int) -> Array:
     """(seeds, P)"""
     return np.array([pick(rows, samples) for evaluation in evaluations if (rows := evaluation["per_problem"])])

@@ -55,7 +55,7 @@ def check_predictions(evidence: Evidence, studies: Sequence[str] = ("chain", "tr
 
 
 def largest_errors(found: Iterable[Checked]) -> dict[str, float]:
-    """For each of TOLERANCES the largest error of any arm and part; right is what lies within."""
+    """For each of TOLERANCES the largest error of any arm and study; a prediction within it is right."""
     errors = [
         (abs(row.share - row.predicted_share), abs(row.accuracy - row.predicted_accuracy), row.entropy_error)
         for row in found

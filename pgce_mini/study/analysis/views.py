@@ -1,4 +1,4 @@
-"""A study's tables as explorer and notebooks take them: through RL, over seeds, over settings."""
+"""A study's tables as explorer and notebooks take them: over seeds, over steps, over settings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pgce_mini.evaluation import Estimate
+from pgce_mini.evaluation import WHEN, Estimate
 from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis.claims import Evidence
-from pgce_mini.study.analysis.compare import Stage, Summary
+from pgce_mini.study.analysis.claims import AFTER_RL, Evidence
+from pgce_mini.study.analysis.compare import Summary
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
-from pgce_mini.study.spec import load_spec
 from pgce_mini.study.tables import Columns, Curve, Key
 from pgce_mini.tasks import ChainSum, task_from_dict
 from pgce_mini.theory import ChainPrediction, predict_chain
@@ -25,43 +24,6 @@ Metrics = list[dict[str, Any]]  # like the lines of metrics.jsonl
 
 ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
          "top-k")  # fmt: skip
-SUFFIXES: dict[Stage, str] = {"prior": "_before", "policy": "_after"}
-
-
-class Part(NamedTuple):
-    """How far a part of the study is."""
-
-    name: str
-    question: str
-    planned: int
-    """rows"""
-    finished: int
-    failed: tuple[str, ...]
-    """row: reason"""
-
-    @property
-    def state(self) -> str:
-        return "complete" if self.finished == self.planned else "incomplete" if self.finished else "not run yet"
-
-
-def parts(evidence: Evidence, specs_dir: Path) -> list[Part]:
-    """Every part that is specified, in the order of the study."""
-    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
-    return [
-        Part(
-            name,
-            specs[name].question,
-            len(specs[name].rows),
-            len(evidence.rows(name)),
-            tuple(
-                f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip()
-                for row in evidence.all_rows(name)
-                if row["error"] is not None
-            ),
-        )
-        for name in (*ORDER, *(name for name in specs if name not in ORDER))
-        if name in specs
-    ]
 
 
 def variants(rows: Iterable[Columns]) -> list[str]:
@@ -73,9 +35,10 @@ def arms(rows: Iterable[Columns]) -> list[str]:
     return list(dict.fromkeys(row["arm"] for row in rows))
 
 
-def samples(rows: Sequence[Columns]) -> int:
-    """m of Avg@m."""
-    return int(json.loads(rows[0]["settings"])["evaluation"]["samples"])
+def measures(rows: Iterable[Columns]) -> list[str]:
+    """The columns METRIC_before and METRIC_after that hold a number; Avg@m after RL first."""
+    found = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
+    return sorted((name for name in found if name.rpartition("_")[2] in WHEN), key=lambda name: name != AFTER_RL)
 
 
 def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") -> Summary:
@@ -89,14 +52,11 @@ def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") 
         return {"value": fmean(values) if values else None, "low": low, "high": high}
 
     return {
-        arm: {
-            stage: {metric: of(arm, metric + suffix) for metric in metrics} for stage, suffix in SUFFIXES.items()
-        }
-        for arm in arms
+        arm: {when: {metric: of(arm, f"{metric}_{when}") for metric in metrics} for when in WHEN} for arm in arms
     }
 
 
-def against(
+def paired_differences(
     rows: Sequence[Columns], arms: Sequence[str], baseline: str, metric: str, variant: str = ""
 ) -> dict[str, PairedDifference]:
     """Each arm minus the baseline, paired over seeds; without those that share fewer than two with it."""
@@ -104,12 +64,12 @@ def against(
     return {arm: difference for arm, difference in found.items() if difference is not None}
 
 
-def through(
-    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], stage: str, metric: str = "", variant: str = ""
+def learning_curves_of(
+    curves: Mapping[Key, Sequence[Curve]], arms: Sequence[str], training: str, metric: str = "", variant: str = ""
 ) -> dict[str, list[Metrics]]:
-    """arm -> for each seed the lines of a stage, as `figures.learning_curves` and `through_rl` take them.
+    """arm -> for each seed the lines of a training, as `figures.learning_curves` and `through_rl` take them.
 
-    metric: that one alone; by default all.
+    training: "pretrain", "midtrain" or "rl"; metric: that one alone, by default all.
     """
     found: dict[str, list[Metrics]] = {arm: [] for arm in arms}
     for (of_variant, arm, _), of_row in sorted(curves.items()):
@@ -117,7 +77,7 @@ def through(
             continue
         lines: dict[int, dict[str, Any]] = {}
         for curve in of_row:
-            if curve["stage"] == stage and metric in ("", curve["metric"]):
+            if curve["stage"] == training and metric in ("", curve["metric"]):
                 for step, value in zip(curve["steps"], curve["values"], strict=True):
                     lines.setdefault(step, {"step": step})[curve["metric"]] = value
         if lines:
@@ -125,32 +85,32 @@ def through(
     return {arm: seeds for arm, seeds in found.items() if seeds}
 
 
-def rows_of(part: str, folder: Path = RESULTS) -> list[Columns]:
-    """The finished rows of a part of the study, for those who cannot go on without.
+def rows_of(study: str, folder: Path = RESULTS) -> list[Columns]:
+    """The finished rows of a study; a missing table is an error.
 
     Raises:
         RunError: the table is missing, and which command makes it; or it is damaged.
         ValueError: pyarrow, which reads the tables, is missing.
     """
-    rows = Evidence(folder).rows(part)
+    rows = Evidence(folder).rows(study)
     if not rows:
-        raise RunError(_missing(f"{part}.parquet", part))
+        raise RunError(_missing(f"{study}.parquet", study))
     return rows
 
 
-def curves_of(part: str, stage: str, arms: Sequence[str], folder: Path = RESULTS) -> dict[str, list[Metrics]]:
-    """The learning curves of a stage ("pretrain", "midtrain" or "rl") of a part without variants, as `through`.
+def curves_of(study: str, training: str, arms: Sequence[str], folder: Path = RESULTS) -> dict[str, list[Metrics]]:
+    """`learning_curves_of` a study without variants; a missing table or arm is an error.
 
     Raises:
         RunError: the table, or an arm in it, is missing, and which command makes it; or it is damaged.
         ValueError: pyarrow, which reads the tables, is missing.
     """
-    curves = Evidence(folder).curves(part)
-    found = through(curves, arms, stage)
+    curves = Evidence(folder).curves(study)
+    found = learning_curves_of(curves, arms, training)
     absent = [arm for arm in arms if arm not in found]
     if absent:
-        file = f"{part}-curves.parquet"
-        raise RunError(_missing(f"{file} of {', '.join(absent)}" if curves else file, part))
+        file = f"{study}-curves.parquet"
+        raise RunError(_missing(f"{file} of {', '.join(absent)}" if curves else file, study))
     return found
 
 
@@ -168,10 +128,10 @@ def predicted(row: Columns) -> ChainPrediction:
     return predict_chain(task, RewardShaping(**settings["shaping"]))
 
 
-def _missing(what: str, part: str) -> str:
+def _missing(what: str, study: str) -> str:
     return (
         f"the study's table {what} is missing: it comes with the repository in pgce_mini/shipped/results/, "
-        f"and `make study-full PART={part}` makes it again"
+        f"and `make study-full PART={study}` makes it again"
     )
 
 

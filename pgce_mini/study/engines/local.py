@@ -1,10 +1,10 @@
 """Runs a specification: rows in worker processes, their results in two tables as they come in.
 
     STUDY/                 run folders of the trainings, and rows/ with the result of each finished row
-    RESULTS/NAME.parquet, NAME-curves.parquet    the tables; a row that stands there is not run again
+    RESULTS/NAME.parquet, NAME-curves.parquet    the tables, if wanted; a row that is in them is not run again
 
-A result is first a file of its own, written whole or not at all, then a line of the tables; the curves are written
-before the lines. So whatever is killed, and when, the next run goes on and ends with the same bytes.
+A result is first written to a file of its own, whole or not at all, then to the tables, curves before rows. So
+whatever is killed, and when, the next run goes on and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from tqdm import tqdm
 
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import RunError, settings_difference
-from pgce_mini.study.demo import lines_of
-from pgce_mini.study.engines.workers import RL_STEP_WORK, run_jobs, sole_study
-from pgce_mini.study.rows import Row
-from pgce_mini.study.spec import Spec, load_spec
+from pgce_mini.study.engines.workers import run_jobs, sole_study
+from pgce_mini.study.rows import Row, work_done
+from pgce_mini.study.spec import load_spec
 from pgce_mini.study.tables import (
     KEY,
     Columns,
     Curve,
     Key,
-    check_pyarrow,
+    check_installed,
     key_of,
     read_curves,
     read_rows,
     write_curves,
     write_rows,
 )
+from pgce_mini.study.templates import Spec
 
 BYTES_PER_ROW = 2**18  # metrics.jsonl of its trainings and its result
 TRAININGS_PER_ROW = 3  # at most, each leaving a model
@@ -51,7 +51,7 @@ class StudyTable:
 
     spec: Spec
     rows: list[Columns]
-    path: Path
+    path: Path | None
 
     @property
     def failed(self) -> dict[str, str]:
@@ -59,8 +59,10 @@ class StudyTable:
         return {_name(row): row["error"] for row in self.rows if row["error"] is not None}
 
 
-def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool = True) -> StudyTable:
+def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress: bool = True) -> StudyTable:
     """Runs or continues a study; a row that fails is reported with its reason and the rest goes on.
+
+    results_dir: where the tables go; without it there are none, and pyarrow is not needed.
 
     Ctrl-C lets every worker save its state, then raises KeyboardInterrupt; the same call continues.
 
@@ -70,7 +72,6 @@ def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool 
         ValueError: pyarrow is missing.
         OSError: the disk is full all the same.
     """
-    check_pyarrow()
     folder = spec.rows[0].folder
     store = _Store(spec, results_dir)
     missing = [row for row in spec.rows if not store.has(row)]
@@ -86,7 +87,7 @@ def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool 
         work = {path: steps for row in missing for path, steps in row.trainings()}
         bar = tqdm(
             total=sum(work.values()),
-            initial=_done(work),
+            initial=sum(map(work_done, work)),
             desc=spec.name,
             unit="step",
             disable=not progress,
@@ -96,7 +97,7 @@ def run_spec(spec: Spec, results_dir: Path, *, workers: int = 2, progress: bool 
         def advance(unfinished: int) -> None:
             store.collect()
             bar.set_postfix_str(f"{len(spec.rows) - unfinished} of {len(spec.rows)} rows done")
-            bar.update(_done(work) - bar.n)
+            bar.update(sum(map(work_done, work)) - bar.n)
 
         with bar:
             run_jobs(missing, workers, lock, advance, _may_start)
@@ -148,15 +149,20 @@ def row_key(row: Row) -> Key:
 
 
 class _Store:
-    """The results of a study's finished rows: in memory, and in the tables."""
+    """The results of a study's finished rows: in memory, and in the tables, if there is a folder for them."""
 
-    def __init__(self, spec: Spec, results_dir: Path) -> None:
+    def __init__(self, spec: Spec, results_dir: Path | None) -> None:
         self.spec = spec
-        self.rows_path = results_dir / f"{spec.name}.parquet"
-        self.curves_path = results_dir / f"{spec.name}-curves.parquet"
         self.results: dict[Key, tuple[Columns, list[Curve]]] = {}
         self.written: set[Key] = set()
         self.planned = {row_key(row): row for row in spec.rows}
+        self.rows_path: Path | None = None
+        self.curves_path: Path | None = None
+        if results_dir is None:
+            return
+        check_installed("pyarrow")
+        self.rows_path = results_dir / f"{spec.name}.parquet"
+        self.curves_path = results_dir / f"{spec.name}-curves.parquet"
         curves = read_curves(self.curves_path)
         for row in read_rows(self.rows_path):
             self._check(row, self.rows_path)
@@ -175,7 +181,7 @@ class _Store:
                 self._check(columns, row.result_path)
                 self.results[key] = columns, curves
         failed = {key for key, row in self.planned.items() if key not in self.results and row.error_path.exists()}
-        if self.results.keys() | failed != self.written:
+        if self.rows_path and self.curves_path and self.results.keys() | failed != self.written:
             write_curves(self.curves_path, (self.results[key] for key in self.planned if key in self.results))
             write_rows(self.rows_path, self.table().rows)
             self.written = self.results.keys() | failed
@@ -210,11 +216,6 @@ def _may_start(row: Row, running: Sequence[Row]) -> bool:
     """No two rows train in one folder at the same time."""
     needs = row.unfinished_runs
     return all(needs.isdisjoint(other.unfinished_runs) for other in running)
-
-
-def _done(work: Mapping[Path, int]) -> int:
-    """Of the work of these trainings, what is on the disk."""
-    return sum(lines_of(path / "metrics.jsonl") * (RL_STEP_WORK if path.name == "policy" else 1) for path in work)
 
 
 def _check_room(rows: Sequence[Row], folder: Path, workers: int) -> None:

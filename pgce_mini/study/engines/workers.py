@@ -22,7 +22,6 @@ import torch
 from pgce_mini.runs import deferred_interrupt, sole_owner, write_atomic
 
 POLL_SECONDS = 0.5
-RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
 # Forked from a process that has imported torch but not used it: no thread is there to be lost, and a start takes
 # no time. The main module is imported there once, if it is a script, in place of once a worker; so is what torch
 # imports, in a second, as soon as there is a model.

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from pgce_mini.study.analysis import (
+    LEVEL,
     Comparison,
+    Direction,
     Evidence,
     PairedDifference,
     by_seed,
     holm,
     rows_of,
     sign_flip_test,
+    signed_interval,
     verdict,
 )
 from pgce_mini.teaching.exercises import NotYet, call, exercise, given, number_of, numbers, require, word
 
 FAMILY_SIZE = 6
-WORDS = ("higher", "lower", "no difference seen")
+WORDS = get_args(Direction)
 CLAIMED = Comparison("chain", "precision", "avg_at_m_after", "higher", "temperature-0.75")  # of family 5
 
 
@@ -33,9 +36,9 @@ def least_seeds(answer: Any) -> str:
     require(n == int(n) and n >= 2, "A number of seeds is a whole number of at least 2.")
     require(n <= 20, "Fewer will do.")
     alone = sign_flip_test(np.ones(int(n)), 0)
-    require(alone < 0.05, f"With {n:g} seeds, p cannot fall below {alone:.3f}, even if every difference agrees.")
-    require(_best_adjusted(int(n)) < 0.05, "That would do for one hypothesis alone. What does Holm make of it?")
-    require(_best_adjusted(int(n) - 1) >= 0.05, "That is enough, but one seed fewer is enough, too.")
+    require(alone < LEVEL, f"With {n:g} seeds, p cannot fall below {alone:.3f}, even if every difference agrees.")
+    require(_best_adjusted(int(n)) < LEVEL, "That would do for one hypothesis alone. What does Holm make of it?")
+    require(_best_adjusted(int(n) - 1) >= LEVEL, "That is enough, but one seed fewer is enough, too.")
     return "The study has ten. With five, nothing could have been found, whatever the truth."
 
 
@@ -55,7 +58,7 @@ def words_for(answer: Any) -> str:
     ]  # fmt: skip
     for low, high, p in cases:
         said = call(answer, low, high, p)
-        where = f"For the interval [{low:+.3f}, {high:+.3f}] and Holm's p = {p:.3f} it says {str(said)[:40]!r}."
+        where = f"For the interval {signed_interval(low, high)} and Holm's p = {p:.3f} it says {str(said)[:40]!r}."
         said = word(said)
         require(said in WORDS, f"{where} The protocol has three answers: {', '.join(WORDS)}.")
         right = verdict(PairedDifference(10, (low + high) / 2, low, high, p, 0.05), p)

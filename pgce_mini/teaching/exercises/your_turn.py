@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study import Columns
-from pgce_mini.study.analysis import LEVEL, PairedDifference, compare, predicted, verdict
+from pgce_mini.study.analysis import LEVEL, Direction, PairedDifference, compare, predicted, verdict
 from pgce_mini.teaching.duel import TASK
 from pgce_mini.teaching.exercises import NotYet, exercise, number_of, numbers, require, word
 from pgce_mini.theory import predict_chain
 from pgce_mini.training import check_head
 
 MEASURE = "avg_at_m_after"
-WORDS = ("higher", "lower", "no difference seen")
+WORDS = get_args(Direction)
 PUSHES = ("reason more", "reason less")
 TOLERANCES = {"reasoned_share": 0.05, "accuracy_if_reasoned": 0.10}  # of the study's protocol
 PREDICTION = ("shaping", *TOLERANCES, "push", "after_rl", "because")

@@ -1,0 +1,188 @@
+"""Every number that is told about a model or a training: name, label, unit, and where it comes from.
+
+Tables, pages and figures take names and labels from here: a new metric is one entry of METRICS (of an evaluation)
+or LOGGED (of a training). A column of a study's table is METRIC_before or METRIC_after: before or after RL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgce_mini.evaluation.evaluate import Evaluation, PerProblem
+from pgce_mini.evaluation.scores import pass_at_k
+
+Array = NDArray[np.float64]
+
+When = Literal["before", "after"]
+WHEN: dict[When, str] = {"before": "before RL", "after": "after RL"}
+
+PerProblemValue = Callable[[PerProblem, int], Array]
+"""(per_problem, samples m) -> a number for each problem, (P,)"""
+
+
+class Metric(NamedTuple):
+    """A number of an evaluation."""
+
+    label: str
+    """{m} stands for the samples of a problem, {k} for the k of Pass@k"""
+    unit: str
+    source: Literal["heldout", "samples", "text"]
+    """where it stands in an evaluation; "text": what `sample_text` measures"""
+    per_problem: PerProblemValue | None = None
+    """of those that are compared problem by problem"""
+    counts: PerProblemValue | None = None
+    """where it is no mean over problems but a ratio, sum of `per_problem` / sum of `counts`"""
+    key: str = ""
+    """its name there, where it differs from that in tables"""
+
+
+def _length(rows: PerProblem, m: int) -> Array:
+    return np.array(rows["completion_length"])
+
+
+def _nats(rows: PerProblem, m: int) -> Array:
+    """Summed over the tokens of a completion: its ratio to the length is the mean over tokens."""
+    return np.asarray(np.array(rows["entropy"]) * _length(rows, m))
+
+
+METRICS = {
+    "cross_entropy": Metric("held-out cross-entropy", "nats/token", "heldout"),
+    "entropy": Metric("held-out entropy", "nats/token", "heldout"),
+    "ece": Metric("ECE", "share", "heldout"),
+    "repetition": Metric("repetition", "share", "text"),
+    "distinct_1": Metric("distinct-1", "share", "text"),
+    "distinct_2": Metric("distinct-2", "share", "text"),
+    "distinct_3": Metric("distinct-3", "share", "text"),
+    "avg_at_m": Metric("Avg@{m}", "share", "samples", lambda rows, m: np.array(rows["correct"]) / m),
+    "cons_at_m": Metric("Cons@{m}", "share", "samples", lambda rows, m: np.array(rows["consensus"])),
+    "pass_at_k": Metric("Pass@{k}", "share", "samples"),  # `metrics` makes one for each k
+    "sample_entropy": Metric("entropy", "nats/token", "samples", _nats, _length, "entropy"),
+    "completion_length": Metric("length", "tokens", "samples", _length),
+    "truncated_share": Metric("truncated", "share", "samples"),
+    "reasoned_share": Metric("reasoned", "share", "samples", lambda rows, m: np.array(rows["reasoned_share"])),
+    "accuracy_if_reasoned": Metric("accuracy if reasoned", "share", "samples"),
+    "accuracy_if_direct": Metric("accuracy if direct", "share", "samples"),
+}
+"""by their names in tables, in the order of tables"""
+
+
+def metrics(m: int | str, ks: Sequence[int]) -> dict[str, Metric]:
+    """METRICS of evaluations with `m` samples a problem and these k of Pass@k, of which Pass@1 is Avg@m."""
+    found: dict[str, Metric] = {}
+    for name, metric in METRICS.items():
+        if name == "pass_at_k":
+            found |= {f"pass_at_{k}": _pass_at(k) for k in ks if k > 1}
+        else:
+            found[name] = metric._replace(label=metric.label.format(m=m))
+    return found
+
+
+def _pass_at(k: int) -> Metric:
+    return METRICS["pass_at_k"]._replace(
+        label=METRICS["pass_at_k"].label.format(k=k),
+        per_problem=lambda rows, m: pass_at_k(m, np.array(rows["correct"]), k),
+    )
+
+
+def measured(evaluation: Evaluation, of_text: Mapping[str, float]) -> dict[str, float | None]:
+    """Every metric of an evaluation, by its name in tables.
+
+    of_text: what `sample_text` found; empty for a task with a verifier.
+    """
+    config: dict[str, Any] = evaluation["config"]
+    samples: dict[str, Any] = dict(evaluation["samples"] or {})
+    samples |= {f"pass_at_{k}": estimate for k, estimate in samples.get("pass_at_k", {}).items()}
+    sources: dict[str, Mapping[str, Any]] = {
+        "heldout": evaluation["heldout"],
+        "samples": {key: found["value"] for key, found in samples.items() if "value" in found},
+        "text": of_text,
+    }
+    return {
+        name: sources[metric.source][metric.key or name]
+        for name, metric in metrics(config["samples"], config["ks"]).items()
+        if (metric.key or name) in sources[metric.source]
+    }
+
+
+class Logged(NamedTuple):
+    """A number that a training writes to metrics.jsonl, under the trainer's name."""
+
+    label: str
+    unit: str
+    title: str = ""
+    """of a picture of it"""
+    axis: str = ""
+    """of such a picture; by default label and unit"""
+
+    @property
+    def axis_title(self) -> str:
+        return self.axis or f"{self.label} ({self.unit})"
+
+
+STEPS = {"pretrain": "pre-training step", "midtrain": "mid-training step", "rl": "RL step"}
+_PRETRAIN = {
+    "heldout_cross_entropy": Logged("cross-entropy", "nats/token", "Pre-training: held-out cross-entropy"),
+    "heldout_entropy": Logged("entropy", "nats/token", "Pre-training: held-out entropy"),
+    "grad_norm": Logged("gradient norm", "1"),
+}
+LENGTH = "completions/mean_length"  # TRL's name of what tables call completion_length
+LOGGED: dict[str, dict[str, Logged]] = {
+    "pretrain": _PRETRAIN,
+    "midtrain": _PRETRAIN,
+    "rl": {
+        "reward": Logged("reward", "share", "Reward through RL", "mean reward (share right)"),
+        "entropy": Logged("entropy", "nats/token", "Entropy through RL"),
+        LENGTH: Logged(
+            METRICS["completion_length"].label, METRICS["completion_length"].unit, "Response length through RL"
+        ),
+        "reasoned_share": Logged(METRICS["reasoned_share"].label, METRICS["reasoned_share"].unit),
+        "frac_reward_zero_std": Logged("groups whose rewards are all equal", "share"),
+        "grad_norm": Logged("gradient norm", "1"),
+    },
+}
+"""training -> the trainer's name -> what it is; a study's curves hold these, of pre-training where it evaluates"""
+CHANGES = {"rl_entropy_change": "entropy", "rl_length_change": LENGTH}
+"""columns that are derived from a curve of RL: its change early in RL"""
+
+
+def column_label(column: str, m: int | str = "m") -> str:
+    """What a column of a study's table is called: "Avg@64 after RL", "held-out entropy of the prior".
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    if column == "temperature":
+        return "T"
+    if column in CHANGES:
+        return f"change of {LOGGED['rl'][CHANGES[column]].label} early in RL"
+    metric, when = metric_of(column, m)
+    if metric.source == "samples":
+        return f"{metric.label} {WHEN[when]}"
+    if metric.source == "heldout":
+        return f"{metric.label} of the {'prior' if when == 'before' else 'policy'}"
+    return metric.label
+
+
+def column_title(column: str, m: int | str = "m") -> str:
+    """`column_label` with the unit, as an axis has it."""
+    unit = LOGGED["rl"][CHANGES[column]].unit if column in CHANGES else metric_of(column)[0].unit
+    return f"{column_label(column, m)} ({unit})"
+
+
+def metric_of(column: str, m: int | str = "m") -> tuple[Metric, When]:
+    """The metric of a column METRIC_before or METRIC_after.
+
+    Raises:
+        ValueError: there is no such metric.
+    """
+    name, _, when = column.rpartition("_")
+    k = name.removeprefix("pass_at_")
+    known = metrics(m, [int(k)] if k.isdigit() else [])
+    if when not in WHEN or name not in known:
+        known_names = ", ".join(METRICS)
+        raise ValueError(f"column must be METRIC_before or METRIC_after with one of {known_names}, got {column!r}")
+    return known[name], when

@@ -1,0 +1,47 @@
+"""How numbers with an interval are written: one rule a kind, for terminal, document, pages and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean, stdev
+
+from pgce_mini.evaluation import Estimate
+from pgce_mini.study.analysis.statistics import PairedDifference
+
+LARGE = 10  # from here on one decimal is enough
+
+
+def format_estimate(value: Estimate) -> str:
+    """`0.284 [0.272, 0.296]`, or - where there is no value."""
+    if value["value"] is None:
+        return "-"
+    digits = _digits(value["value"])
+    return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
+
+
+def format_difference(difference: PairedDifference) -> str:
+    """`+0.027 [-0.007, +0.061]`"""
+    return f"{signed(difference.mean)} {signed_interval(difference.low, difference.high)}"
+
+
+def signed_interval(low: float, high: float) -> str:
+    """`[-0.007, +0.061]`"""
+    return f"[{signed(low)}, {signed(high)}]"
+
+
+def signed(value: float) -> str:
+    """`+0.027`"""
+    return f"{value:+.3f}"
+
+
+def format_spread(values: Iterable[float]) -> str:
+    """`0.875 ± 0.073`, mean and standard deviation; the mean alone of one value, and - of none."""
+    found = list(values)
+    if not found:
+        return "-"
+    digits = _digits(fmean(found))
+    return f"{fmean(found):.{digits}f}" + (f" ± {stdev(found):.{digits}f}" if len(found) > 1 else "")
+
+
+def _digits(value: float) -> int:
+    return 1 if abs(value) >= LARGE else 3

@@ -1,0 +1,89 @@
+"""What a study runs: a specification, and the settings from which its rows are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.study.arms import Arm
+from pgce_mini.study.rows import Row
+from pgce_mini.training import GRPOConfig, PretrainConfig
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A study that is ready to run. Rows are ordered by variant, seed and arm."""
+
+    name: str
+    question: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Templates:
+    """The settings of one variant of a study. `row` fills in folders, seed and what the arm sets."""
+
+    study: str
+    folder: Path
+    """folder of the study"""
+    runs: Path
+    """folder of the trainings of this variant, in ARM-seedN/prior, midtrained and policy"""
+    pretrain: PretrainConfig
+    rl: GRPOConfig | None
+    evaluation: EvaluationConfig
+    midtrain: PretrainConfig | None = None
+    midtrain_by_ce: bool = False
+    """mid-training uses cross-entropy; by default the arm's own loss"""
+    varied: tuple[tuple[str, Any], ...] = ()
+    """the settings of this variant, by their names in a specification"""
+    keep_evaluations: bool = False
+    """leave evaluation.json and samples.jsonl beside each model"""
+
+    def row(self, arm: Arm, seed: int, reference: Row | None = None) -> Row:
+        """reference: the row of the arm whose entropy is matched."""
+
+        def folder(name: str, kind: str) -> Path:
+            return self.runs / f"{name}-seed{seed}" / kind
+
+        def trained(template: PretrainConfig, arm: Arm, kind: str) -> PretrainConfig:
+            return replace(
+                template,
+                run_dir=folder(arm.prior, kind),
+                seed=seed,
+                shaping=arm.shaping,
+                label_smoothing=arm.label_smoothing or template.label_smoothing,
+                focal_gamma=arm.focal_gamma or template.focal_gamma,
+                steps=round(template.steps * arm.steps_factor),
+            )
+
+        midtrain, rl = None, None
+        if self.midtrain:
+            loss = Arm(arm.prior) if self.midtrain_by_ce else replace(arm, steps_factor=1.0)
+            midtrain = trained(self.midtrain, loss, "midtrained")
+        if self.rl:
+            temperature = self.rl.temperature * arm.rl_temperature
+            rl = replace(self.rl, run_dir=folder(arm.policy, "policy"), seed=seed, temperature=temperature)
+        temperature = self.evaluation.temperature * arm.evaluation_temperature
+        return Row(
+            study=self.study,
+            folder=self.folder,
+            varied=self.varied,
+            arm=arm,
+            seed=seed,
+            pretrain=trained(self.pretrain, arm, "prior"),
+            midtrain=midtrain,
+            rl=rl,
+            evaluation=replace(self.evaluation, temperature=temperature),
+            reference=reference,
+            keep_evaluations=self.keep_evaluations,
+        )
+
+    def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:
+        """A study of this one variant, of arms that match no other."""
+        rows = tuple(self.row(arm, seed) for seed in seeds for arm in arms)
+        return Spec(self.study, question, tuple(arm.name for arm in arms), tuple(seeds), rows)
