@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.runs import Run
@@ -83,6 +83,10 @@ class Recipe:
     @property
     def name(self) -> str:
         return f"{self.task}-{self.arm}-{self.size}-seed{self.seed}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.arm} on {self.task}, {self.size}, seed {self.seed}"
 
     @property
     def steps(self) -> dict[str, int]:
@@ -205,14 +209,6 @@ class Trainer:
             if reason := self._failed.get(recipe.name):
                 return Status("failed", done, total, reason=reason)
             return Status("stopped" if done else "new", done, total)
-
-    def curves(self, recipe: Recipe, stage: str) -> list[dict[str, Any]]:
-        """The metrics of a stage so far, a row a step.
-
-        Raises:
-            RunError: naming the file, when it is damaged.
-        """
-        return Run(self._path(recipe) / stage).metrics()
 
     def close(self) -> None:
         """Empties the line, stops what runs and waits for it."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,10 @@ def state(trainer: Trainer, recipe: Recipe) -> str:
     return trainer.status(recipe).state
 
 
+def metrics(trainer: Trainer, recipe: Recipe, stage: str) -> list[Any]:
+    return Run(trainer.folder / recipe.name / stage).metrics()
+
+
 def child_of(trainer: Trainer) -> subprocess.Popen[bytes]:
     wait(lambda: trainer._child is not None)
     assert trainer._child is not None
@@ -78,7 +83,7 @@ def test_training_runs_through_both_stages_and_leaves_nothing_behind(trainer: Tr
     assert os.getpgid(first.pid) == first.pid  # a group of its own: a terminal's Ctrl-C is the explorer's
     wait(lambda: not trainer.busy)
     assert state(trainer, SHORT) == "finished"
-    assert [len(trainer.curves(SHORT, stage)) for stage in ("prior", "policy")] == [20, 2]
+    assert [len(metrics(trainer, SHORT, stage)) for stage in ("prior", "policy")] == [20, 2]
     assert not alive(first.pid)  # reaped
     wait(lambda: trainer._thread is None)
     with pytest.raises(Refused, match="this training is finished already"):
@@ -237,7 +242,7 @@ def test_oldest_trainings_make_room_and_text_has_no_rl(trainer: Trainer, monkeyp
     trainer.submit(recipe, "me")
     wait(lambda: not trainer.busy)
     assert trainer.status(recipe)[:3] == ("finished", 20, 20)
-    assert trainer.curves(recipe, "policy") == []
+    assert metrics(trainer, recipe, "policy") == []
     assert {path.name for path in trainer.folder.iterdir()} == {"newest", recipe.name}
 
 

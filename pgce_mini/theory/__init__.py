@@ -13,6 +13,8 @@ from pgce_mini.theory.dynamics import (
     stationary_policy,
 )
 from pgce_mini.theory.estimators import (
+    GradientComparison,
+    compare_gradients,
     cross_entropy_gradient,
     cross_entropy_rewards,
     optimal_baseline,
@@ -30,6 +32,8 @@ __all__ = [
     "ChainPrediction",
     "Ending",
     "FloatArray",
+    "GradientComparison",
+    "compare_gradients",
     "cross_entropy_gradient",
     "cross_entropy_rewards",
     "ending",
