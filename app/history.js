@@ -4,16 +4,20 @@
 
 if (!window.pgceHistory) {
     window.pgceHistory = true; // this text runs with every page
-    const PATIENCE = 2000; // ms, for the page that follows
+    const PATIENCE = 2000; // ms, for the page that follows; longer while the server still works on it
     const push = history.pushState.bind(history);
     let page = location.pathname;
     let settings;
+    const later = (change) => {
+        const working = () => document.querySelector(".stApp")?.dataset.testScriptState !== "notRunning";
+        settings = setTimeout(() => (working() ? later(change) : change()), PATIENCE);
+    };
     history.pushState = (state, title, address) => {
         const { pathname, hash } = new URL(address, location);
         clearTimeout(settings);
         if (pathname === page && !hash) {
             // Either the page is left, and keeps its settings in its entry, or a control is gone with its own.
-            settings = setTimeout(() => history.replaceState(state, title, address), PATIENCE);
+            later(() => history.replaceState(state, title, address));
         } else {
             push(state, title, address);
             page = pathname;

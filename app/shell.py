@@ -64,8 +64,8 @@ _chart = st.components.v2.component(
 SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
     "downloads",
-    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv">CSV</button>'
-    '<button data-kind="png">PNG</button><button data-kind="svg">SVG</button></div>',
+    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv" disabled>CSV</button>'
+    '<button data-kind="png" disabled>PNG</button><button data-kind="svg" disabled>SVG</button></div>',
     css=source("downloads.css"),
     js=SAVING + source("downloads.js"),
 )
