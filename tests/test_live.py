@@ -76,7 +76,7 @@ SHORT = Recipe("chain-sum", "precision", "tiny", 0)
 
 
 def test_training_runs_through_both_stages_and_leaves_nothing_behind(trainer: Trainer) -> None:
-    assert trainer.status(SHORT) == live.Status("new", 0, 20 + 2 * live.RL_STEP_WORK)
+    assert trainer.status(SHORT) == live.Status("new", 0, SHORT.work)
     trainer.submit(SHORT, "me")
     assert trainer.busy
     first = child_of(trainer)
@@ -126,7 +126,7 @@ def test_one_runs_at_a_time_and_the_next_begins_when_it_ends(trainer: Trainer) -
 
 
 def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "QUEUE", 2)
+    monkeypatch.setattr(live, "MAX_WAITING", 2)
     trainer.submit(LONG, "one")
     child_of(trainer)
     with pytest.raises(Refused, match="you have one training waiting or running"):
@@ -142,7 +142,7 @@ def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pyt
 def test_nobody_stops_what_is_anothers_until_they_have_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(live, "ABSENCE_SECONDS", 1.0)
     here = {"one", "two", "three"}
     trainer = Trainer(tmp_path, present=here.__contains__)
     try:
@@ -233,7 +233,7 @@ def test_the_end_of_the_explorer_ends_its_training(tmp_path: Path) -> None:
 
 
 def test_oldest_trainings_make_room_and_text_has_no_rl(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "KEPT", 2)
+    monkeypatch.setattr(live, "MAX_FOLDERS", 2)
     for age, name in enumerate(("newest", "older", "oldest")):
         folder = trainer.folder / name
         folder.mkdir(parents=True)

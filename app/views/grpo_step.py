@@ -9,15 +9,16 @@ import streamlit as st
 import torch
 
 import shell
-from pgce_mini import GPT, PAPER_ARMS, GRPOConfig
+from pgce_mini import GPT, PAPER_ARMS, TASKS, GRPOConfig
 from pgce_mini.figures import completion_group
 from pgce_mini.figures.grpo import Measure
 from pgce_mini.shipped import priors
-from pgce_mini.tasks import Corpus
+from pgce_mini.tasks import Corpus, Task
 from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
 from pgce_mini.training import LossType, ScaleRewards
 
 PROBLEMS = 8  # groups of the step
+VERIFIABLE = [name for name, corpus in TASKS.items() if issubclass(corpus, Task)]
 MEASURES: dict[str, Measure] = {
     "push": "push",
     "ratio π / π old": "ratio",
@@ -143,7 +144,7 @@ def view() -> None:
     picture, controls = shell.columns()
     with controls:
         left, right = st.columns(2)
-        task = left.radio("Task", ["chain-sum", "countdown"], key="task", bind="query-params")
+        task = left.radio("Task", VERIFIABLE, key="task", bind="query-params")
         arm = right.selectbox("Prior", list(PAPER_ARMS), key="arm", bind="query-params")
         problem = st.slider(
             f"Problem, one of the step's {PROBLEMS}", 1, PROBLEMS, 4, key="problem", bind="query-params"

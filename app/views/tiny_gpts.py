@@ -188,7 +188,7 @@ st.html(STYLE)
 def view() -> None:
     picture, controls = shell.columns()
     with controls:
-        task = st.radio("Priors of", ["text", "chain-sum", "countdown"], key="task", horizontal=True,
+        task = st.radio("Priors of", list(PROMPTS), key="task", horizontal=True,
                         bind="query-params")  # fmt: skip
         text = prompt_of(task)
         note_unseen(task, text)
