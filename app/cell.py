@@ -1,7 +1,7 @@
 """What "Copy as Python" shows: the function that the page has called, what it needs of its file, and the call.
 
-The text is cut out of the file itself, so it cannot say anything else than what the page does. A view's function
-imports nothing from app/; its decorators keep results for the page's visitors and are left out.
+The text is cut out of the view's file, so it is always the code that the page runs. A view's function uses nothing
+of app/. Decorators are left out: they cache results for the page.
 """
 
 from __future__ import annotations

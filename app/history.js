@@ -1,6 +1,6 @@
-// Back and forward, where Streamlit 1.67 and controls bound to the address do not agree. A page that is left first
-// loses its settings by an entry of its own, so that Back would show its defaults; and a setting that two pages
-// share is taken for that of the page that is left, and dropped.
+// Back and forward, where Streamlit 1.67 and controls bound to the address do not agree. When a page is left, an
+// entry without its settings is pushed first, so that Back would show its defaults; and on Back, a setting that both
+// pages have is dropped with the page that is left.
 
 if (!window.pgceHistory) {
     window.pgceHistory = true; // this text runs with every page
