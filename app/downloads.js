@@ -32,6 +32,7 @@ export default function ({ data, parentElement }) {
     };
     for (const button of parentElement.querySelectorAll("button")) {
         const kind = button.dataset.kind;
+        button.disabled = false; // only now a press is heard
         button.onclick = async () => (kind === "csv" || plot()) && save(await files[kind](), `${data.name}.${kind}`);
     }
 }

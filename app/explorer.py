@@ -8,8 +8,8 @@ import torch
 import pgce_mini.figures  # noqa: F401, before the freeze
 from shell import STYLE, source
 
-# Streamlit collects garbage after every run. The million objects of the libraries are none, and looking through
-# all of them each time would take longer than the rest of a run.
+# Streamlit collects garbage after every run. The libraries' million objects are never garbage, and looking through
+# them each time would take longer than the rest of a run.
 if not gc.get_freeze_count():
     gc.freeze()
 
@@ -31,7 +31,7 @@ PAGES = {
         st.Page("views/teach.py", title="Teach", url_path="teach"),
     ],
 }
-KEPT = ("playground", "quiz")  # names that live as long as their visitor
+KEPT = ("playground", "quiz")  # prefixes of what the session keeps when the page changes
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
@@ -44,8 +44,8 @@ with st.sidebar:
             st.page_link(entry)
     st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
 
-# Streamlit hands the value of a control to a control of that name on the next page, where β may not reach as far.
-# Here a page shows what its address says.
+# Streamlit passes a control's value to the control of that key on the next page, where β may have another range.
+# Here a page starts from its address alone.
 if st.session_state.get("page") != page.url_path:
     for name in [str(name) for name in st.session_state if not str(name).startswith(KEPT)]:
         del st.session_state[name]

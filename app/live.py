@@ -1,13 +1,13 @@
-"""Trainings in the background of the explorer: one at a time, the others in line. No Streamlit in here.
+"""Trainings in the background of the explorer: one runs, the others wait in line. No Streamlit in here.
 
 A training is a folder named after its settings, so that whoever asks for the same one finds it, running or done:
 
     RUNS/live/TASK-ARM-SIZE-seedN/   prior/ (a pre-training run)   policy/ (an RL run)   log.txt
 
 Its stages are processes of the command line (`pgce pretrain`, then `pgce rl`), each in a process group of its own.
-The end of a child's stdin is its Ctrl-C: it saves its state and ends. It comes when somebody presses Stop, and
-when the explorer ends, in whatever way; the same settings then go on from there. Who has left the explorer loses
-the place in the line; a training that has begun goes on to its end, a matter of minutes.
+A child whose stdin is closed saves its state and ends, as after Ctrl-C. That happens when somebody presses Stop
+and when the explorer ends, in whatever way; the same settings then continue from there. Viewers who leave the
+explorer lose their place in the line; a training that runs goes on to its end, which takes minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.runs import Run
@@ -32,9 +32,10 @@ from pgce_mini.tasks import Task
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 30.0  # for a child to save its state; then it is killed
-PATIENCE_SECONDS = 20.0  # before a viewer counts as gone: a network may hiccup
-QUEUE = 8  # trainings in the line
-KEPT = 40  # folders of trainings on the disk
+ABSENCE_SECONDS = 20.0  # after which a viewer has left: a connection may be interrupted for a moment
+MAX_WAITING = 8  # trainings in the line
+MAX_FOLDERS = 40  # of trainings on the disk
+STEP_WORK = {"prior": 1, "policy": RL_STEP_WORK}  # of a step of each stage, in steps of pre-training
 
 State = Literal["new", "waiting", "running", "stopping", "stopped", "failed", "finished"]
 
@@ -62,10 +63,10 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to train. Only what is listed here, so that no name of a file comes from outside.
+    """What to train. Every setting is one of a list, so that no file name comes from outside.
 
     Raises:
-        ValueError: naming the setting that is none of ours.
+        ValueError: naming the setting that is not in its list.
     """
 
     task: str
@@ -85,14 +86,23 @@ class Recipe:
         return f"{self.task}-{self.arm}-{self.size}-seed{self.seed}"
 
     @property
+    def title(self) -> str:
+        return f"{self.arm} on {self.task}, {self.size}, seed {self.seed}"
+
+    @property
     def steps(self) -> dict[str, int]:
         """Steps of each stage; RL needs a task with a verifier."""
         size = SIZES[self.size]
         verifiable = isinstance(SETTINGS[self.task][0].corpus, Task)
         return {"prior": size.steps} | ({"policy": size.rl_steps} if verifiable else {})
 
+    @property
+    def work(self) -> int:
+        """All stages, in steps of pre-training."""
+        return sum(STEP_WORK[stage] * steps for stage, steps in self.steps.items())
+
     def command(self, stage: str, folder: Path) -> list[str]:
-        """The words of `pgce` for a stage."""
+        """The arguments of `pgce` for a stage."""
         size, seed = SIZES[self.size], ["--seed", str(self.seed)]
         common = ["--quiet", "--stop-with-stdin", "--run-dir", str(folder / stage), *seed]
         if stage == "policy":
@@ -110,8 +120,8 @@ class Recipe:
 
 
 class Status(NamedTuple):
-    """How a training stands. done and total are in steps of pre-training, an RL step counting for several; seconds
-    are those left, once they can be told; ahead: trainings before it in the line; reason: why it failed."""
+    """How far a training is. done, total: work in steps of pre-training; seconds: left, None while unknown;
+    ahead: trainings before it in the line; reason: why it failed."""
 
     state: State
     done: int
@@ -130,7 +140,7 @@ class Trainer:
         self._lock = threading.RLock()
         self._line: list[tuple[Recipe, str]] = []  # the first is the next
         self._child: _Child | None = None
-        self._seen: dict[str, float] = {}  # viewer -> when they were last there
+        self._last_seen: dict[str, float] = {}  # viewer -> when they were last there
         self._failed: dict[str, str] = {}  # name -> reason
         self._thread: threading.Thread | None = None
 
@@ -138,7 +148,7 @@ class Trainer:
         """Puts a training, new or stopped, into the line.
 
         Raises:
-            Refused: the viewer has one in the line or running, the line is full, or it is there or done already.
+            Refused: the viewer has one that waits or runs, the line is full, or this one waits, runs or is done.
         """
         with self._lock:
             state = self.status(recipe).state
@@ -146,15 +156,15 @@ class Trainer:
                 raise Refused(f"this training is {state} already")
             if self.owned(viewer) is not None:
                 raise Refused("you have one training waiting or running: stop it, or let it end first")
-            if len(self._line) >= QUEUE:
-                raise Refused(f"{QUEUE} trainings are waiting: try again when one of them is done")
+            if len(self._line) >= MAX_WAITING:
+                raise Refused(f"{MAX_WAITING} trainings are waiting: try again when one of them is done")
             self._failed.pop(recipe.name, None)
             self._line.append((recipe, viewer))
-            self._seen = {owner: self._seen.get(owner, 0.0) for _, owner in self._all()} | {
+            self._last_seen = {owner: self._last_seen.get(owner, 0.0) for _, owner in self._active()} | {
                 viewer: time.monotonic()
             }
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
+                self._thread = threading.Thread(target=self._loop, name="trainer", daemon=True)
                 self._thread.start()
 
     def stop(self, recipe: Recipe, viewer: str) -> None:
@@ -172,12 +182,12 @@ class Trainer:
 
     def may_stop(self, recipe: Recipe, viewer: str) -> bool:
         """Whether it is the viewer's own, or that of somebody who has left."""
-        owners = [owner for r, owner in self._all() if r == recipe]
-        return all(owner == viewer or self._gone(owner) for owner in owners)
+        owners = [owner for r, owner in self._active() if r == recipe]
+        return all(owner == viewer or self._has_left(owner) for owner in owners)
 
     def owned(self, viewer: str) -> Recipe | None:
         """The viewer's training that runs or waits."""
-        return next((recipe for recipe, owner in self._all() if owner == viewer), None)
+        return next((recipe for recipe, owner in self._active() if owner == viewer), None)
 
     @property
     def running(self) -> Recipe | None:
@@ -187,32 +197,23 @@ class Trainer:
     @property
     def busy(self) -> bool:
         """Whether anything runs or waits."""
-        return bool(self._all())
+        return bool(self._active())
 
     def status(self, recipe: Recipe) -> Status:
         with self._lock:
-            done, total = self._done(recipe), _work(recipe)
+            done, total = self._done(recipe), recipe.work
             waiting = [r for r, _ in self._line]
             if self._child is not None and self._child.recipe == recipe:
-                return Status(
-                    "stopping" if self._child.asked else "running", done, total, self._child.seconds(done, total)
-                )
+                state: State = "stopping" if self._child.told_to_stop else "running"
+                return Status(state, done, total, self._child.seconds(done, total))
             if recipe in waiting:
                 ahead = waiting.index(recipe) + (self._child is not None)
                 return Status("waiting", done, total, ahead=ahead)
-            if all(Run(self._path(recipe) / stage).finished for stage in recipe.steps):
+            if self._next_stage(recipe) is None:
                 return Status("finished", total, total)
             if reason := self._failed.get(recipe.name):
                 return Status("failed", done, total, reason=reason)
             return Status("stopped" if done else "new", done, total)
-
-    def curves(self, recipe: Recipe, stage: str) -> list[dict[str, Any]]:
-        """The metrics of a stage so far, a row a step.
-
-        Raises:
-            RunError: naming the file, when it is damaged.
-        """
-        return Run(self._path(recipe) / stage).metrics()
 
     def close(self) -> None:
         """Empties the line, stops what runs and waits for it."""
@@ -224,32 +225,35 @@ class Trainer:
         if thread is not None:
             thread.join()
 
-    def _all(self) -> list[tuple[Recipe, str]]:
+    def _active(self) -> list[tuple[Recipe, str]]:
         with self._lock:
             child = [] if self._child is None else [(self._child.recipe, self._child.viewer)]
             return [*child, *self._line]
 
-    def _gone(self, viewer: str) -> bool:
+    def _has_left(self, viewer: str) -> bool:
         now = time.monotonic()
         if self._present(viewer):
-            self._seen[viewer] = now
-        return now > self._seen.get(viewer, 0.0) + PATIENCE_SECONDS
+            self._last_seen[viewer] = now
+        return now > self._last_seen.get(viewer, 0.0) + ABSENCE_SECONDS
 
     def _path(self, recipe: Recipe) -> Path:
         return self.folder / recipe.name
 
     def _done(self, recipe: Recipe) -> int:
-        return sum(
-            _weight(stage) * lines_of(Run(self._path(recipe) / stage).metrics_path) for stage in recipe.steps
-        )
+        """Work that is done, in steps of pre-training."""
+        runs = {stage: Run(self._path(recipe) / stage) for stage in recipe.steps}
+        return sum(STEP_WORK[stage] * lines_of(run.metrics_path) for stage, run in runs.items())
 
-    def _work(self) -> None:
-        """The thread: starts what is next, reaps what has ended, and ends when nothing is left."""
+    def _next_stage(self, recipe: Recipe) -> str | None:
+        return next((stage for stage in recipe.steps if not Run(self._path(recipe) / stage).finished), None)
+
+    def _loop(self) -> None:
+        """The thread: starts the next training, collects the one that has ended, ends when none is left."""
         while True:
             with self._lock:
-                self._line = [(recipe, viewer) for recipe, viewer in self._line if not self._gone(viewer)]
+                self._line = [(recipe, viewer) for recipe, viewer in self._line if not self._has_left(viewer)]
                 if self._child is not None:
-                    self._gone(self._child.viewer)  # notes that they are there
+                    self._has_left(self._child.viewer)  # updates when they were last seen
                     self._advance(self._child)
                 if self._child is None and self._line:
                     recipe, viewer = self._line.pop(0)
@@ -263,7 +267,8 @@ class Trainer:
         try:
             self._prune(keep=self._path(recipe))
             path = self._path(recipe)
-            stage = next(stage for stage in recipe.steps if not Run(path / stage).finished)
+            stage = self._next_stage(recipe)
+            assert stage is not None  # a finished training is not submitted
             self._child = _Child(recipe, viewer, stage, path, self._done(recipe))
         except OSError as error:
             self._failed[recipe.name] = f"it cannot be started: {error.strerror or error}"
@@ -273,18 +278,18 @@ class Trainer:
         if code is None:
             return
         self._child = None
-        if child.asked:
+        if child.told_to_stop:
             return
         if code != 0 or not Run(child.path / child.stage).finished:
-            self._failed[child.recipe.name] = child.last_words() or f"its process ended with exit code {code}"
-        elif self.status(child.recipe).state != "finished":
-            self._start(child.recipe, child.viewer)  # the next stage
+            self._failed[child.recipe.name] = child.error_message() or f"its process ended with exit code {code}"
+        elif self._next_stage(child.recipe) is not None:
+            self._start(child.recipe, child.viewer)
 
     def _prune(self, keep: Path) -> None:
-        """Removes the oldest trainings beyond KEPT."""
+        """Removes the oldest folders, so that there are at most MAX_FOLDERS with `keep`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         folders = sorted((path for path in self.folder.iterdir() if path != keep), key=lambda p: p.stat().st_mtime)
-        for path in folders[: max(0, len(folders) + 1 - KEPT)]:
+        for path in folders[: max(0, len(folders) + 1 - MAX_FOLDERS)]:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -293,7 +298,7 @@ class _Child:
 
     def __init__(self, recipe: Recipe, viewer: str, stage: str, path: Path, done: int) -> None:
         self.recipe, self.viewer, self.stage, self.path = recipe, viewer, stage, path
-        self.asked: float | None = None  # when it was told to stop
+        self.told_to_stop: float | None = None  # when, in monotonic seconds
         self._clock: tuple[float, int] | None = None
         self._first = done
         path.mkdir(parents=True, exist_ok=True)
@@ -304,20 +309,20 @@ class _Child:
             )  # fmt: skip
 
     def poll(self, done: int) -> int | None:
-        """The exit code once it has ended; reaps it, and kills what does not stop."""
+        """The exit code, once it has ended. Kills a child that does not stop in time."""
         if self._clock is None and done > self._first:
-            self._clock = time.monotonic(), done  # from the first step on: loading is no measure of the rest
+            self._clock = time.monotonic(), done  # from the first step on: loading says nothing about the rest
         code = self.process.poll()
         if code is None:
-            if self.asked is not None and time.monotonic() > self.asked + GRACE_SECONDS:
+            if self.told_to_stop is not None and time.monotonic() > self.told_to_stop + GRACE_SECONDS:
                 os.killpg(self.process.pid, signal.SIGKILL)
         elif self.process.stdin is not None:
             self.process.stdin.close()
         return code
 
     def stop(self) -> None:
-        if self.asked is None:
-            self.asked = time.monotonic()
+        if self.told_to_stop is None:
+            self.told_to_stop = time.monotonic()
             assert self.process.stdin is not None
             self.process.stdin.close()
 
@@ -327,19 +332,11 @@ class _Child:
         since, first = self._clock
         return (time.monotonic() - since) / (done - first) * (total - done)
 
-    def last_words(self) -> str:
-        """What it said last, which for an error is one sentence."""
+    def error_message(self) -> str:
+        """The last message of `pgce`, which for an error is one sentence."""
         try:
             lines = (self.path / "log.txt").read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:  # somebody has removed the folder
             return ""
         said = [line for line in lines if line.startswith("pgce: ")]
         return said[-1].removeprefix("pgce: ").replace(f"{self.path}{os.sep}", "") if said else ""
-
-
-def _weight(stage: str) -> int:
-    return RL_STEP_WORK if stage == "policy" else 1
-
-
-def _work(recipe: Recipe) -> int:
-    return sum(_weight(stage) * steps for stage, steps in recipe.steps.items())

@@ -15,13 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import plotly
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
 from streamlit.delta_generator import DeltaGenerator
+
+from cell import cell
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
@@ -37,6 +39,9 @@ STYLE = """<style>
 
 HERE = Path(__file__).parent
 RUNS = Path(os.environ.get("PGCE_RUNS_DIR", HERE.parent / "runs"))
+
+N = TypeVar("N")
+View = Callable[..., tuple[N, go.Figure]]  # a pure function: the values of controls in, (numbers, figure) out
 
 
 def source(file: str) -> str:
@@ -59,8 +64,8 @@ _chart = st.components.v2.component(
 SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
     "downloads",
-    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv">CSV</button>'
-    '<button data-kind="png">PNG</button><button data-kind="svg">SVG</button></div>',
+    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv" disabled>CSV</button>'
+    '<button data-kind="png" disabled>PNG</button><button data-kind="svg" disabled>SVG</button></div>',
     css=source("downloads.css"),
     js=SAVING + source("downloads.js"),
 )
@@ -82,6 +87,23 @@ def slider(label: str, key: str, low: float, high: float, default: float = 0.0, 
 def drawn(page: str, settings: Sequence[Any], _draw: Callable[[], go.Figure]) -> bytes:
     """What `_draw` makes, as JSON; made once for a page and these settings, on which alone it depends."""
     return as_json(_draw())
+
+
+def run(view: View[N], note: str = "", **settings: Any) -> tuple[N, bytes, str]:
+    """Numbers and figure (as JSON) of `view` at these settings, and the cell that makes them, with a note."""
+    numbers, figure = view(**settings)
+    return numbers, as_json(figure), cell(view, settings, RUNS, note)
+
+
+def made(view: View[N], **settings: Any) -> tuple[N, bytes, str]:
+    """`run`, once for these settings: for a view that reads no file which changes. Nobody changes the numbers."""
+    code = view.__code__
+    return _made(f"{code.co_filename} {code.co_name}", settings, view)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _made(name: str, settings: Mapping[str, Any], _view: View[N]) -> tuple[N, bytes, str]:
+    return run(_view, **settings)
 
 
 def as_json(figure: go.Figure) -> bytes:
@@ -111,7 +133,7 @@ def present(
 
     takeaway: one sentence about the present state, which is also the chart's text for a screen reader.
     table: column -> values, all of one length: the numbers of the chart, as shown and as CSV.
-    code: a cell that makes the same figure with the library.
+    code: a cell that makes the same numbers and figure (see `run`).
     name: of the files and of the chart (key "chart_NAME"), [a-z_]; one of its kind on a page.
     figure, listeners: as of `chart`.
     """

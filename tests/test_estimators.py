@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pgce_mini import RewardShaping
 from pgce_mini.theory import (
+    compare_gradients,
     cross_entropy_gradient,
     cross_entropy_rewards,
     expected_gradient,
@@ -144,6 +145,20 @@ def test_residual_is_the_same_for_the_same_seed_only() -> None:
     assert first == again != other
 
 
+def test_comparison_has_the_same_gradient_twice_and_an_estimate_whose_error_shrinks() -> None:
+    found = compare_gradients(POLICY, 2, 64, seed=3, baseline=1.0, sample_sizes=[16, 4096])
+    exact, again, estimate = map(np.array, found.gradients.values())
+    np.testing.assert_allclose(exact, cross_entropy_gradient(POLICY, 2), atol=1e-15)
+    assert found.gap == pytest.approx(np.abs(exact - again).max())
+    np.testing.assert_array_equal(estimate, reinforce_gradient(POLICY, found.rewards, found.counts, 1.0))
+    assert sum(found.counts) == 64
+    assert found.error == pytest.approx(math.dist(estimate, exact) / math.hypot(*exact))
+    assert found.measured == [reinforce_residual(POLICY, found.rewards, n, 200, 3, 1.0) for n in (16, 4096)]
+    assert found.expected[1] == pytest.approx(found.expected[0] / 16)
+    with_baseline, without = (reinforce_variance(POLICY, found.rewards, b) for b in (1.0, 0.0))
+    assert found.variance_change == pytest.approx(with_baseline / without - 1)
+
+
 # --- What makes no sense ----------------------------------------------------------------------------------
 
 
@@ -161,6 +176,7 @@ def test_residual_is_the_same_for_the_same_seed_only() -> None:
         (lambda: reinforce_residual([0.5, 0.5], [1, 0], 0, 1, 0), "samples and repeats"),
         (lambda: reinforce_residual([0.5, 0.5], [1, 1], 1, 1, 0), "rewards must differ"),
         (lambda: optimal_baseline([1.0, 0.0], [1, 0]), "probs must leave something"),
+        (lambda: compare_gradients([1.0, 0.0], 0, 1, 0, 0.0, []), "probs must leave something"),
     ],
 )
 def test_senseless_arguments_are_named(call, reason: str) -> None:  # type: ignore[no-untyped-def]

@@ -55,6 +55,13 @@ def test_completions_answer_the_problems_and_are_judged_by_the_verifier(name: st
     assert 0 < step.rewards.mean() < 1
 
 
+def test_rows_of_a_group_hold_a_number_a_token_and_no_padding() -> None:
+    step = trace()
+    rows, mask = step.rows(step.old_per_token_logps, 2), mask_of(step)[2]
+    assert [len(row) for row in rows] == [len(ids) for ids in step.completions[2]]
+    assert [value for row in rows for value in row] == step.old_per_token_logps[2][mask].tolist()
+
+
 def test_before_the_first_update_every_ratio_is_1_and_nothing_is_held_back() -> None:
     step = trace()
     first, mask = step.updates[0], mask_of(step)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,10 @@ def state(trainer: Trainer, recipe: Recipe) -> str:
     return trainer.status(recipe).state
 
 
+def metrics(trainer: Trainer, recipe: Recipe, stage: str) -> list[Any]:
+    return Run(trainer.folder / recipe.name / stage).metrics()
+
+
 def child_of(trainer: Trainer) -> subprocess.Popen[bytes]:
     wait(lambda: trainer._child is not None)
     assert trainer._child is not None
@@ -71,14 +76,14 @@ SHORT = Recipe("chain-sum", "precision", "tiny", 0)
 
 
 def test_training_runs_through_both_stages_and_leaves_nothing_behind(trainer: Trainer) -> None:
-    assert trainer.status(SHORT) == live.Status("new", 0, 20 + 2 * live.RL_STEP_WORK)
+    assert trainer.status(SHORT) == live.Status("new", 0, SHORT.work)
     trainer.submit(SHORT, "me")
     assert trainer.busy
     first = child_of(trainer)
     assert os.getpgid(first.pid) == first.pid  # a group of its own: a terminal's Ctrl-C is the explorer's
     wait(lambda: not trainer.busy)
     assert state(trainer, SHORT) == "finished"
-    assert [len(trainer.curves(SHORT, stage)) for stage in ("prior", "policy")] == [20, 2]
+    assert [len(metrics(trainer, SHORT, stage)) for stage in ("prior", "policy")] == [20, 2]
     assert not alive(first.pid)  # reaped
     wait(lambda: trainer._thread is None)
     with pytest.raises(Refused, match="this training is finished already"):
@@ -121,7 +126,7 @@ def test_one_runs_at_a_time_and_the_next_begins_when_it_ends(trainer: Trainer) -
 
 
 def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "QUEUE", 2)
+    monkeypatch.setattr(live, "MAX_WAITING", 2)
     trainer.submit(LONG, "one")
     child_of(trainer)
     with pytest.raises(Refused, match="you have one training waiting or running"):
@@ -137,7 +142,7 @@ def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pyt
 def test_nobody_stops_what_is_anothers_until_they_have_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(live, "ABSENCE_SECONDS", 1.0)
     here = {"one", "two", "three"}
     trainer = Trainer(tmp_path, present=here.__contains__)
     try:
@@ -228,7 +233,7 @@ def test_the_end_of_the_explorer_ends_its_training(tmp_path: Path) -> None:
 
 
 def test_oldest_trainings_make_room_and_text_has_no_rl(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "KEPT", 2)
+    monkeypatch.setattr(live, "MAX_FOLDERS", 2)
     for age, name in enumerate(("newest", "older", "oldest")):
         folder = trainer.folder / name
         folder.mkdir(parents=True)
@@ -237,7 +242,7 @@ def test_oldest_trainings_make_room_and_text_has_no_rl(trainer: Trainer, monkeyp
     trainer.submit(recipe, "me")
     wait(lambda: not trainer.busy)
     assert trainer.status(recipe)[:3] == ("finished", 20, 20)
-    assert trainer.curves(recipe, "policy") == []
+    assert metrics(trainer, recipe, "policy") == []
     assert {path.name for path in trainer.folder.iterdir()} == {"newest", recipe.name}
 
 

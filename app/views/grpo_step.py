@@ -4,56 +4,26 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import plotly.graph_objects as go
 import streamlit as st
 import torch
 
 import shell
-from pgce_mini import GPT, PAPER_ARMS, GRPOConfig
+from pgce_mini import GPT, PAPER_ARMS, TASKS, GRPOConfig
 from pgce_mini.figures import completion_group
 from pgce_mini.figures.grpo import Measure
 from pgce_mini.shipped import priors
-from pgce_mini.tasks import Corpus
+from pgce_mini.tasks import Corpus, Task
 from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
 from pgce_mini.training import LossType, ScaleRewards
 
 PROBLEMS = 8  # groups of the step
+VERIFIABLE = [name for name, corpus in TASKS.items() if issubclass(corpus, Task)]
 MEASURES: dict[str, Measure] = {
     "push": "push",
     "ratio π / π old": "ratio",
     "probability when sampled": "probability",
 }
-CODE = """\
-from pgce_mini import GRPOConfig
-from pgce_mini.shipped import priors
-from pgce_mini.figures import completion_group
-from pgce_mini.teaching.grpo_trace import trace_step
-
-model, task = priors.load({task!r}, {arm!r})
-config = GRPOConfig(
-    prompts_per_step={problems}, num_generations={size}, temperature={temperature}, num_iterations={updates},
-    scale_rewards={scale!r}, loss_type={loss!r}, epsilon_high={epsilon_high}, seed={seed},
-)
-step = trace_step(model, task, config)
-print([(update.loss, update.grad_norm) for update in step.updates])
-group = {group}
-completions = step.completions[group]
-
-
-def rows(values):  # (n, L) -> a row a completion, as long as it is
-    return [row[: len(ids)] for row, ids in zip(values.tolist(), completions)]
-
-
-figure = completion_group(
-    [[task.vocab[token] for token in ids] for ids in completions],
-    step.rewards[group].tolist(),
-    step.advantages[group].tolist(),
-    rows({values}[group]),
-    rows(step.updates[{shown}].held_back[group]),
-    {measure!r},
-    {title!r},
-)
-figure
-"""
 QUESTIONS = {
     "Why is the loss (close to) 0 while the gradient is not?": "Before the first update every ratio is 1, so the "
     "loss is minus a mean of the advantages, and each group centres its own at 0. With `loss_type` *grpo*, which "
@@ -86,6 +56,32 @@ def traced(task: str, arm: str, config: GRPOConfig) -> TracedStep:
     return trace_step(model, corpus, config)
 
 
+def group_of_step(
+    task: str, arm: str, problem: int, stage: int, measure: Measure, **settings: Any
+) -> tuple[TracedStep, go.Figure]:
+    """A step from a prior, and one of its groups as it is after `stage` updates."""
+    config = GRPOConfig(prompts_per_step=PROBLEMS, **settings)
+    corpus, step = prior(task, arm)[1], traced(task, arm, config)
+    group, update = problem - 1, step.updates[min(stage, config.num_iterations - 1)]
+    values = {
+        "push": update.push,
+        "ratio": step.ratio_after if stage == config.num_iterations else update.ratio,
+        "probability": step.old_per_token_logps.exp(),
+    }[measure]
+    asked = step.problems[group]
+    prompt = corpus.decode(asked.prompt)
+    figure = completion_group(
+        [[corpus.vocab[token] for token in ids] for ids in step.completions[group]],
+        step.rewards[group].tolist(),
+        step.advantages[group].tolist(),
+        step.rows(values, group),
+        step.rows(update.held_back, group),
+        measure,
+        f"{prompt} {asked.target}" if task == "chain-sum" else prompt.removesuffix(" :"),
+    )
+    return step, figure
+
+
 def written(loss: float) -> str:
     return f"{round(loss, 4) + 0.0:.4f}"  # never -0.0000
 
@@ -113,27 +109,25 @@ def takeaway(step: TracedStep, group: int, shown: int) -> str:
     )
 
 
-def table_of(step: TracedStep, group: int, shown: int, corpus: Corpus) -> dict[str, list[Any]]:
+def table_of(step: TracedStep, group: int, shown: int, vocab: list[str]) -> dict[str, list[Any]]:
     """A row a token of the group."""
     completions = step.completions[group]
-    places = [(i, j) for i, ids in enumerate(completions) for j in range(len(ids))]
     update = step.updates[min(shown, len(step.updates) - 1)]
     ratio = step.ratio_after if shown == len(step.updates) else update.ratio
 
     def column(values: torch.Tensor) -> list[Any]:
-        rows = values.tolist()
-        return [rows[i][j] for i, j in places]
+        return [value for row in step.rows(values, group) for value in row]
 
     return {
-        "completion": [i + 1 for i, _ in places],
-        "reward": [step.rewards[group, i].item() for i, _ in places],
-        "advantage": [step.advantages[group, i].item() for i, _ in places],
-        "place": [j + 1 for _, j in places],
-        "token": [corpus.vocab[completions[i][j]] for i, j in places],
-        "probability when sampled": column(step.old_per_token_logps[group].exp()),
-        "ratio": column(ratio[group]),
-        "push": column(update.push[group]),
-        "held back": [str(held) for held in column(update.held_back[group])],
+        "completion": [i for i, ids in enumerate(completions, 1) for _ in ids],
+        "reward": [step.rewards[group, i].item() for i, ids in enumerate(completions) for _ in ids],
+        "advantage": [step.advantages[group, i].item() for i, ids in enumerate(completions) for _ in ids],
+        "place": [place for ids in completions for place, _ in enumerate(ids, 1)],
+        "token": [vocab[token] for ids in completions for token in ids],
+        "probability when sampled": column(step.old_per_token_logps.exp()),
+        "ratio": column(ratio),
+        "push": column(update.push),
+        "held back": [str(held) for held in column(update.held_back)],
     }
 
 
@@ -150,7 +144,7 @@ def view() -> None:
     picture, controls = shell.columns()
     with controls:
         left, right = st.columns(2)
-        task = left.radio("Task", ["chain-sum", "countdown"], key="task", bind="query-params")
+        task = left.radio("Task", VERIFIABLE, key="task", bind="query-params")
         arm = right.selectbox("Prior", list(PAPER_ARMS), key="arm", bind="query-params")
         problem = st.slider(
             f"Problem, one of the step's {PROBLEMS}", 1, PROBLEMS, 4, key="problem", bind="query-params"
@@ -179,52 +173,23 @@ def view() -> None:
             )
             seed = st.number_input("Seed of problems and samples", 0, 9999, 0, key="seed", bind="query-params")
 
-    config = GRPOConfig(
-        prompts_per_step=PROBLEMS, num_generations=size, temperature=temperature, num_iterations=updates,
-        scale_rewards=scale, loss_type=loss, epsilon_high=epsilon_high, seed=seed,
-    )  # fmt: skip
-    corpus, step = prior(task, arm)[1], traced(task, arm, config)
-    group, shown, measure = problem - 1, stages.index(stage), MEASURES[name]
-    completions = step.completions[group]
+    settings = {
+        "num_generations": size,
+        "num_iterations": updates,
+        "temperature": temperature,
+        "scale_rewards": scale,
+        "loss_type": loss,
+        "epsilon_high": epsilon_high,
+        "seed": seed,
+    }
+    group, shown = problem - 1, stages.index(stage)
+    step, figure, code = shell.made(
+        group_of_step, task=task, arm=arm, problem=problem, stage=shown, measure=MEASURES[name], **settings
+    )
     counts = ", ".join(f"**{int(r)}**" if i == group else f"{int(r)}" for i, r in enumerate(step.rewards.sum(1)))
     rights.markdown(f"Right answers of {size}, by problem: {counts}")
-    update = step.updates[min(shown, updates - 1)]
-    after = shown == updates
-    values, source = {
-        "push": (update.push, f"step.updates[{min(shown, updates - 1)}].push"),
-        "ratio": (step.ratio_after, "step.ratio_after")
-        if after
-        else (update.ratio, f"step.updates[{shown}].ratio"),
-        "probability": (step.old_per_token_logps.exp(), "step.old_per_token_logps.exp()"),
-    }[measure]
-
-    def rows(tensor: torch.Tensor) -> list[list[Any]]:
-        return [row[: len(ids)] for row, ids in zip(tensor[group].tolist(), completions, strict=True)]
-
-    asked = step.problems[group]
-    prompt = corpus.decode(asked.prompt)
-    title = f"{prompt} {asked.target}" if task == "chain-sum" else prompt.removesuffix(" :")
-    figure = shell.drawn(
-        "grpo_step",
-        (task, arm, config, group, shown, measure),
-        lambda: completion_group(
-            [[corpus.vocab[token] for token in ids] for ids in completions],
-            step.rewards[group].tolist(),
-            step.advantages[group].tolist(),
-            rows(values),
-            rows(update.held_back),
-            measure,
-            title,
-        ),
-    )
-    code = CODE.format(
-        task=task, arm=arm, problems=PROBLEMS, size=size, temperature=temperature, updates=updates, scale=scale,
-        loss=loss, epsilon_high=epsilon_high, seed=seed, group=group, values=source, shown=min(shown, updates - 1),
-        measure=measure, title=title,
-    )  # fmt: skip
-    shell.present(
-        picture, figure, takeaway(step, group, shown), table_of(step, group, shown, corpus), code, "grpo_step"
-    )
+    table = table_of(step, group, shown, prior(task, arm)[1].vocab)
+    shell.present(picture, figure, takeaway(step, group, shown), table, code, "grpo_step")
     with picture:
         st.html(
             shell.as_html(

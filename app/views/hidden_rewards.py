@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 import shell
@@ -12,26 +13,22 @@ from pgce_mini.theory import HIDDEN_REWARDS
 VOCAB_SIZE = 10  # of label smoothing: with a real one its rewards would be too small to be seen
 PROBS = np.linspace(0.01, 0.99, 99)
 KEYS = {"β": "beta", "γ": "gamma", "q": "q", "ε": "epsilon", "α": "alpha"}  # in the address
-CODE = """\
-import numpy as np
 
-from pgce_mini.figures import Earnings, hidden_rewards
-from pgce_mini.theory import HIDDEN_REWARDS
 
-strengths = {strengths}  # of each loss, its parameter
-probs = np.linspace(0.01, 0.99, 99)
-vocab_size = {vocab_size}  # matters to label smoothing only
-earnings = {{
-    name: Earnings(
-        HIDDEN_REWARDS[name].reward_at(probs, strength, vocab_size).tolist(),
-        HIDDEN_REWARDS[name].push_at(probs, strength, vocab_size).tolist(),
-        HIDDEN_REWARDS[name].wrong_reward_at(probs, strength, vocab_size).tolist(),
-    )
-    for name, strength in strengths.items()
-}}
-figure = hidden_rewards(probs.tolist(), earnings, list(HIDDEN_REWARDS), {probe})
-figure
-"""
+def what_losses_pay(
+    strengths: dict[str, float], probe: float
+) -> tuple[tuple[dict[str, Earnings], dict[str, float]], go.Figure]:
+    """What each loss, with its parameter, pays at any probability, and its push at one of them."""
+    earnings, pushes = {}, {}
+    for name, strength in strengths.items():
+        hidden = HIDDEN_REWARDS[name]
+        earnings[name] = Earnings(
+            hidden.reward_at(PROBS, strength, VOCAB_SIZE).tolist(),
+            hidden.push_at(PROBS, strength, VOCAB_SIZE).tolist(),
+            hidden.wrong_reward_at(PROBS, strength, VOCAB_SIZE).tolist(),
+        )
+        pushes[name] = float(hidden.push_at(probe, strength, VOCAB_SIZE))
+    return (earnings, pushes), hidden_rewards(PROBS.tolist(), earnings, list(HIDDEN_REWARDS), probe)
 
 
 def takeaway(pushes: dict[str, float], probe: float, wrong: list[str]) -> str:
@@ -82,15 +79,7 @@ def view() -> None:
         return
 
     strengths = {name: values[HIDDEN_REWARDS[name].parameter] for name in names}
-    earnings, pushes = {}, {}
-    for name, strength in strengths.items():
-        hidden = HIDDEN_REWARDS[name]
-        earnings[name] = Earnings(
-            hidden.reward_at(PROBS, strength, VOCAB_SIZE).tolist(),
-            hidden.push_at(PROBS, strength, VOCAB_SIZE).tolist(),
-            hidden.wrong_reward_at(PROBS, strength, VOCAB_SIZE).tolist(),
-        )
-        pushes[name] = float(hidden.push_at(probe, strength, VOCAB_SIZE))
+    (earnings, pushes), figure, code = shell.made(what_losses_pay, strengths=strengths, probe=probe)
     formulas = [
         f"- **{name}** ({hidden.source}): loss ${hidden.loss}$; reward of the true token ${hidden.reward}$, "
         f"of a wrong one ${hidden.wrong_reward}$"
@@ -101,25 +90,13 @@ def view() -> None:
         "\n".join(formulas) + "\n\nsg[·]: held constant under the gradient. For label smoothing the picture "
         f"takes a vocabulary of V = {VOCAB_SIZE} tokens."
     )
-    shell.present(
-        picture,
-        shell.drawn(
-            "hidden_rewards",
-            (strengths, probe),
-            lambda: hidden_rewards(PROBS.tolist(), earnings, list(HIDDEN_REWARDS), probe),
-        ),
-        takeaway(pushes, probe, [name for name in names if any(earnings[name].wrong)]),
-        {
-            "pi": PROBS.round(2).tolist(),
-            **{
-                f"{name}: {what}": getattr(earned, field)
-                for name, earned in earnings.items()
-                for field, what in (("reward", "r"), ("push", "pi r"), ("wrong", "r if wrong"))
-            },
-        },
-        CODE.format(strengths=strengths, vocab_size=VOCAB_SIZE, probe=probe),
-        "hidden_rewards",
-    )
+    table = {"pi": PROBS.round(2).tolist()} | {
+        f"{name}: {what}": getattr(earned, field)
+        for name, earned in earnings.items()
+        for field, what in (("reward", "r"), ("push", "pi r"), ("wrong", "r if wrong"))
+    }
+    said = takeaway(pushes, probe, [name for name in names if any(earnings[name].wrong)])
+    shell.present(picture, figure, said, table, code, "hidden_rewards")
 
 
 view()

@@ -2,70 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 import shell
 from pgce_mini.figures import gradient_estimates
-from pgce_mini.theory import (
-    cross_entropy_gradient,
-    cross_entropy_rewards,
-    optimal_baseline,
-    policy_gradient,
-    reinforce_gradient,
-    reinforce_residual,
-    reinforce_variance,
-)
+from pgce_mini.theory import GradientComparison, compare_gradients, cross_entropy_rewards, optimal_baseline
 
-TOKENS = ["4", "5", "22", "four", "fish", "the"]
-POLICY = np.array([0.6, 0.2, 0.1, 0.06, 0.03, 0.01])  # made up: after “2 + 2 =”
+POLICY = {"4": 0.6, "5": 0.2, "22": 0.1, "four": 0.06, "fish": 0.03, "the": 0.01}  # made up: after “2 + 2 =”
 SAMPLES = [4**i for i in range(9)]  # 1 to 65,536
-REPEATS = 200
-BASELINES = {
-    "none": "0.0",
-    "mean reward": "1.0  # the mean reward: sum of pi / pi over the true token",
-    "least variance": "optimal_baseline(policy, rewards)",
-}
-CODE = """\
-import numpy as np
-
-from pgce_mini.theory.estimators import *
-from pgce_mini.figures import gradient_estimates
-
-tokens = {tokens}
-policy = np.array({policy})
-target, samples, seed = {target}, {samples}, {seed}
-rewards = cross_entropy_rewards(policy, target)  # 1 / pi(x) for the true token, 0 for all others
-baseline = {baseline}
-
-counts = np.random.default_rng(seed).multinomial(samples, policy)
-gradients = {{
-    "cross-entropy": cross_entropy_gradient(policy, target),
-    "policy gradient, exact": policy_gradient(policy, rewards),
-    "REINFORCE": reinforce_gradient(policy, rewards, counts, baseline),
-}}
-size = np.linalg.norm(gradients["cross-entropy"])
-ns = [4**i for i in range(9)]
-measured = [reinforce_residual(policy, rewards, n, {repeats}, seed, baseline) for n in ns]
-expected = [(reinforce_variance(policy, rewards, baseline) / n) ** 0.5 / size for n in ns]
-error = np.linalg.norm(gradients["REINFORCE"] - gradients["cross-entropy"]) / size
-figure = gradient_estimates(tokens, gradients, ns, measured, expected, (samples, error))
-figure
-"""
+BASELINES = ("none", "mean reward", "least variance")
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def measured_residuals(target: int, seed: int, baseline: float) -> list[float]:
-    rewards = cross_entropy_rewards(POLICY, target)
-    return [reinforce_residual(POLICY, rewards, n, REPEATS, seed, baseline) for n in SAMPLES]
+def three_gradients(token: str, samples: int, baseline: str, seed: int) -> tuple[GradientComparison, go.Figure]:
+    """REINFORCE, beside the two exact ways to the same gradient. The mean reward, sum of pi / pi(x), is 1."""
+    tokens, policy = list(POLICY), list(POLICY.values())
+    target = tokens.index(token)
+    least = optimal_baseline(policy, cross_entropy_rewards(policy, target))
+    subtracted = {"none": 0.0, "mean reward": 1.0, "least variance": least}[baseline]
+    found = compare_gradients(policy, target, samples, seed, subtracted, SAMPLES)
+    now = (samples, found.error)
+    return found, gradient_estimates(tokens, found.gradients, SAMPLES, found.measured, found.expected, now)
 
 
-def takeaway(samples: int, hits: int, prob: float, error: float, rms: float, gap: float) -> str:
+def takeaway(found: GradientComparison, token: str, samples: int) -> str:
     exact = (
         "Cross-entropy and the exact policy gradient are the same"
-        if gap < 1e-12
-        else f"Cross-entropy and the exact policy gradient differ by {gap:.1e}"
+        if found.gap < 1e-12
+        else f"Cross-entropy and the exact policy gradient differ by {found.gap:.1e}"
     )
+    hits, prob = found.counts[list(POLICY).index(token)], POLICY[token]
     drew = (
         f"{hits:,} of {samples:,} samples drew"
         if samples > 1
@@ -74,7 +40,8 @@ def takeaway(samples: int, hits: int, prob: float, error: float, rms: float, gap
     seen = f"{drew} the true token (π(x) = {prob:g}"
     unseen = (1 - prob) ** samples
     seen += f"; in {unseen:.0%} of such draws none does)" if unseen >= 0.005 else ")"
-    return f"{exact}; REINFORCE is off by {error:.1%} here (root mean square {rms:.1%}): {seen}."
+    rms = found.expected[SAMPLES.index(samples)]
+    return f"{exact}; REINFORCE is off by {found.error:.1%} here (root mean square {rms:.1%}): {seen}."
 
 
 st.title("Cross-entropy is a policy gradient")
@@ -92,91 +59,33 @@ st.markdown(
 def view() -> None:
     picture, controls = shell.columns()
     with controls:
-        token = st.radio("True token x", TOKENS, key="x", horizontal=True, bind="query-params")
+        token = st.radio("True token x", list(POLICY), key="x", horizontal=True, bind="query-params")
         samples = st.select_slider(
             "N: samples of REINFORCE", SAMPLES, 64, format_func="{:,}".format, key="n", bind="query-params"
         )
-        kind = st.radio(
-            "Baseline, subtracted from the reward",
-            list(BASELINES),
-            key="baseline",
-            horizontal=True,
-            bind="query-params",
+        baseline = st.radio(
+            "Baseline, subtracted from the reward", BASELINES, key="baseline", horizontal=True, bind="query-params"
         )
         seed = st.number_input("Seed of the draws", 0, 9999, 0, key="seed", bind="query-params")
         note = st.container()
 
-    target = TOKENS.index(token)
-    rewards = cross_entropy_rewards(POLICY, target)
-    baseline = {"none": 0.0, "mean reward": 1.0, "least variance": optimal_baseline(POLICY, rewards)}[kind]
-    counts = np.random.default_rng(seed).multinomial(samples, POLICY)
-    gradients = {
-        "cross-entropy": cross_entropy_gradient(POLICY, target),
-        "policy gradient, exact": policy_gradient(POLICY, rewards),
-        "REINFORCE": reinforce_gradient(POLICY, rewards, counts, baseline),
-    }
-    exact = gradients["cross-entropy"]
-    size = float(np.linalg.norm(exact))
-    error = float(np.linalg.norm(gradients["REINFORCE"] - exact)) / size
-    variance, plain = (reinforce_variance(POLICY, rewards, b) for b in (baseline, 0.0))
-    expected = [(variance / n) ** 0.5 / size for n in SAMPLES]
-    measured = measured_residuals(target, seed, baseline)
-    with note:
-        change = variance / plain - 1
+    found, figure, code = shell.made(three_gradients, token=token, samples=samples, baseline=baseline, seed=seed)
+    change = found.variance_change
+    said = "Any baseline leaves the mean of the estimate where it is."
+    if baseline != "none":
         verdict = "takes away" if change < 0 else "adds"
-        st.markdown(
-            "Any baseline leaves the mean of the estimate where it is."
-            + (
-                ""
-                if kind == "none"
-                else f" This one, b = {baseline:.3f}, {verdict} {abs(change):.1%} of the variance."
-            )
-            + (
-                " It adds here, although it is the customary one: this model is nearly right already."
-                if change > 0
-                else ""
-            )
-        )
-    shell.present(
-        picture,
-        shell.drawn(
-            "policy_gradient",
-            (target, samples, kind, seed),
-            lambda: gradient_estimates(
-                TOKENS,
-                {name: values.tolist() for name, values in gradients.items()},
-                SAMPLES,
-                measured,
-                expected,
-                (samples, error),
-            ),
-        ),
-        takeaway(
-            samples,
-            int(counts[target]),
-            float(POLICY[target]),
-            error,
-            (variance / samples) ** 0.5 / size,
-            float(np.abs(gradients["policy gradient, exact"] - exact).max()),
-        ),
-        {
-            "token": TOKENS,
-            "pi": POLICY.tolist(),
-            "reward": rewards.tolist(),
-            "drawn": counts.tolist(),
-            **{name: values.tolist() for name, values in gradients.items()},
-        },
-        CODE.format(
-            tokens=TOKENS,
-            policy=POLICY.tolist(),
-            target=target,
-            samples=samples,
-            seed=seed,
-            repeats=REPEATS,
-            baseline=BASELINES[kind],
-        ),
-        "policy_gradient",
-    )
+        said += f" This one, b = {found.baseline:.3f}, {verdict} {abs(change):.1%} of the variance."
+    if change > 0:
+        said += " It adds here, although it is the customary one: this model is nearly right already."
+    note.markdown(said)
+    table = {
+        "token": list(POLICY),
+        "pi": list(POLICY.values()),
+        "reward": found.rewards,
+        "drawn": found.counts,
+        **found.gradients,
+    }
+    shell.present(picture, figure, takeaway(found, token, samples), table, code, "policy_gradient")
 
 
 view()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 import shell
@@ -16,33 +17,6 @@ from pgce_mini.theory import entropy
 TOKENS = ["tea", "coffee", "water"]
 BETAS = [round(-1.5 + 0.05 * i, 2) for i in range(41)]  # to 0.5
 STEPS, LR, RESOLUTION = 60, 0.5, 10
-CODE = """\
-import numpy as np
-
-from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policies
-from pgce_mini.figures import SimplexFrame, simplex_flow
-
-labels, start = {labels}, {start}
-
-
-betas = [round(-1.5 + 0.05 * i, 2) for i in range({count})]
-shapings = [RewardShaping(beta, {lambda_head}, {lambda_tail}, {top_k}, "{form}") for beta in betas]
-paths = policy_flow(np.log(start), labels, shapings, steps={steps}, lr={lr})
-ends = stationary_policies(labels, shapings)
-frames = [
-    SimplexFrame(
-        shaping.beta, *simplex_field(shaping, labels, {resolution}), path, None if np.isnan(end).any() else end
-    )
-    for shaping, path, end in zip(shapings, paths.swapaxes(0, 1), ends.tolist())
-]
-figure = simplex_flow({tokens}, labels, frames, {active})
-figure
-"""
-
-
-def three(first: float, share: float) -> list[float]:
-    """The probabilities of three tokens from that of the first and the second's share of the rest."""
-    return [first, (1 - first) * share, (1 - first) * (1 - share)]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes them, so none needs a copy
@@ -58,6 +32,26 @@ def all_frames(
         )
         for shaping, path, end in zip(shapings, paths.swapaxes(0, 1), ends.tolist(), strict=True)
     ]
+
+
+def flow_and_end(
+    beta: float,
+    labels: list[float],
+    start: list[float],
+    lambda_head: float,
+    lambda_tail: float,
+    top_k: int,
+    form: Form,
+) -> tuple[SimplexFrame, go.Figure]:
+    """The frame of `beta`, and a picture of it that has those of the others behind its slider."""
+    active = BETAS.index(beta)
+    frames = all_frames(labels, start, lambda_head, lambda_tail, top_k, form)
+    return frames[active], simplex_flow(TOKENS, labels, frames, active)
+
+
+def three(first: float, share: float) -> list[float]:
+    """The probabilities of three tokens from that of the first and the second's share of the rest."""
+    return [first, (1 - first) * share, (1 - first) * (1 - share)]
 
 
 def percent(probs: list[float]) -> str:
@@ -134,37 +128,28 @@ def view() -> None:
         top_k = st.slider("k: tokens in the head", 1, 3, 1, key="k", bind="query-params")
         form = st.radio("Form of Eq. 11", get_args(Form), key="form", horizontal=True, bind="query-params")
 
-    active = BETAS.index(beta)
-    frames = all_frames(labels, start, lambda_head, lambda_tail, top_k, form)
-    path = np.asarray(frames[active].path).tolist()
-    end = frames[active].end
-    rows = [("labels", labels), *(((f"path, step {i}"), probs) for i, probs in enumerate(path))]
-    rows += [] if end is None else [("end", list(end))]
+    settings = {
+        "beta": beta,
+        "labels": labels,
+        "start": start,
+        "lambda_head": lambda_head,
+        "lambda_tail": lambda_tail,
+        "top_k": top_k,
+        "form": form,
+    }
+    frame, figure, code = shell.made(flow_and_end, **settings)
+    path, end = np.asarray(frame.path).tolist(), frame.end
+    rows = [("labels", labels), *((f"path, step {i}", probs) for i, probs in enumerate(path))]
+    rows += [] if end is None else [("end", end)]
     elsewhere = lambda_head > lambda_tail and head(path[-1], top_k) != head(labels, top_k)
+    table = {"point": [name for name, _ in rows]}
+    table |= {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)}
     shell.present(
         picture,
-        shell.drawn(
-            "simplex",
-            (labels, start, lambda_head, lambda_tail, top_k, form, active),
-            lambda: simplex_flow(TOKENS, labels, frames, active),
-        ),
-        takeaway(beta, labels, path, None if end is None else list(end), elsewhere),
-        {"point": [name for name, _ in rows]}
-        | {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)},
-        CODE.format(
-            labels=labels,
-            start=start,
-            lambda_head=lambda_head,
-            lambda_tail=lambda_tail,
-            top_k=top_k,
-            form=form,
-            resolution=RESOLUTION,
-            steps=STEPS,
-            lr=LR,
-            count=len(BETAS),
-            tokens=TOKENS,
-            active=active,
-        ),
+        figure,
+        takeaway(beta, labels, path, end, elsewhere),
+        table,
+        code,
         "simplex",
         on_click_change=take_start,
         on_slider_change=take_beta,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 import shell
@@ -60,33 +61,7 @@ STYLE = """<style>
 .legend {line-height: 2; margin: 0}
 .legend span {margin-right: 0.3rem; padding: 1px 0.4rem; white-space: nowrap}
 </style>"""
-CODE = """\
-from pgce_mini import PAPER_ARMS
-from pgce_mini.shipped import priors
-from pgce_mini.figures import entropy_along, next_tokens
-from pgce_mini.teaching.reading import likeliest, next_token, read_on
-
-task, text, top_k = {task!r}, {text!r}, {top_k}
-models = {{arm: priors.load(task, arm) for arm in PAPER_ARMS}}
-corpus = models["ce"][1]
-prompt = corpus.encode(text)
-{figure}
-figure
-"""
-FIGURES = {
-    "next token": """\
-expected = {{arm: next_token(model, prompt, top_k).probs for arm, (model, _) in models.items()}}
-tokens = likeliest(expected, {shown})
-probs = {{arm: found[tokens].tolist() for arm, found in expected.items()}}
-figure = next_tokens([corpus.vocab[i] for i in tokens], probs, "Next token", log={log})""",
-    "entropy along the text": """\
-readings = {{
-    arm: read_on(model, corpus, prompt, {length}, temperature={temperature}, top_k=top_k, seed={seed})
-    for arm, (model, _) in models.items()
-}}
-entropy = {{arm: reading.entropy for arm, reading in readings.items()}}
-figure = entropy_along(entropy, len(prompt), "Entropy along the text")""",
-}
+PICTURES = ("next token", "entropy along the text")
 
 Found = dict[str, tuple[NextToken, list[Reading]]]  # arm -> what it expects next, how it goes on
 
@@ -109,6 +84,24 @@ def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, se
         )
         for arm, (model, corpus) in models(task).items()
     }
+
+
+def side_by_side(
+    task: str, text: str, picture: str, log: bool, temperature: float, seed: int
+) -> tuple[tuple[Found, list[int]], go.Figure]:
+    """What each prior expects after the prompt and how it goes on; the next tokens that matter to any of them."""
+    corpus = models(task)["ce"][1]
+    prompt = encode_prompt(corpus, text, 1 if isinstance(corpus, Task) else WRITTEN)
+    length = min(WRITTEN, corpus.max_document_length - len(prompt))
+    found = read(task, tuple(prompt), length, temperature, seed)
+    tokens = likeliest({arm: expected.probs for arm, (expected, _) in found.items()}, SHOWN)
+    if picture == "next token":
+        probs = {arm: expected.probs[tokens].tolist() for arm, (expected, _) in found.items()}
+        figure = next_tokens([corpus.vocab[token] for token in tokens], probs, "Next token", log=log)
+    else:
+        entropy = {arm: samples[0].entropy for arm, (_, samples) in found.items()}
+        figure = entropy_along(entropy, len(prompt), "Entropy along the text")
+    return (found, tokens), figure
 
 
 def prompt_of(task: str) -> str:
@@ -195,11 +188,11 @@ st.html(STYLE)
 def view() -> None:
     picture, controls = shell.columns()
     with controls:
-        task = st.radio("Priors of", ["text", "chain-sum", "countdown"], key="task", horizontal=True,
+        task = st.radio("Priors of", list(PROMPTS), key="task", horizontal=True,
                         bind="query-params")  # fmt: skip
         text = prompt_of(task)
         note_unseen(task, text)
-        kind = st.radio("Picture", list(FIGURES), key="picture", horizontal=True, bind="query-params")
+        kind = st.radio("Picture", PICTURES, key="picture", horizontal=True, bind="query-params")
         log = st.toggle("Logarithmic probabilities, for the tail", key="log", bind="query-params")
         temperature = round(
             st.slider("Temperature of the samples", 0.1, 2.0, 1.0, 0.05, key="temperature", bind="query-params"), 2
@@ -207,33 +200,18 @@ def view() -> None:
         seed = st.number_input("Seed of the samples", 0, 9999, 0, key="seed", bind="query-params")
         st.markdown(ABOUT[task])
     corpus, top_k = models(task)["ce"][1], priors.SETTINGS[task][1]
+    settings = {"log": log, "temperature": temperature, "seed": seed}
     try:
-        prompt = encode_prompt(corpus, text, 1 if isinstance(corpus, Task) else WRITTEN)
+        (found, tokens), figure, code = shell.made(side_by_side, task=task, text=text, picture=kind, **settings)
     except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
         return
-    length = min(WRITTEN, corpus.max_document_length - len(prompt))
-    found = read(task, tuple(prompt), length, temperature, seed)
-    tokens = likeliest({arm: expected.probs for arm, (expected, _) in found.items()}, SHOWN)
-    readings = {arm: samples[0] for arm, (_, samples) in found.items()}
     table: dict[str, list[Any]]
     if kind == "next token":
-        names = [corpus.vocab[token] for token in tokens]
-        probs = {arm: expected.probs[tokens].tolist() for arm, (expected, _) in found.items()}
-        table = {"token": names, **probs}
-        figure = shell.drawn(
-            "next_tokens", (task, prompt, log), lambda: next_tokens(names, probs, "Next token", log=log)
-        )
+        table = {"token": [corpus.vocab[token] for token in tokens]}
+        table |= {arm: expected.probs[tokens].tolist() for arm, (expected, _) in found.items()}
     else:
-        entropy = {arm: reading.entropy for arm, reading in readings.items()}
-        figure = shell.drawn(
-            "entropy_along",
-            (task, prompt, length, temperature, seed),
-            lambda: entropy_along(entropy, len(prompt), "Entropy along the text"),
-        )
-        table = along(corpus, readings)
-    settings = {"shown": SHOWN, "log": log, "length": length, "temperature": temperature, "seed": seed}
-    code = CODE.format(task=task, text=text, top_k=top_k, figure=FIGURES[kind].format(**settings))
+        table = along(corpus, {arm: samples[0] for arm, (_, samples) in found.items()})
     shell.present(picture, figure, takeaway(found), table, code, "tiny_gpts")
     with picture:
         expected = [expected for expected, _ in found.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.runtime import get_instance
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -13,24 +14,18 @@ import shell
 from live import SIZES, Recipe, Refused, Status, Trainer
 from pgce_mini import PAPER_ARMS
 from pgce_mini.figures import training_curves
-from pgce_mini.runs import RunError
+from pgce_mini.runs import Run, RunError
 from pgce_mini.shipped import priors
 
 REFRESH_SECONDS = 1.0
-CODE = """\
-from pathlib import Path
 
-from pgce_mini.runs import Run
-from pgce_mini.figures import training_curves
 
-# Trained by:
-{commands}
-folder = Path({folder!r})
-figure = training_curves(
-    Run(folder / "prior").metrics(), Run(folder / "policy").metrics(), {steps}, {rl_steps}, {title!r}
-)
-figure
-"""
+def curves(
+    folder: Path, steps: int, rl_steps: int, title: str
+) -> tuple[tuple[list[dict[str, Any]], list[dict[str, Any]]], go.Figure]:
+    """The metrics of pre-training and of RL so far."""
+    prior, policy = Run(folder / "prior").metrics(), Run(folder / "policy").metrics()
+    return (prior, policy), training_curves(prior, policy, steps, rl_steps, title)
 
 
 @st.cache_resource(show_spinner=False)
@@ -125,26 +120,20 @@ def view() -> None:
     with controls:
         recipe = ask()
     status = trainer().status(recipe)
+    folder = shell.RUNS / "live" / recipe.name
+    commands = [
+        f"  pgce {' '.join(recipe.command(stage, Path('runs/live') / recipe.name))}" for stage in recipe.steps
+    ]
+    note = "\n".join(["Trained by:", *commands]).replace(" --stop-with-stdin", "")
+    settings = {"steps": recipe.steps["prior"], "rl_steps": recipe.steps.get("policy", 0), "title": recipe.title}
     try:
-        prior, policy = (trainer().curves(recipe, stage) for stage in ("prior", "policy"))
+        (prior, policy), figure, code = shell.run(curves, note, folder=folder, **settings)
     except RunError as error:
         shell.refuse(picture, f"{shell.reason(error, shell.RUNS)}.")
         return
     with picture:
         st.progress(status.done / status.total, text=describe(status))
-    steps, rl_steps = recipe.steps["prior"], recipe.steps.get("policy", 0)
-    title = f"{recipe.arm} on {recipe.task}, {recipe.size}, seed {recipe.seed}"
-    folder = Path("runs/live") / recipe.name
-    commands = "\n".join(f"#   pgce {' '.join(recipe.command(stage, folder))}" for stage in recipe.steps)
-    settings = {"folder": str(folder), "steps": steps, "rl_steps": rl_steps, "title": title}
-    shell.present(
-        picture,
-        shell.as_json(training_curves(prior, policy, steps, rl_steps, title)),
-        takeaway(status, prior, policy),
-        table_of(prior, policy),
-        CODE.format(commands=commands.replace(" --stop-with-stdin", ""), **settings),
-        "training",
-    )
+    shell.present(picture, figure, takeaway(status, prior, policy), table_of(prior, policy), code, "training")
     if trainer().busy != busy:
         st.rerun()  # the whole page: it begins to refresh itself, or ends
 
@@ -170,7 +159,7 @@ def ask() -> Recipe:
         shell.refuse(st, f"Not now: {refusal}.")
     other = trainer().running
     if other is not None and other != recipe:
-        st.markdown(f"Running now: {other.arm} on {other.task}, {other.size}, seed {other.seed}.")
+        st.markdown(f"Running now: {other.title}.")
     sizes = (f"*{name}*: width {s.hidden_size}, {s.steps} + {s.rl_steps} steps" for name, s in SIZES.items())
     st.markdown(f"Sizes, with the steps of pre-training and RL: {'; '.join(sizes)}.")
     return recipe

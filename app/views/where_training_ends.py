@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+import plotly.graph_objects as go
 import streamlit as st
 
 import shell
@@ -24,33 +25,25 @@ SWEEPS = {
     "λ head": ("lambda_head", [round(-1 + 0.1 * i, 2) for i in range(21)]),
     "λ tail": ("lambda_tail", [round(-1 + 0.1 * i, 2) for i in range(21)]),
 }
-CODE = """\
-from dataclasses import replace
-
-from pgce_mini import RewardShaping
-from pgce_mini.theory import entropy
-from pgce_mini.figures import endings_over
-from pgce_mini.theory import ending, endings, tempered
-
-labels = {labels}
-shaping = {shaping!r}
-values = {values}
-figure = endings_over(
-    "{setting}",
-    values,
-    endings(list(labels.values()), [replace(shaping, {field}=value) for value in values]),
-    list(labels),
-    ending(list(labels.values()), RewardShaping()),
-    shaping.{field},
-    {tempered},
-)
-figure
-"""
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def solved(labels: list[float], shapings: list[RewardShaping]) -> list[Ending | None]:
     return endings(labels, shapings)
+
+
+def endings_around(
+    labels: dict[str, float], over: str, shaping: RewardShaping
+) -> tuple[tuple[list[Ending | None], Ending, Ending | None], go.Figure]:
+    """Where training ends over one setting of `shaping`; under cross-entropy; and here."""
+    tokens, q = list(labels), list(labels.values())
+    field, values = SWEEPS[over]
+    found = solved(q, [replace(shaping, **{field: value}) for value in values])
+    plain, here = solved(q, [RewardShaping(0, 0, 0, shaping.top_k, shaping.form), shaping])
+    assert plain is not None  # cross-entropy ends at the labels
+    by_temperature = [float(entropy(tempered(q, 1 + beta))) for beta in values] if field == "beta" else None
+    now = getattr(shaping, field)
+    return (found, plain, here), endings_over(over, values, found, tokens, plain, now, by_temperature)
 
 
 def takeaway(plain: Ending, here: Ending | None, tokens: list[str]) -> str:
@@ -91,8 +84,7 @@ def view() -> None:
     picture, controls = shell.columns()
     with controls:
         kind = st.radio("Labels (made up)", list(LABELS), 1, key="labels", horizontal=True, bind="query-params")
-        setting = st.radio("Picture over", list(SWEEPS), key="over", horizontal=True, bind="query-params")
-        labels = LABELS[kind]
+        over = st.radio("Picture over", list(SWEEPS), key="over", horizontal=True, bind="query-params")
         shaping = RewardShaping(
             shell.slider("β: below 0 precision, above 0 diversity", "beta", -0.9, 2.0, -0.25),
             shell.slider("λ head: reward of a wrong token in the head", "lambda_head", -1.0, 1.0),
@@ -101,38 +93,17 @@ def view() -> None:
             st.radio("Form of Eq. 11", get_args(Form), key="form", horizontal=True, bind="query-params"),
         )
 
-    tokens, q = list(labels), list(labels.values())
-    field, values = SWEEPS[setting]
-    found = solved(q, [replace(shaping, **{field: value}) for value in values])
-    plain, here = solved(q, [RewardShaping(0, 0, 0, shaping.top_k, shaping.form), shaping])
-    assert plain is not None  # cross-entropy ends at the labels
-    by_temperature = [float(entropy(tempered(q, 1 + beta))) for beta in values] if field == "beta" else None
-    shell.present(
-        picture,
-        shell.drawn(
-            "where_training_ends",
-            (kind, setting, shaping),
-            lambda: endings_over(setting, values, found, tokens, plain, getattr(shaping, field), by_temperature),
-        ),
-        takeaway(plain, here, tokens),
-        {setting: values}
-        | {f"π({token})": [None if e is None else e.policy[i] for e in found] for i, token in enumerate(tokens)}
+    labels = LABELS[kind]
+    (found, plain, here), figure, code = shell.made(endings_around, labels=labels, over=over, shaping=shaping)
+    table = (
+        {over: SWEEPS[over][1]}
+        | {f"π({token})": [None if e is None else e.policy[i] for e in found] for i, token in enumerate(labels)}
         | {
             name: [None if e is None else getattr(e, name) for e in found]
             for name in ("entropy", "confidence", "accuracy", "temperature", "residual")
-        },
-        CODE.format(
-            labels=labels,
-            shaping=shaping,
-            values=values,
-            field=field,
-            setting=setting,
-            tempered="[float(entropy(tempered(list(labels.values()), 1 + beta))) for beta in values]"
-            if field == "beta"
-            else None,
-        ),
-        "where_training_ends",
+        }
     )
+    shell.present(picture, figure, takeaway(plain, here, list(labels)), table, code, "where_training_ends")
 
 
 view()

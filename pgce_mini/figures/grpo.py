@@ -24,7 +24,7 @@ from pgce_mini.figures.text import visible
 Measure = Literal["push", "ratio", "probability"]
 
 ROW = 24  # px
-SIDES: dict[Measure, tuple[str, ...]] = {  # what blue and orange say
+SIDES: dict[Measure, tuple[str, ...]] = {  # what blue and orange mean
     "push": ("pushed up", "pushed down"),
     "ratio": ("likelier than sampled", "less likely"),
     "probability": ("likely",),
@@ -61,7 +61,7 @@ def completion_group(
         return rows[i][place] if place < len(tokens[i]) else empty
 
     def text(i: int, place: int) -> str:
-        """The token, and in grey, too, whether its ratio has risen or fallen."""
+        """The token, with an arrow where its ratio has risen or fallen: colour is not the only sign."""
         value = cell(values, i, place, 1.0)
         arrow = "" if measure != "ratio" or abs(value - 1) < 0.01 else "↑" if value > 1 else "↓"
         return visible(cell(tokens, i, place, "")) + arrow
@@ -162,7 +162,7 @@ def rl_curves(rows: Sequence[Mapping[str, Any]], title: str) -> go.Figure:
 
 
 def _scale(values: Sequence[Sequence[float]], measure: Measure) -> dict[str, Any]:
-    """Colours that mean the same however far the values go: none at 0 of a push, at 1 of a ratio."""
+    """The colour scale: neutral at a push of 0 and a ratio of 1, and as wide on both sides."""
     if measure == "probability":
         return {"colorscale": BLUES, "zmin": 0, "zmax": 1}
     middle = 1.0 if measure == "ratio" else 0.0

@@ -33,7 +33,7 @@ ARM_ORDER = tuple(PAPER_ARMS)
 def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
     """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`.
 
-    Dashes and markers come round before the colours do: then they are paired anew, so that grey tells them apart.
+    After one round of the dashes each colour gets another dash, so that two lines never share both.
     """
     names = [*ARM_ORDER, *(name for name in arms if name not in ARM_ORDER)]
     place = names.index(arm)
@@ -46,7 +46,7 @@ def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
 
 
 def row_style(arm: str) -> tuple[str, str]:
-    """(colour, marker) of an arm in a row that has its name: the paper's keep theirs, others are grey circles."""
+    """(colour, marker) of an arm whose row is labelled: the paper's keep theirs, others are grey circles."""
     colour, _, marker = arm_style(arm, ()) if arm in ARM_ORDER else (TEXT, "", MARKERS[0])
     return colour, marker
 
@@ -65,12 +65,12 @@ def base_figure(title: str, x_title: str, y_title: str, height: int = 380, *, le
 
 
 def in_lines(title: str) -> str:
-    """A title in lines that a phone can show."""
+    """A title, broken into lines that fit a phone."""
     return "<br>".join(textwrap.wrap(title, TITLE_WIDTH))
 
 
 def _layout(title: str, height: int, top: int, bottom: int) -> dict[str, Any]:
-    """What a figure is made with, all at once: updating one costs four times as much."""
+    """The layout of a new figure, given all at once: updating a figure costs four times as much."""
     lines = in_lines(title)
     more = TITLE_LINE * lines.count("<br>")
     pad = 23 if more else 12  # Plotly draws several lines 11 px higher than one

@@ -18,8 +18,7 @@ NARROW = 7  # characters of a token in such a line
 
 
 def visible(token: str) -> str:
-    """A token on one line: white space to be seen (␣, ↵, ⇥), a long one cut short, and nothing that is markup to
-    Plotly or a page."""
+    """A token as one line of plain text: white space as ␣, ↵, ⇥, long tokens cut, markup escaped."""
     if token == SPECIAL_TOKENS[EOS_ID]:
         return END
     shown = token.translate({ord(" "): "␣", ord("\n"): "↵", ord("\t"): "⇥"})

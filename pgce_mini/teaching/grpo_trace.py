@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -56,6 +56,11 @@ class TracedStep(NamedTuple):
     def teaches(self, group: int) -> bool:
         """Whether the group's rewards differ; dynamic sampling would replace it otherwise."""
         return bool((self.rewards[group] != self.rewards[group, 0]).any())
+
+    def rows(self, values: Tensor, group: int) -> list[list[Any]]:
+        """The group's part of a number a token, (G, n, L): a row a completion, without padding."""
+        rows = zip(self.completions[group], values[group].tolist(), strict=True)
+        return [row[: len(ids)] for ids, row in rows]
 
 
 def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> TracedStep:

@@ -17,6 +17,8 @@ from pgce_mini.theory.dynamics import (
     stationary_policy,
 )
 from pgce_mini.theory.estimators import (
+    GradientComparison,
+    compare_gradients,
     cross_entropy_gradient,
     cross_entropy_rewards,
     optimal_baseline,
@@ -34,6 +36,8 @@ __all__ = [
     "ChainPrediction",
     "Ending",
     "FloatArray",
+    "GradientComparison",
+    "compare_gradients",
     "cross_entropy_gradient",
     "cross_entropy_rewards",
     "ending",

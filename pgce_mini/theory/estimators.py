@@ -14,6 +14,8 @@ All gradients here are dJ/dz, minus the gradient of a loss. NumPy in float64.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -178,3 +180,72 @@ def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:
 def _check_target(pi: FloatArray, target: int) -> None:
     if not 0 <= target < pi.size:
         raise ValueError(f"target must be an id in [0, {pi.size}), got {target}")
+
+
+class GradientComparison(NamedTuple):
+    """What `compare_gradients` finds. Errors are |estimate - exact| / |exact|."""
+
+    rewards: list[float]
+    """(V,)"""
+    baseline: float
+    """subtracted from the rewards by REINFORCE"""
+    counts: list[int]
+    """(V,), how often REINFORCE drew each token"""
+    gradients: dict[str, list[float]]
+    """name -> dJ/dz, (V,): cross-entropy's, which is the exact one; the policy gradient's; REINFORCE's estimate"""
+    gap: float
+    """largest difference between the first two"""
+    error: float
+    """of the estimate"""
+    measured: list[float]
+    """one at each of the sample sizes: root mean square of the error over repeated estimates"""
+    expected: list[float]
+    """the same in expectation"""
+    variance_change: float
+    """by the baseline, relative to the variance without one"""
+
+
+def compare_gradients(
+    probs: ArrayLike,
+    target: int,
+    samples: int,
+    seed: int,
+    baseline: float,
+    sample_sizes: Sequence[int],
+    repeats: int = 200,
+) -> GradientComparison:
+    """The gradient of cross-entropy, the same as a policy gradient, and REINFORCE's estimate of it from `samples`
+    draws; and how the error of the estimate falls over `sample_sizes`.
+
+    Shapes:
+        probs: (V,), a distribution; target: the id of x
+
+    Raises:
+        ValueError: as `cross_entropy_rewards` and `reinforce_residual`; when the target has all the probability.
+    """
+    pi = _as_policy(probs)
+    rewards = cross_entropy_rewards(pi, target)
+    counts = np.random.default_rng(seed).multinomial(samples, pi)
+    gradients = {
+        "cross-entropy": cross_entropy_gradient(pi, target),
+        "policy gradient, exact": policy_gradient(pi, rewards),
+        "REINFORCE": reinforce_gradient(pi, rewards, counts, baseline),
+    }
+    exact, again, estimate = gradients.values()
+    size = float(np.linalg.norm(exact))
+    if size == 0:
+        raise ValueError(
+            "probs must leave something to a second token: the gradient is 0, and no error relative to it"
+        )
+    variance, plain = (reinforce_variance(pi, rewards, b) for b in (baseline, 0.0))
+    return GradientComparison(
+        rewards.tolist(),
+        baseline,
+        counts.tolist(),
+        {name: values.tolist() for name, values in gradients.items()},
+        float(np.abs(again - exact).max()),
+        float(np.linalg.norm(estimate - exact)) / size,
+        [reinforce_residual(pi, rewards, n, repeats, seed, baseline) for n in sample_sizes],
+        [(variance / n) ** 0.5 / size for n in sample_sizes],
+        variance / plain - 1,
+    )

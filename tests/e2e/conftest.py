@@ -20,7 +20,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
 from tiny_study import write_study, write_tables
 
-expect.set_options(timeout=20_000)  # ms: on a busy machine a first page takes its time
+expect.set_options(timeout=60_000)  # ms: what comes late on a busy machine has come, and what fails is rare
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -58,6 +58,12 @@ THEMED = """() => {
     const isDark = Math.max(...paper.match(/[0-9]+/g).map(Number)) < 128;
     return isDark === matchMedia("(prefers-color-scheme: dark)").matches;
 }"""
+
+# Nothing changes its colours any more; what turns for ever is left out.
+STILL = (
+    "() => document.getAnimations().every(({ playState, constructor }) =>\n"
+    "    constructor !== CSSTransition || playState !== 'running')"
+)
 
 # The least WCAG contrast of a chart's text against the page; that in the cells of a heat map is on their colours.
 CONTRAST = """() => {
@@ -97,8 +103,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running explorer, one for all tests: its visitors share nothing but the server."""
+def explorer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running explorer, one for all tests: its visitors share nothing but the server.
+
+    It has served its first page already, which loads torch and on a busy machine takes longer than any other."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -117,6 +125,10 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert server.poll() is None, f"the explorer ended at once: {log.read_text()}"
             assert time.monotonic() < deadline, f"no answer in two minutes: {log.read_text()}"
             time.sleep(0.2)
+        page = browser.new_page()
+        page.goto(f"http://localhost:{port}/")
+        page.get_by_role("heading", name="One token").wait_for(timeout=240_000)
+        page.close()
         yield f"http://localhost:{port}/"
     finally:
         os.killpg(server.pid, signal.SIGTERM)  # the command and the server that it started
@@ -148,7 +160,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(address: str, width: int = 1280, **options: Any) -> Page:
         page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        page.set_default_timeout(90_000)  # ms, as above; the first page of a server loads torch, too
+        page.set_default_timeout(90_000)  # ms, as above; the first of a task's pages loads its priors, too
         pages.append(page)
         page.on("console", note_error)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -167,9 +179,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture
 def assert_accessible() -> Callable[..., None]:
-    """axe finds nothing against WCAG 2.2 AA; `context` is a selector, for a part of the page."""
+    """axe finds nothing against WCAG 2.2 AA, once the theme that was asked for has come; `context` is a selector,
+    for a part of the page."""
 
     def check(page: Page, context: str = "body") -> None:
+        page.wait_for_function(THEMED)
+        page.wait_for_function(STILL)
         page.evaluate(AXE_SCRIPT)
         found = page.evaluate(AXE, context)
         assert found == [], "\n".join(map(str, found))

@@ -20,6 +20,7 @@ def test_back_and_forward_bring_pages_as_they_were_left(explorer: str, visit: Vi
     page = visit(f"{explorer}simplex?beta=-0.5&lambda_head=0.25")
     expect(page.locator(".takeaway")).to_contain_text("At β = -0.50")
     page.get_by_role("link", name="Where training ends").click()
+    expect(page.locator(".takeaway")).to_contain_text("nats) and the model is")  # both pages have a slider β
     expect(page).to_have_url(f"{explorer}where-training-ends")
     beta = page.get_by_role("slider", name="β: below 0 precision, above 0 diversity")
     beta.focus()

@@ -77,7 +77,7 @@ def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress
     missing = [row for row in spec.rows if not store.has(row)]
     if not missing:
         return store.table()
-    _check_room(missing, folder, workers)
+    _check_room([row for row in missing if not row.finished], folder, workers)
     with sole_study(folder) as lock:
         store = _Store(spec, results_dir)  # as the last owner left it
         for row in spec.rows:
