@@ -188,10 +188,7 @@ def test_the_smallest_settings_have_problems_in_both_splits(num_operands: int, m
         ({"reasoned_share": 1.1}, "reasoned_share must be a number between 0 and 1, got 1.1"),
         ({"slip_rate": -0.1}, "slip_rate must be a number between 0 and 1, got -0.1"),
         ({"direct_noise": float("inf")}, "direct_noise must be a number of at least 0, got inf"),
-        (
-            {"num_operands": 2},
-            "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out",
-        ),
+        ({"num_operands": 2}, "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, int], message: str) -> None:

@@ -19,10 +19,7 @@ def test_the_bootstrap_of_two_problems_has_three_outcomes() -> None:
 def test_with_counts_the_bootstrap_is_about_the_mean_over_items() -> None:
     # One item, right, and three, all wrong: drawn together they are 1 right of 4, not a mean of means.
     assert bootstrap_interval([1, 0], seed=0, counts=[1, 3], confidence=0.4) == (0.25, 0.25)
-    assert bootstrap_interval([1, 0], seed=0, counts=[1, 0]) == (
-        1,
-        1,
-    )  # resamples without an item are dropped
+    assert bootstrap_interval([1, 0], seed=0, counts=[1, 0]) == (1, 1)  # resamples without an item are dropped
 
 
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:

@@ -127,10 +127,7 @@ def test_left_out_settings_take_their_defaults(name: str) -> None:
     [
         ({"name": "chess"}, "name must be one of chain-sum, countdown, text, got 'chess'"),
         ({"num_operands": 3}, "name must be one of .*, got None"),
-        (
-            {"name": "countdown", "num_operands": 3},
-            "num_operands is not a setting of countdown, which has count",
-        ),
+        ({"name": "countdown", "num_operands": 3}, "num_operands is not a setting of countdown, which has count"),
         ({"name": "countdown", "count": 3.0}, "count must be a whole number"),
     ],
 )

@@ -70,10 +70,7 @@ class Evaluation(TypedDict):
 
 @torch.no_grad()
 def evaluate(
-    model: GPT,
-    corpus: Corpus,
-    config: EvaluationConfig,
-    progress: Callable[[int, int], None] | None = None,
+    model: GPT, corpus: Corpus, config: EvaluationConfig, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
     """Evaluates `model` on the held-out split of `corpus`: the same model, corpus and config give the same
     numbers. `progress(done, total)` is called after each batch with the number of problems sampled.
