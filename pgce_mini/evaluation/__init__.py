@@ -1,8 +1,7 @@
 """How a model is judged, with intervals over problems."""
 
-from pgce_mini.evaluation.calibration import ReliabilityBin, calibration
 from pgce_mini.evaluation.config import EvaluationConfig
-from pgce_mini.evaluation.documents import evaluate_documents
+from pgce_mini.evaluation.documents import ReliabilityBin, calibration, evaluate_documents
 from pgce_mini.evaluation.entropy import completion_entropy, matching_temperature, token_entropy
 from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, evaluate, evaluate_run, load_evaluation
 from pgce_mini.evaluation.intervals import (

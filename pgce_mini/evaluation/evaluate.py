@@ -27,8 +27,7 @@ from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, s
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import RunError, config_to_dict, load_model, read_json, write_atomic, write_json
-from pgce_mini.tasks import task_to_dict
-from pgce_mini.tasks.base import Corpus, Task
+from pgce_mini.tasks import Corpus, Task, task_to_dict
 
 Array = NDArray[np.float64]
 
@@ -143,11 +142,7 @@ def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True)
     model, corpus = load_model(path)
     silent = not progress or not isinstance(corpus, Task)  # a text has no problems
     with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=silent) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-
-        evaluation = evaluate(model, corpus, config, advance)
+        evaluation = evaluate(model, corpus, config, lambda done, total: bar.update(done - bar.n))
     if path.is_file():
         return evaluation
     if isinstance(corpus, Task):
