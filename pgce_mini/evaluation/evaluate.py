@@ -1,9 +1,7 @@
 """How good, how diverse and how calibrated a model is, with intervals over problems.
 
-`evaluate` reads held-out documents (cross-entropy, entropy, calibration) and, for a `Task`, samples m
-completions of each of P held-out problems (Avg@m, Cons@m, Pass@k, lengths, entropy). Everything is drawn
-from `EvaluationConfig.seed`, so two models are judged on the same documents and problems and their
-`per_problem` numbers can be compared in pairs (`paired_difference`).
+Everything is drawn from `EvaluationConfig.seed`, so two models are judged on the same documents and problems and
+their `per_problem` numbers can be compared in pairs (`paired_difference`).
 """
 
 from __future__ import annotations
@@ -71,8 +69,8 @@ class Evaluation(TypedDict):
 def evaluate(
     model: GPT, corpus: Corpus, config: EvaluationConfig, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
-    """Evaluates `model` on the held-out split of `corpus`: the same model, corpus and config give the same
-    numbers. `progress(done, total)` is called after each batch with the number of problems sampled.
+    """Next-token prediction on held-out documents and, for a `Task`, m samples of each of P held-out problems.
+    The same arguments give the same numbers. `progress(done, total)` counts problems, a batch at a time.
 
     Raises:
         ValueError: when the model's logits are not numbers (its training diverged).
