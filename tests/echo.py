@@ -12,7 +12,8 @@ from tiny import new_model
 from torch import Tensor, nn
 
 from pgce_mini.evaluation import EvaluationConfig
-from pgce_mini.gpt import GPT, Generation
+from pgce_mini.gpt import GPT
+from pgce_mini.gpt.generate import Generation
 from pgce_mini.tasks.base import EOS_ID, PAD_ID, SPECIAL_TOKENS, Corpus, Problem, Split, Task
 
 ASK_ID, THINK_ID, ZERO_ID = 2, 3, 4
