@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from tiny import new_model
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.gpt import GPT
+from pgce_mini.gpt.generate import Generation
 from pgce_mini.tasks.base import EOS_ID, PAD_ID, SPECIAL_TOKENS, Corpus, Problem, Split, Task
 
 ASK_ID, THINK_ID, ZERO_ID = 2, 3, 4
@@ -79,12 +80,6 @@ class Letters(Corpus):
 
     def _decode(self, ids: list[int]) -> str:
         return Echo()._decode(ids)
-
-
-class Generation(NamedTuple):
-    completions: Tensor
-    completion_mask: Tensor
-    logps: Tensor
 
 
 class EchoModel(nn.Module):

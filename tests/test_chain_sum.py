@@ -8,7 +8,7 @@ from itertools import product
 from math import erf, sqrt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import assert_share
 
@@ -18,10 +18,6 @@ from pgce_mini.tasks.base import Split, in_split
 TASK = ChainSum()
 SMALL = ChainSum(num_operands=3, max_operand=9)  # totals 0..27
 PROBLEM = Problem(tuple(SMALL.encode("3 + 1 + 4 =")), (3, 1, 4), 8)
-
-
-def reward(text: str, problem: Problem = PROBLEM) -> float:
-    return SMALL.reward(problem, SMALL.encode(text))
 
 
 def documents(task: ChainSum, count: int, split: Split = "train") -> list[tuple[list[int], str, list[str]]]:
@@ -44,10 +40,6 @@ def test_the_first_draws_are_these_on_every_platform_and_python() -> None:
     assert TASK.problem(0, 0, "heldout").operands == (1, 0, 4, 2, 2, 0, 1, 0)
 
 
-def test_vocabulary_is_the_signs_and_every_total() -> None:
-    assert TASK.vocab == ("<pad>", "<eos>", "+", "=", "≡", "#", *map(str, range(33)))
-
-
 def test_problem_and_reference_by_hand() -> None:
     problem = SMALL.problem(0, 0)
     a, b, c = problem.operands
@@ -68,17 +60,13 @@ def test_documents_are_well_formed() -> None:
             assert sign == "="
 
 
-def test_half_of_the_documents_must_reason_and_the_others_do_by_their_share() -> None:
-    signs = Counter((sign, len(completion) > 2) for _, sign, completion in documents(TASK, 4000))
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_half_of_the_documents_must_reason_and_the_others_do_by_their_share(share: float) -> None:
+    parsed = documents(ChainSum(reasoned_share=share), 4000)
+    signs = Counter((sign, len(completion) > 2) for _, sign, completion in parsed)
     assert signs["≡", False] == 0
     assert_share(signs["≡", True], 4000, 0.5)
-    assert_share(signs["=", True], signs["=", True] + signs["=", False], 0.2)
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_shares_of_0_and_1_are_always_and_never(share: float) -> None:
-    parsed = documents(ChainSum(reasoned_share=share), 300)
-    assert {len(completion) > 2 for _, sign, completion in parsed if sign == "="} == {share == 1}
+    assert_share(signs["=", True], signs["=", True] + signs["=", False], share)
 
 
 @pytest.mark.parametrize("slip_rate", [0.0, 0.1, 1.0])
@@ -95,11 +83,8 @@ def test_written_totals_slip_at_their_rate_and_the_error_goes_on(slip_rate: floa
 
 
 def test_direct_answers_are_rounded_normal_guesses() -> None:
-    errors = [
-        int(completion[1]) - sum(operands)
-        for operands, _, completion in documents(TASK, 8000)
-        if len(completion) == 2
-    ]
+    parsed = documents(TASK, 8000)
+    errors = [int(answer[1]) - sum(operands) for operands, _, answer in parsed if len(answer) == 2]
     assert len(errors) > 3000
     for error in range(-4, 5):
         expected = (erf((error + 0.5) / 1.5 / sqrt(2)) - erf((error - 0.5) / 1.5 / sqrt(2))) / 2
@@ -119,46 +104,28 @@ def test_without_noise_direct_answers_are_right_and_with_much_they_are_clipped()
         ("# 8 <eos>", 1, False),
         ("3 4 8 # 8 <eos>", 1, True),
         ("3 9 27 # 8 <eos>", 1, True),  # the answer is judged, not the working
-        ("8 # 8 <eos>", 1, True),
         ("# 7 <eos>", 0, False),
         ("3 4 8 # 7 <eos>", 0, True),
         ("8 <eos>", 0, True),  # no '#', no answer
-        ("3 4 8 <eos>", 0, True),
         ("3 4 8 # <eos>", 0, True),
-        ("# <eos>", 0, False),
         ("<eos>", 0, False),
         ("", 0, False),
         ("# 8", 0, False),
         ("# 8 8 <eos>", 0, False),
-        ("# # 8 <eos>", 0, False),
         ("3 4 # 8 # 8 <eos>", 0, True),
         ("# 8 # 8 <eos>", 0, False),
-        ("# 8 = <eos>", 0, False),
-        ("3 + 1 + 4 = # 8 <eos>", 0, True),
-        ("= # 8 <eos>", 0, False),
         ("≡ 3 4 8 # 8 <eos>", 0, False),
         ("<pad> # 8 <eos>", 0, False),
-        ("# <pad> 8 <eos>", 0, False),
-        ("# 8 <pad> <eos>", 0, False),
         ("<eos> # 8 <eos>", 0, False),
         ("# 8 <eos> # 7 <eos>", 1, False),
         ("# 7 <eos> # 8 <eos>", 0, False),
     ],
 )
 def test_verdicts_by_hand(completion: str, right: int, reasoned: bool) -> None:
-    assert reward(completion) == right
-    assert SMALL.reasoned(PROBLEM, SMALL.encode(completion)) == reasoned
+    ids = SMALL.encode(completion)
+    assert (SMALL.reward(PROBLEM, ids), SMALL.reasoned(PROBLEM, ids)) == (right, reasoned)
 
 
-def test_listing_every_total_earns_nothing_but_by_the_one_after_the_mark() -> None:
-    everything = " ".join(map(str, range(28)))
-    assert reward(f"{everything} # 7 <eos>") == 0
-    assert reward(f"# {everything} <eos>") == 0
-    assert reward(f"{' # '.join(map(str, range(28)))} <eos>") == 0
-    assert sum(reward(f"# {total} <eos>") for total in range(28)) == 1
-
-
-@settings(deadline=None)
 @given(st.lists(st.integers(-2, len(SMALL.vocab) + 1), max_size=8) | st.lists(st.sampled_from([1, 5, 13, 14])))
 def test_verdicts_agree_with_a_pattern_on_the_text(completion: list[int]) -> None:
     text = " ".join(SMALL.vocab[i] if 0 <= i < len(SMALL.vocab) else "?" for i in completion)
@@ -188,10 +155,7 @@ def test_the_smallest_settings_have_problems_in_both_splits(num_operands: int, m
         ({"reasoned_share": 1.1}, "reasoned_share must be a number between 0 and 1, got 1.1"),
         ({"slip_rate": -0.1}, "slip_rate must be a number between 0 and 1, got -0.1"),
         ({"direct_noise": float("inf")}, "direct_noise must be a number of at least 0, got inf"),
-        (
-            {"num_operands": 2},
-            "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out",
-        ),
+        ({"num_operands": 2}, "num_operands=2 and max_operand=4 give only 25 problems, too few to hold some out"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, int], message: str) -> None:

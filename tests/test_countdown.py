@@ -7,7 +7,7 @@ import re
 from itertools import combinations_with_replacement, permutations, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import assert_share
 
@@ -87,20 +87,16 @@ def test_written_values_slip_at_their_rate_and_the_error_goes_on(slip_rate: floa
     assert_share(wrong, written, slip_rate * 100 / 101)  # a slip to the right value cannot be seen
 
 
-def test_attempts_hit_at_their_rate() -> None:
+@pytest.mark.parametrize("rate", [0.4, 1.0])
+def test_attempts_hit_at_their_rate(rate: float) -> None:
     """Without slips an attempt misses when it is random, and the random expression is none that reaches."""
     hits = chance = 0
     rng = random.Random(0)
-    parsed = documents(Countdown(slip_rate=0, max_attempts=1), 4000)
+    parsed = documents(Countdown(hit_rate=rate, slip_rate=0, max_attempts=1), 4000)
     for numbers, target, (attempt,) in parsed:
         hits += read(attempt)[2][-1] == target
         chance += random_expression(numbers, rng).value() == target
-    assert_share(hits, 4000, 0.4 + 0.6 * chance / 4000)
-
-
-def test_sure_hits_need_one_attempt() -> None:
-    for _, target, attempts in documents(Countdown(hit_rate=1, slip_rate=0), 300):
-        assert [read(attempt)[2][-1] for attempt in attempts] == [target]
+    assert_share(hits, 4000, rate + (1 - rate) * chance / 4000)
 
 
 def test_random_expressions_draw_every_order_and_operator() -> None:
@@ -136,36 +132,23 @@ def test_a_problem_without_solution_has_no_reference() -> None:
     ("completion", "answer", "reasoned"),
     [
         ("2 * 3 = 6 + 7 = 13 <eos>", "13", False),
-        ("3 * 2 = 6 + 7 = 13 <eos>", "13", False),
         ("3 * 2 = 99 + 7 = 0 <eos>", "13", False),  # the expression is judged, not the written values
         ("2 + 3 = 5 + 7 = 12 ; 3 * 2 = 6 + 7 = 13 <eos>", "13", True),
         ("9 + 9 = 5 + 9 = 12 ; 3 * 2 = 6 + 7 = 13 <eos>", "13", True),  # only the last attempt is judged
-        ("2 + 3 = 5 + 7 = 12 ; " * 9 + "3 * 2 = 6 + 7 = 13 <eos>", "13", True),
         ("3 * 2 = 6 + 7 = 13 ; 2 + 3 = 5 + 7 = 12 <eos>", "12", True),
         ("2 + 3 = 13 + 7 = 13 <eos>", "12", False),  # claimed, not reached
         ("2 - 3 = 0 - 7 = 13 <eos>", "-8", False),
-        ("2 * 7 = 14 * 3 = 42 <eos>", "42", False),
         ("13 <eos>", None, False),
-        ("= 13 <eos>", None, False),
-        ("7 + 6 = 13 <eos>", None, False),
         ("6 + 7 = 13 <eos>", None, False),
         ("3 + 3 = 6 + 7 = 13 <eos>", None, False),  # a number twice
         ("2 * 3 = 6 + 7 = 13 + 0 = 13 <eos>", None, False),  # a number of one's own
-        ("2 * 3 = 6 + 7 = 13 - 2 = 11 + 2 = 13 <eos>", None, False),
-        ("13 - 0 = 13 + 0 = 13 <eos>", None, False),
         ("2 * 3 + 7 = 13 <eos>", None, False),  # values must be written
         ("2 * 3 = 6 + 7 <eos>", None, False),
-        ("2 * 3 = 6 + 7 = <eos>", None, False),
         ("2 * 3 = 6 + 7 = 13 ; <eos>", None, True),
         ("; 2 * 3 = 6 + 7 = 13 <eos>", None, True),
-        ("2 + 3 ; 2 * 3 = 6 + 7 = 13 <eos>", None, True),
         ("2 + 3 = 5 + = 12 ; 2 * 3 = 6 + 7 = 13 <eos>", None, True),
         ("2 + 3 = 5 + 7 = 12 2 * 3 = 6 + 7 = 13 <eos>", None, False),
-        ("2 + 3 = 5 + 7 = 12 : 2 * 3 = 6 + 7 = 13 <eos>", None, False),
-        ("2 + 3 = 5 + 7 = = ; 2 * 3 = 6 + 7 = 13 <eos>", None, True),
         ("2 * 3 = 6 + 7 = 13 13 <eos>", None, False),
-        ("2 * 3 = 6 + 7 = 13 = 13 <eos>", None, False),
-        ("2 3 7 -> 13 : 2 * 3 = 6 + 7 = 13 <eos>", None, False),
         ("2 * 3 = 6 <pad> + 7 = 13 <eos>", None, False),
         ("2 * 3 = 6 + 7 = 13", None, False),
         ("2 * 3 = 6 + 7 = 13 <eos> ; 2 + 3 = 5 + 7 = 12", "13", False),
@@ -206,7 +189,6 @@ attempt = st.tuples(one_of("2 3 7"), step, step).map(lambda parts: [parts[0], *p
 token = st.integers(-1, len(TASK.vocab)) | one_of("2 3 7 + * = ;")
 
 
-@settings(deadline=None)
 @given(st.lists(attempt, min_size=1, max_size=3), st.lists(st.tuples(st.integers(0, 30), token), max_size=2))
 def test_verdicts_agree_with_a_pattern_on_the_text(
     attempts: list[list[int]], changes: list[tuple[int, int]]
@@ -225,10 +207,6 @@ def test_verdicts_agree_with_a_pattern_on_the_text(
         if sorted([x, y, z]) == ["2", "3", "7"]:
             answer = str(left_to_right([int(x), int(y), int(z)], a + b)[-1])
     assert TASK.answer(PROBLEM, ids) == answer
-
-
-def test_the_order_of_the_numbers_makes_no_new_problem() -> None:
-    assert all(list(p.operands) == sorted(p.operands) for p in (TASK.problem(0, i) for i in range(100)))
 
 
 @pytest.mark.parametrize("max_number", range(5, 10))

@@ -15,17 +15,12 @@ from pgce_mini.tasks.base import EOS_ID, Corpus
 
 
 def test_a_model_that_is_always_right_is_certain_of_it() -> None:
-    evaluation = evaluate(EchoModel(), Echo(), small_config())
-    samples = evaluation["samples"]
+    samples = evaluate(EchoModel(), Echo(), small_config())["samples"]
     sure = {"value": 1, "low": 1, "high": 1}
     assert samples["avg_at_m"] == samples["cons_at_m"] == samples["pass_at_k"]["1"] == sure
     assert samples["accuracy_if_direct"] == sure
     assert samples["accuracy_if_reasoned"] == {"value": None, "low": None, "high": None}
-    assert samples["completion_length"] == {"value": 2, "low": 2, "high": 2}
-    assert samples["truncated_share"]["value"] == samples["reasoned_share"]["value"] == 0
-    assert samples["entropy"]["value"] == 0
     assert samples["entropy_by_position"] == [0, 0]
-    assert evaluation["per_problem"]["correct"] == [16] * 6
 
 
 def test_scripted_samples_give_the_numbers_worked_by_hand() -> None:
@@ -57,21 +52,6 @@ def test_scripted_samples_give_the_numbers_worked_by_hand() -> None:
     assert samples["accuracy_if_direct"]["value"] == pytest.approx(3 / 5)
 
 
-def test_a_model_right_with_probability_p_is_measured_as_such() -> None:
-    model = EchoModel(think=0.5, skill=0.9, luck=0.3, ramble=0.0)
-    samples = evaluate(model, Echo(), small_config(problems=30, samples=32, ks=(1, 4)))["samples"]
-    # 960 samples: three standard errors are .05 (of a share), .04 and .07 (of the accuracies).
-    assert samples["avg_at_m"]["value"] == pytest.approx(0.6, abs=0.05)
-    assert samples["reasoned_share"]["value"] == pytest.approx(0.5, abs=0.05)
-    assert samples["completion_length"]["value"] == pytest.approx(2.5, abs=0.05)
-    assert samples["accuracy_if_reasoned"]["value"] == pytest.approx(0.9, abs=0.04)
-    assert samples["accuracy_if_direct"]["value"] == pytest.approx(0.3, abs=0.07)
-    assert samples["pass_at_k"]["4"]["value"] == pytest.approx(1 - 0.4**4, abs=0.03)
-    assert samples["cons_at_m"]["value"] == 1
-    for name in ("avg_at_m", "completion_length", "accuracy_if_direct", "entropy"):
-        assert samples[name]["low"] < samples[name]["value"] < samples[name]["high"]
-
-
 def test_heldout_numbers_are_means_over_every_token_of_every_document() -> None:
     model = EchoModel(think=0.4, skill=0.8, luck=0.3, ramble=0.3)
     config = small_config(documents=7, batch_size=2, seed=3)
@@ -94,13 +74,6 @@ def test_heldout_numbers_are_means_over_every_token_of_every_document() -> None:
     assert heldout["reliability"] == calibration(confidences, hits)["reliability"]
 
 
-def test_a_corpus_without_problems_is_not_sampled() -> None:
-    evaluation = evaluate(EchoModel(think=0.5), Letters(), small_config())
-    assert evaluation["samples"] is None
-    assert evaluation["per_problem"] is None
-    assert evaluation["heldout"]["documents"] == 24
-
-
 def test_an_impossible_token_makes_cross_entropy_none_and_not_infinity() -> None:
     evaluation = evaluate(EchoModel(think=0.0), Letters(), small_config())  # documents do think
     assert evaluation["heldout"]["cross_entropy"] is None
@@ -117,6 +90,7 @@ def test_a_diverged_model_is_refused() -> None:
 def test_an_evaluation_survives_json_unchanged(corpus: Corpus) -> None:
     evaluation = evaluate(EchoModel(), corpus, small_config())
     assert json.loads(json.dumps(evaluation, allow_nan=False)) == evaluation
+    assert (evaluation["samples"] is None) == (evaluation["per_problem"] is None) == (corpus == Letters())
 
 
 def test_progress_counts_problems_up_to_the_last() -> None:
@@ -130,15 +104,11 @@ def test_progress_counts_problems_up_to_the_last() -> None:
     [
         ({"problems": 0}, "problems"),
         ({"samples": 1.5}, "samples"),
-        ({"documents": 0}, "documents"),
-        ({"batch_size": 0}, "batch_size"),
         ({"seed": -1}, "seed"),
-        ({"seed": 2**64}, "seed"),
         ({"ks": ()}, "ks"),
         ({"ks": (1, 17)}, "ks"),
         ({"ks": (0,)}, "ks"),
         ({"temperature": 0.0}, "temperature"),
-        ({"temperature": math.nan}, "temperature"),
     ],
 )
 def test_the_config_names_the_value_that_makes_no_sense(change: dict[str, object], named: str) -> None:
@@ -146,11 +116,8 @@ def test_the_config_names_the_value_that_makes_no_sense(change: dict[str, object
         small_config(**change)
 
 
-def test_default_ks_stop_at_the_samples_and_others_are_refused() -> None:
+def test_default_ks_stop_at_the_samples() -> None:
     assert EvaluationConfig(samples=8).ks == (1, 2, 4, 8)
-    assert EvaluationConfig().ks[-1] == 64
-    with pytest.raises(ValueError, match="ks must be whole numbers between 1 and samples=8"):
-        EvaluationConfig(samples=8, ks=(1, 16))
 
 
 def test_the_real_model_on_chain_sum_gives_the_same_bytes_for_a_seed() -> None:

@@ -53,8 +53,7 @@ def test_number_that_json_has_no_word_for_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}", b'{"schema_version": 2}', b'{"schema_version": "1"}'],
+    "data", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"{}", b'{"schema_version": 2}', b'{"schema_version": "1"}']
 )
 def test_unreadable_json_is_named_and_left_alone(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "config.json"

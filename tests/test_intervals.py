@@ -19,10 +19,7 @@ def test_the_bootstrap_of_two_problems_has_three_outcomes() -> None:
 def test_with_counts_the_bootstrap_is_about_the_mean_over_items() -> None:
     # One item, right, and three, all wrong: drawn together they are 1 right of 4, not a mean of means.
     assert bootstrap_interval([1, 0], seed=0, counts=[1, 3], confidence=0.4) == (0.25, 0.25)
-    assert bootstrap_interval([1, 0], seed=0, counts=[1, 0]) == (
-        1,
-        1,
-    )  # resamples without an item are dropped
+    assert bootstrap_interval([1, 0], seed=0, counts=[1, 0]) == (1, 1)  # resamples without an item are dropped
 
 
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -32,12 +29,6 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     ]
     coverage = np.mean([low <= 1 <= high for low, high in intervals])
     assert 0.83 < coverage < 0.94  # three standard errors around what is known of skewed data at n = 60
-
-
-def test_the_bootstrap_is_as_wide_as_the_normal_interval_where_that_holds() -> None:
-    values = np.random.default_rng(0).normal(size=400)
-    low, high = bootstrap_interval(values, seed=1)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / math.sqrt(400), rel=0.06)
 
 
 def test_the_bootstrap_depends_on_its_seed_alone() -> None:

@@ -68,19 +68,13 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(training: Traini
     assert other.model_path.read_bytes() != training.model
 
 
-def test_finished_run_is_not_run_again(training: Training, tmp_path: Path) -> None:
+def test_finished_run_is_not_run_again_and_not_with_other_settings(training: Training, tmp_path: Path) -> None:
     config = training.at(tmp_path)
     training.run(config, progress=False)
     before = everything_in(tmp_path)
     training.run(config, progress=False)
-    assert everything_in(tmp_path) == before
-
-
-def test_changed_setting_is_refused_by_name(training: Training, tmp_path: Path) -> None:
-    training.run(training.at(tmp_path), progress=False)
-    before = everything_in(tmp_path)
     with pytest.raises(RunError, match=r"lr is .* there and 0\.5 now"):
-        training.run(replace(training.at(tmp_path), lr=0.5), progress=False)
+        training.run(replace(config, lr=0.5), progress=False)
     assert everything_in(tmp_path) == before
 
 
@@ -144,26 +138,18 @@ def test_run_killed_at_any_disk_operation_ends_as_if_undisturbed(
     assert dies_at - 1 == 3 + 4 * states + 3  # config, states with the metrics synced first, model
 
 
-@pytest.mark.parametrize("room", [0, 30], ids=["nothing", "half a line"])
+@pytest.mark.parametrize(
+    ("room", "steps"), [(0, 4), (30, 4), (2000, 6)], ids=["nothing", "half a line", "lines but no state"]
+)
 def test_full_disk_is_an_error_and_the_run_goes_on_once_there_is_room(
-    room: int, training: Training, processes: multiprocessing.context.ForkServerContext, tmp_path: Path
+    room: int, steps: int, training: Training, processes: multiprocessing.context.ForkServerContext, tmp_path: Path
 ) -> None:
     arguments = (training.run, training.at(tmp_path), 4, room)
     assert exit_code(processes.Process(target=train_until_the_disk_is_full, args=arguments)) == FULL_DISK
     assert not list(tmp_path.rglob(".*.tmp"))
-    assert Run(tmp_path).metrics_path.read_bytes().endswith(b"\n") == (room == 0)
-    training.run(training.at(tmp_path), progress=False)
-    training.assert_finished_as_undisturbed(tmp_path)
-
-
-def test_state_that_does_not_fit_on_the_disk_leaves_the_one_before(
-    training: Training, processes: multiprocessing.context.ForkServerContext, tmp_path: Path
-) -> None:
-    arguments = (training.run, training.at(tmp_path), 4, 2000)  # room for the lines up to the next state
-    assert exit_code(processes.Process(target=train_until_the_disk_is_full, args=arguments)) == FULL_DISK
-    assert len(Run(tmp_path).metrics()) == 6
+    assert len(Run(tmp_path).metrics()) == steps
+    assert Run(tmp_path).metrics_path.read_bytes().endswith(b"\n") == (room != 30)
     assert load_tensors(Run(tmp_path).state_path)[1] == {"step": 3}
-    assert not list(tmp_path.rglob(".*.tmp"))
     training.run(training.at(tmp_path), progress=False)
     training.assert_finished_as_undisturbed(tmp_path)
 

@@ -143,15 +143,6 @@ def test_state_comes_back_and_metrics_are_cut_to_it(tmp_path: Path) -> None:
     assert optimizer.state_dict() == wanted_optimizer.state_dict()
 
 
-def test_without_a_state_the_run_begins_anew(tmp_path: Path) -> None:
-    run = started(tmp_path, steps=2)
-    model, optimizer = state(weight=9.0)
-    weight = model.weight.clone()
-    assert run.load_state(model, optimizer) == 0
-    assert run.metrics() == []
-    assert torch.equal(model.weight, weight)
-
-
 def test_state_is_newer_than_its_metrics_only_when_they_are_damaged(tmp_path: Path) -> None:
     run = started(tmp_path, steps=3, saved=3)
     run.metrics_path.write_text('{"step": 1}\n')

@@ -79,10 +79,8 @@ def test_model_of_a_text_that_has_changed_keeps_its_tokens_but_has_no_windows(tm
     save_model(tmp_path / "model.safetensors", GPT(SHAPE.config(corpus)), corpus)
     assert load_model(tmp_path / "model.safetensors")[1].document(0, 0) == corpus.document(0, 0)
     book.write_text("quick zebras jump. " * 500)
-    _, kept = load_model(tmp_path / "model.safetensors")
-    assert kept.vocab == corpus.vocab
     with pytest.raises(ValueError, match=r"the text of .*book\.txt has changed since the model was trained"):
-        kept.document(0, 0, "heldout")
+        load_model(tmp_path / "model.safetensors")[1].document(0, 0, "heldout")
     book.unlink()
     assert load_model(tmp_path / "model.safetensors")[1].encode("the cat") == corpus.encode("the cat")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from pgce_mini.tasks import PAD_ID, Text
-from pgce_mini.tasks.base import Split
+from pgce_mini.tasks import PAD_ID, Split, Text
 
 DISTINCT = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))  # every character tells its place; blocks of 40
 
@@ -81,28 +80,12 @@ def test_fitted_state_survives_json_and_decodes_the_same_where_the_text_is_anoth
     assert there.with_fitted_state({}).vocab != here.vocab  # fitted to its own text
 
 
-@settings(deadline=None)
 @given(st.text())
+@example("<eos><pad>\r\n")
 def test_byte_pairs_encode_any_text(text: str) -> None:
     ids = manual().encode(text)
     assert manual().decode(ids) == text
     assert all(PAD_ID + 1 < i < len(manual().vocab) for i in ids)  # not even "<eos>" in a text becomes EOS
-
-
-def test_special_tokens_in_a_text_are_text() -> None:
-    assert manual().decode(manual().encode("<eos><pad>\r\n")) == "<eos><pad>\r\n"
-
-
-def test_training_byte_pairs_twice_gives_the_same() -> None:
-    again = Text()
-    assert again.vocab == manual().vocab
-    assert again.document(0, 0) == manual().document(0, 0)
-
-
-def test_the_manual_is_english_in_512_tokens() -> None:
-    assert len(manual().vocab) == 512
-    assert " the" in manual().vocab
-    assert " the " in "".join(manual().decode(manual().document(0, index)) for index in range(10))
 
 
 def test_pieces_are_readable() -> None:
@@ -116,7 +99,6 @@ def test_pieces_are_readable() -> None:
 def test_a_short_vocabulary_has_fewer_tokens_than_asked_for(tmp_path: Path) -> None:
     task = Text(path=write(tmp_path, "ab " * 1000), vocab_size=5000, context_length=4)
     assert len(task.vocab) < 300
-    assert Text(vocab_size=258, context_length=8).decode([258 - 1]) != ""
 
 
 def test_characters_are_those_of_the_file_in_order(tmp_path: Path) -> None:
@@ -142,7 +124,6 @@ def test_the_file_is_read_once(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"", "path must be a text, but '.*text.txt' is empty"),
-        (b" \n\n", "path must be a text, but '.*text.txt' is empty"),
         (b"abc\xff", "path must be a UTF-8 text, but '.*text.txt' is not at byte 3"),
         (
             b"abc ",
@@ -161,11 +142,6 @@ def test_files_that_cannot_be_used_are_named(
     task = Text(path=str(path), tokenizer="char" if tokenizer == "char" else "bpe")
     with pytest.raises(ValueError, match=message):
         task.document(0, 0)
-
-
-def test_a_folder_is_not_a_text(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="path must be a readable file"):
-        Text(path=str(tmp_path)).encode("a")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """How good, how diverse and how calibrated a model is, with intervals over problems.
 
-`evaluate` reads held-out documents (cross-entropy, entropy, calibration) and, for a `Task`, samples m
-completions of each of P held-out problems (Avg@m, Cons@m, Pass@k, lengths, entropy). Everything is drawn
-from `EvaluationConfig.seed`, so two models are judged on the same documents and problems and their
-`per_problem` numbers can be compared in pairs (`paired_difference`).
+Everything is drawn from `EvaluationConfig.seed`, so two models are judged on the same documents and problems and
+their `per_problem` numbers can be compared in pairs (`paired_difference`).
 """
 
 from __future__ import annotations
@@ -27,8 +25,7 @@ from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, s
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import RunError, config_to_dict, load_model, read_json, write_atomic, write_json
-from pgce_mini.tasks import task_to_dict
-from pgce_mini.tasks.base import Corpus, Task
+from pgce_mini.tasks import Corpus, Task, task_to_dict
 
 Array = NDArray[np.float64]
 
@@ -70,13 +67,10 @@ class Evaluation(TypedDict):
 
 @torch.no_grad()
 def evaluate(
-    model: GPT,
-    corpus: Corpus,
-    config: EvaluationConfig,
-    progress: Callable[[int, int], None] | None = None,
+    model: GPT, corpus: Corpus, config: EvaluationConfig, progress: Callable[[int, int], None] | None = None
 ) -> Evaluation:
-    """Evaluates `model` on the held-out split of `corpus`: the same model, corpus and config give the same
-    numbers. `progress(done, total)` is called after each batch with the number of problems sampled.
+    """Next-token prediction on held-out documents and, for a `Task`, m samples of each of P held-out problems.
+    The same arguments give the same numbers. `progress(done, total)` counts problems, a batch at a time.
 
     Raises:
         ValueError: when the model's logits are not numbers (its training diverged).
@@ -146,11 +140,7 @@ def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True)
     model, corpus = load_model(path)
     silent = not progress or not isinstance(corpus, Task)  # a text has no problems
     with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=silent) as bar:
-
-        def advance(done: int, total: int) -> None:
-            bar.update(done - bar.n)
-
-        evaluation = evaluate(model, corpus, config, advance)
+        evaluation = evaluate(model, corpus, config, lambda done, total: bar.update(done - bar.n))
     if path.is_file():
         return evaluation
     if isinstance(corpus, Task):

@@ -9,7 +9,7 @@ import torch
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.entropy import completion_entropy
-from pgce_mini.gpt import GPT
+from pgce_mini.gpt import GPT, written
 from pgce_mini.tasks.base import EOS_ID, Problem, Task
 
 
@@ -51,21 +51,21 @@ def sample_completions(
             generator=generator,
             num_generations=config.samples,
         )
-        lengths = generation.completion_mask.sum(1).tolist()
-        completions = [row[:n] for row, n in zip(generation.completions.tolist(), lengths, strict=True)]
-        logps = [row[:n] for row, n in zip(generation.logps.tolist(), lengths, strict=True)]
+        completions = written(generation.completions, generation.completion_mask)
         asked = [problem for problem in batch for _ in range(config.samples)]  # prompt-major, as generated
         entropy = completion_entropy(model, [p.prompt for p in asked], completions, config.temperature)
         judged = [
             SampledCompletion(
                 ids=ids,
-                logps=row,
-                entropy=e.tolist(),
+                logps=logps[: len(ids)],
+                entropy=nats.tolist(),
                 reward=task.reward(problem, ids),
                 reasoned=task.reasoned(problem, ids),
                 answer=task.answer(problem, ids),
             )
-            for problem, ids, row, e in zip(asked, completions, logps, entropy, strict=True)
+            for problem, ids, logps, nats in zip(
+                asked, completions, generation.logps.tolist(), entropy, strict=True
+            )
         ]
         groups += (judged[i : i + config.samples] for i in range(0, len(judged), config.samples))
         if progress is not None:
@@ -84,6 +84,7 @@ def sample_records(
     are not among the samples that `evaluate` counts."""
     config = replace(config, problems=problems, samples=samples, ks=(1,))
     asked = heldout_problems(task, config)
+    groups = sample_completions(model, task, asked, config)
     return [
         {
             "problem": index,
@@ -97,8 +98,6 @@ def sample_records(
             "reasoned": sample.reasoned,
             "truncated": sample.truncated,
         }
-        for index, (problem, group) in enumerate(
-            zip(asked, sample_completions(model, task, asked, config), strict=True)
-        )
+        for index, (problem, group) in enumerate(zip(asked, groups, strict=True))
         for number, sample in enumerate(group)
     ]

@@ -45,12 +45,7 @@ def sample_text(model: GPT, corpus: Text, documents: int, temperature: float, se
         prompts = [corpus.document(seed, index, "heldout")[:PROMPT_LENGTH] for index in indices]
         generation = model.generate(prompts, COMPLETION_LENGTH, temperature=temperature, generator=generator)
         completions += written(generation.completions, generation.completion_mask)
-    return {
-        "repetition": repetition(completions),
-        "distinct_1": distinct(completions, 1),
-        "distinct_2": distinct(completions, 2),
-        "distinct_3": distinct(completions, 3),
-    }
+    return {"repetition": repetition(completions)} | {f"distinct_{n}": distinct(completions, n) for n in (1, 2, 3)}
 
 
 def _n_grams(ids: Sequence[int], n: int) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The folder of a run, resumable after any interruption.
+"""The folder of a run: its settings, metrics and state, resumable after any interruption.
 
     config.json                what was asked for
     metrics.jsonl              a line a step
@@ -14,15 +14,20 @@ one, and with the same metrics but for the measured speeds.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from pgce_mini.checks import plain_number
 from pgce_mini.runs.files import (
     LOCK,
     RunError,
@@ -33,9 +38,10 @@ from pgce_mini.runs.files import (
     write_atomic,
     write_json,
 )
-from pgce_mini.runs.settings import settings_difference
+from pgce_mini.tasks import Corpus, task_to_dict
 
 Kind = Literal["pretrain", "rl", "study"]
+NOT_RECORDED = ("run_dir", "study_dir", "workers")  # where and how it runs: a run may be moved
 
 
 class Run:
@@ -43,6 +49,10 @@ class Run:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.config_path = self.path / "config.json"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.model_path = self.path / "model.safetensors"
+        self.state_path = self.path / "state" / "latest.safetensors"
 
     @classmethod
     @contextlib.contextmanager
@@ -67,22 +77,6 @@ class Run:
             for leftover in [*run.path.glob(".*.tmp"), *run.path.glob("state/.*.tmp")]:  # of a killed process
                 leftover.unlink(missing_ok=True)
             yield run
-
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def model_path(self) -> Path:
-        return self.path / "model.safetensors"
-
-    @property
-    def state_path(self) -> Path:
-        return self.path / "state" / "latest.safetensors"
 
     @property
     def finished(self) -> bool:
@@ -172,3 +166,54 @@ class Run:
             file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
         ):
             raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain JSON values, a corpus with its name; without the settings NOT_RECORDED."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Corpus):
+            return task_to_dict(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if isinstance(value, Path):
+            return str(value)
+        return [plain(item) for item in value] if isinstance(value, tuple) else plain_number(value)
+
+    settings: dict[str, Any] = plain(config)
+    return {name: value for name, value in settings.items() if name not in NOT_RECORDED}
+
+
+def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> str:
+    """The first setting in which two configurations differ, in words."""
+    for key in {**found, **wanted}:
+        old, new = found.get(key), wanted.get(key)
+        if old != new:
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                return settings_difference(old, new, f"{name}{key}.")
+            return f"{name.removeprefix('config.')}{key} is {old!r} there and {new!r} now"
+    return "the same settings"
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Holds back the first Ctrl-C and yields a function that says whether it was pressed.
+
+    A second Ctrl-C interrupts at once. Only the main thread may handle signals: in another one nothing changes.
+    """
+    pressed = False
+
+    def on_interrupt(signum: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

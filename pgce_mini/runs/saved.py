@@ -11,9 +11,8 @@ from pathlib import Path
 
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.runs.files import RunError, digest, load_tensors, save_tensors
-from pgce_mini.runs.settings import config_to_dict
-from pgce_mini.tasks import task_from_dict, task_to_dict
-from pgce_mini.tasks.base import Corpus
+from pgce_mini.runs.run import config_to_dict
+from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
 
 
 def save_model(path: Path, model: GPT, corpus: Corpus) -> None:

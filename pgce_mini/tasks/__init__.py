@@ -13,19 +13,9 @@ from pgce_mini.tasks.countdown import Countdown
 from pgce_mini.tasks.text import Text
 
 __all__ = [
-    "EOS_ID",
-    "PAD_ID",
-    "TASKS",
-    "ChainSum",
-    "Corpus",
-    "Countdown",
-    "Problem",
-    "Split",
-    "Task",
-    "Text",
-    "task_from_dict",
-    "task_to_dict",
-]
+    "EOS_ID", "PAD_ID", "TASKS", "ChainSum", "Corpus", "Countdown", "Problem", "Split", "Task", "Text",
+    "task_from_dict", "task_to_dict",
+]  # fmt: skip
 
 TASKS: dict[str, type[Corpus]] = {task.name: task for task in (ChainSum, Countdown, Text)}
 

@@ -91,8 +91,7 @@ class ChainSum(Task):
         return Problem(tuple(self._prompt(operands, EQUALS_ID)), operands, sum(operands))
 
     def reference(self, problem: Problem) -> list[int]:
-        totals = [ZERO_ID + sum(problem.operands[:i]) for i in range(1, len(problem.operands) + 1)]
-        return [*totals, ANSWER_ID, totals[-1], EOS_ID]
+        return self._reason(problem.operands)
 
     def reasoned(self, problem: Problem, completion: Sequence[int]) -> bool:
         return len(completion) > 0 and self._is_total(completion[0])
@@ -122,12 +121,12 @@ class ChainSum(Task):
         ids[-1] = equals_id
         return ids
 
-    def _reason(self, operands: tuple[int, ...], rng: random.Random) -> list[int]:
-        ids = []
-        total = 0
+    def _reason(self, operands: tuple[int, ...], rng: random.Random | None = None) -> list[int]:
+        """Running totals, with slips if drawn from `rng`, and the answer."""
+        ids, total = [], 0
         for operand in operands:
             total = min(total + operand, self._max_total)  # after a slip the sum may leave the range
-            if rng.random() < self.slip_rate:
+            if rng is not None and rng.random() < self.slip_rate:
                 total = below(rng, self._max_total + 1)
             ids.append(ZERO_ID + total)
         return [*ids, ANSWER_ID, ids[-1], EOS_ID]

@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from pgce_mini.checks import check_number, check_whole
-from pgce_mini.tasks.base import (
-    EOS_ID,
-    SPECIAL_TOKENS,
-    Problem,
-    Split,
-    Task,
-    before_eos,
-    below,
-    in_split,
-)
+from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS, Problem, Split, Task, before_eos, below, in_split
 
 SYMBOLS = (*SPECIAL_TOKENS, "+", "-", "*", "=", "->", ":", ";")
 PLUS_ID, MINUS_ID, TIMES_ID, EQUALS_ID, TARGET_ID, ANSWER_ID, AGAIN_ID = range(2, 9)

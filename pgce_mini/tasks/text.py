@@ -154,15 +154,6 @@ class Text(Corpus):
         bpe.train_from_iterator(self._split()["train"], trainer)
         return [f"{left} {right}" for left, right in json.loads(bpe.to_str())["model"]["merges"]]
 
-    @property
-    def _stretches(self) -> dict[Split, list[str]]:
-        if _digest(self._text) != self._fitted_state["text"]:
-            raise ValueError(
-                f"the text of {self.source} has changed since the model was trained, so its held-out part is not "
-                "known: use the text, or for the manual the version of Python, that it was trained with"
-            )
-        return self._split()
-
     def _split(self) -> dict[Split, list[str]]:
         edges = [len(self._text) * block // NUM_BLOCKS for block in range(NUM_BLOCKS + 1)]
         train, heldout = [], []
@@ -175,20 +166,22 @@ class Text(Corpus):
     @cached_property
     def _windows(self) -> dict[Split, tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Of each split, its token ids and where in them a window may start."""
+        if _digest(self._text) != self._fitted_state["text"]:
+            raise ValueError(
+                f"the text of {self.source} has changed since the model was trained, so its held-out part is not "
+                "known: use the text, or for the manual the version of Python, that it was trained with"
+            )
         windows = {}
-        for split, stretches in self._stretches.items():
+        for split, stretches in self._split().items():
             encoded = [np.array(self.encode(stretch), dtype=np.int64) for stretch in stretches]
             ends = np.cumsum([len(ids) for ids in encoded])
-            starts = [
-                np.arange(end - len(ids), end - self.context_length)
-                for ids, end in zip(encoded, ends, strict=True)
-            ]
+            pairs = zip(encoded, ends, strict=True)
+            starts = [np.arange(end - len(ids), end - self.context_length) for ids, end in pairs]
             windows[split] = np.concatenate(encoded), np.concatenate(starts)
             if len(windows[split][1]) == 0:
                 raise ValueError(
-                    f"path must be a longer text or context_length smaller: no {split} stretch of "
-                    f"{self.source!r} has {self.context_length + 1} tokens, the longest has "
-                    f"{max(map(len, encoded))}"
+                    f"path must be a longer text or context_length smaller: no {split} stretch of {self.source!r} "
+                    f"has {self.context_length + 1} tokens, the longest has {max(map(len, encoded))}"
                 )
         return windows
 

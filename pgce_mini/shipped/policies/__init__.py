@@ -48,21 +48,12 @@ def settings(task: str, arm: str) -> GRPOConfig:
 
 
 def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
-    """The file of a policy, as `pgce sample` takes it.
-
-    Raises:
-        ValueError: as `settings`.
-    """
+    """The file of a policy, as `pgce sample` takes it; raises as `settings`."""
     return folder / settings(task, arm).prior.name
 
 
 def load(task: str, arm: str) -> tuple[GPT, Corpus]:
-    """A policy in single precision, and the task that encodes and decodes its tokens.
-
-    Raises:
-        ValueError: as `settings`.
-        RunError: the file is missing or damaged.
-    """
+    """A policy and its task; as `priors.load`."""
     return load_model(path(task, arm))
 
 
@@ -80,13 +71,7 @@ def build(
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Trains the policies in `runs` (a finished one is kept, an interrupted one goes on), and writes their files
-    and the manifest into `folder`; files and entries of other tasks and arms stay. Returns the manifest.
-
-    Raises:
-        ValueError: as `settings`.
-        RunError: a run in `runs` has other settings, or a file is damaged.
-    """
+    """Trains the policies and writes their files and the manifest; as `priors.build`."""
     wanted = [settings(task, arm) for task in tasks for arm in arms]
     order = sorted(f"{task}-{arm}" for task in SETTINGS for arm in PAPER_ARMS)
     return build_models("policies", wanted, folder, runs, partial(train_grpo, progress=progress), _describe, order)

@@ -66,11 +66,7 @@ def settings(task: str, arm: str) -> PretrainConfig:
 
 
 def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
-    """The file of a prior, as `GRPOConfig.prior` or `pgce sample` take it.
-
-    Raises:
-        ValueError: as `settings`.
-    """
+    """The file of a prior, as `GRPOConfig.prior` or `pgce sample` take it; raises as `settings`."""
     return folder / f"{settings(task, arm).run_dir.name}.safetensors"
 
 
@@ -91,20 +87,12 @@ def manifest(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def heldout(task: str, folder: Path = FOLDER) -> list[list[int]]:
-    """The held-out documents behind the manifest's numbers, as token ids.
-
-    Raises:
-        ValueError: as `settings`.
-    """
+    """The held-out documents behind the manifest's numbers, as token ids; raises as `settings`."""
     return _documents("heldout", task, folder)
 
 
 def training(task: str, folder: Path = FOLDER) -> list[list[int]]:
-    """The first documents that every prior of a task was trained on, as token ids.
-
-    Raises:
-        ValueError: as `settings`.
-    """
+    """The first documents that every prior of a task was trained on, as token ids; raises as `settings`."""
     return _documents("training", task, folder)
 
 
