@@ -353,12 +353,7 @@ def test_with_more_tokens_beta_is_not_a_temperature(arm: str) -> None:
 
 @pytest.mark.parametrize(
     ("form", "beta", "expected"),
-    [
-        ("product", -0.25, 0.950),
-        ("product", 0.5, 0.801),
-        ("exponent", -0.25, 0.907),
-        ("exponent", 0.5, 0.894),
-    ],
+    [("product", -0.25, 0.950), ("product", 0.5, 0.801), ("exponent", -0.25, 0.907), ("exponent", 0.5, 0.894)],
 )
 def test_a_chain_step_that_slips_once_in_ten(form: Form, beta: float, expected: float) -> None:
     """q = 0.9 on the right running total, the rest spread evenly over the 32 others of 0..32."""

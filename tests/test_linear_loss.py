@@ -32,9 +32,7 @@ def test_the_linear_form_is_the_unfused_one(
     )
     unfused = shaped_cross_entropy(F.linear(hidden, weight), target, shaping, reduction=reduction)
     assert_same(
-        value_and_gradients(fused, hidden, weight),
-        value_and_gradients(unfused, hidden, weight),
-        tolerance=1e-13,
+        value_and_gradients(fused, hidden, weight), value_and_gradients(unfused, hidden, weight), tolerance=1e-13
     )
 
 

@@ -11,14 +11,7 @@ from tiny import SHAPE, TASK, new_model
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, load_model
 from pgce_mini.tasks import PAD_ID, ChainSum, Text
-from pgce_mini.training import (
-    PretrainConfig,
-    adamw,
-    check_device,
-    clip_gradient,
-    learning_rate,
-    pretrain,
-)
+from pgce_mini.training import PretrainConfig, adamw, check_device, clip_gradient, learning_rate, pretrain
 
 
 def config(run_dir: Path, **changes: Any) -> PretrainConfig:

@@ -37,11 +37,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-@given(
-    st.lists(st.floats(-3, 3), min_size=3, max_size=6),
-    st.floats(-0.9, 2),
-    st.integers(0, 2**32 - 1),
-)
+@given(st.lists(st.floats(-3, 3), min_size=3, max_size=6), st.floats(-0.9, 2), st.integers(0, 2**32 - 1))
 def test_gradient_of_the_expected_score_is_the_shaped_gradient(
     logits: list[float], beta: float, seed: int
 ) -> None:

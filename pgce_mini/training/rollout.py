@@ -113,12 +113,7 @@ class _Group(NamedTuple):
 
 
 def _sample_groups(
-    model: GPT,
-    task: Task,
-    problems: Sequence[Problem],
-    limit: int,
-    config: GRPOConfig,
-    generator: torch.Generator,
+    model: GPT, task: Task, problems: Sequence[Problem], limit: int, config: GRPOConfig, generator: torch.Generator
 ) -> list[_Group]:
     generation = model.generate(
         [problem.prompt for problem in problems],
