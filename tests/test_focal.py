@@ -34,11 +34,6 @@ def test_gradient_is_the_closed_form_with_its_second_term(gamma: float) -> None:
     torch.testing.assert_close(gradient, weight * (probs - F.one_hot(target, 6)))
 
 
-def test_gradient_passes_the_numerical_check() -> None:
-    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda z: focal_loss(z, torch.tensor([0, 1, 2, 3]), 1.5), logits)
-
-
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_certain_tokens_have_finite_loss_and_gradient(logit: float, gamma: float) -> None:
