@@ -55,24 +55,20 @@ def test_completions_answer_the_problems_and_are_judged_by_the_verifier(name: st
     assert 0 < step.rewards.mean() < 1
 
 
-def test_before_the_first_update_every_ratio_is_1_and_nothing_is_held_back() -> None:
-    step = trace()
+def test_before_the_first_update_every_ratio_is_1_and_the_loss_0_while_the_gradient_is_not() -> None:
+    step = trace("grpo")
     first, mask = step.updates[0], mask_of(step)
     assert first.ratio[mask].sub(1).abs().max() < 1e-5
     assert first.ratio[~mask].abs().max() == 0
-    assert not first.held_back.any()
-    assert step.old_per_token_logps[mask].max() < 0
-
-
-def test_loss_reads_0_while_the_gradient_does_not() -> None:
-    first = trace("grpo").updates[0]
     assert abs(first.loss) < 1e-6
     assert first.grad_norm > 0.1
+    assert step.old_per_token_logps[mask].max() < 0
 
 
 def test_push_of_a_token_is_ratio_times_advantage_unless_the_clip_holds_it_back() -> None:
     step = trace()
     mask, advantages = mask_of(step), step.advantages[..., None]
+    assert not step.updates[0].held_back.any()
     for update in step.updates:
         low, high = held_back(update.ratio, advantages, 0.2, 0.28)
         assert torch.equal(update.held_back, (low | high) & mask)
@@ -96,10 +92,8 @@ def test_push_is_the_gradient_of_the_surrogate_in_units_of_a_token(loss_type: Lo
 def test_ratio_after_the_updates_follows_the_advantage() -> None:
     step = trace()
     mask = mask_of(step)
-    up = mask & (step.advantages > 0)[..., None]
-    down = mask & (step.advantages < 0)[..., None]
-    assert step.ratio_after[up].mean() > 1.02
-    assert step.ratio_after[down].mean() < 1
+    assert step.ratio_after[mask & (step.advantages > 0)[..., None]].mean() > 1.02
+    assert step.ratio_after[mask & (step.advantages < 0)[..., None]].mean() < 1
 
 
 def test_group_of_equal_rewards_teaches_nothing_and_stays_to_be_seen() -> None:
