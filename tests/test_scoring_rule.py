@@ -58,9 +58,9 @@ def test_expected_score_is_least_where_training_ends(beta: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probs", "beta", "named"), [([1.2], 0.0, "probs"), ([math.nan], 0.0, "probs"), ([0.5], -1.0, "beta")]
+    ("probs", "beta", "named"), [(1.2, 0, "probs"), (math.nan, 0, "probs"), (0.5, -1, "beta")]
 )
-def test_what_makes_no_sense_is_refused_by_name(probs: list[float], beta: float, named: str) -> None:
+def test_what_makes_no_sense_is_refused_by_name(probs: float, beta: float, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         hidden_score(probs, beta)
 
