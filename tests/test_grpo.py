@@ -12,7 +12,7 @@ from torch import Tensor
 import pgce_mini.training.grpo as grpo
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, load_model, save_model
-from pgce_mini.tasks import ChainSum, Problem, Task, Text
+from pgce_mini.tasks import ChainSum, Problem, Text
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 from pgce_mini.training import (
     MAX_DRAWS,
@@ -30,12 +30,6 @@ from pgce_mini.training import (
 @pytest.fixture
 def config(prior: Path, tmp_path: Path) -> GRPOConfig:
     return GRPOConfig(run_dir=tmp_path / "policy", prior=prior, steps=3, prompts_per_step=4, num_generations=4)
-
-
-def policy(prior: Path) -> tuple[GPT, Task]:
-    model, task = load_model(prior)
-    assert isinstance(task, Task)
-    return model, task
 
 
 def train(config: GRPOConfig, **changes: Any) -> Run:
@@ -88,7 +82,7 @@ def test_scores_are_those_of_each_sequence_alone_at_the_temperature(temperature:
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.5])
 def test_ratio_is_one_in_the_first_update(temperature: float, config: GRPOConfig, prior: Path) -> None:
     """What the sampler wrote down is what scoring finds, also at other temperatures than 1."""
-    model, task = policy(prior)
+    model, task = load_model(prior)
     rollout, _ = sample_rollout(model, task, replace(config, temperature=temperature, num_generations=16), step=1)
     logps, _ = per_token_logps(model, rollout, temperature)
     ratio = (logps - rollout.old_per_token_logps).exp()[rollout.completion_mask]
@@ -96,7 +90,7 @@ def test_ratio_is_one_in_the_first_update(temperature: float, config: GRPOConfig
 
 
 def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config: GRPOConfig, prior: Path) -> None:
-    model, task = policy(prior)
+    model, task = load_model(prior)
     settings = replace(config, dynamic_sampling=False, mask_truncated_completions=False, scale_rewards="none")
     rollout, row = sample_rollout(model, task, settings, step=2)
     rewards = torch.zeros(4, 4)
@@ -118,7 +112,7 @@ def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config
 
 
 def test_rollout_is_a_pure_function_of_weights_and_step(config: GRPOConfig, prior: Path) -> None:
-    model, task = policy(prior)
+    model, task = load_model(prior)
     torch.manual_seed(1)
     first, _ = sample_rollout(model, task, config, step=1)
     torch.manual_seed(2)
@@ -129,7 +123,7 @@ def test_rollout_is_a_pure_function_of_weights_and_step(config: GRPOConfig, prio
 
 
 def test_truncated_completions_teach_nothing_but_count_in_the_metrics(config: GRPOConfig, prior: Path) -> None:
-    model, task = policy(prior)
+    model, task = load_model(prior)
     settings = replace(config, max_completion_length=4, dynamic_sampling=False, num_generations=16)
     masked, row = sample_rollout(model, task, settings, step=1)
     unmasked, _ = sample_rollout(model, task, replace(settings, mask_truncated_completions=False), step=1)
@@ -161,7 +155,7 @@ def test_minibatch_without_a_kept_token_is_as_if_it_had_not_been(
         config, prompts_per_step=2, num_minibatches=2, dynamic_sampling=False, weight_decay=0.5, kl_coef=0.1,
         mask_truncated_completions=False,
     )  # fmt: skip
-    reference, task = policy(prior)
+    reference, task = load_model(prior)
     rollout, _ = sample_rollout(reference, task, settings, step=1)
     mask = rollout.completion_mask.clone()
     mask[masked] = False
@@ -169,7 +163,7 @@ def test_minibatch_without_a_kept_token_is_as_if_it_had_not_been(
     alone = Rollout(*(tensor[kept : kept + 1] for tensor in rollout))
     found = []
     for batch in (rollout._replace(completion_mask=mask), alone):
-        model, _ = policy(prior)
+        model, _ = load_model(prior)
         optimizer = adamw(model, settings.lr, settings.weight_decay)
         for step in (1, 2):  # in the second there is momentum
             row = update_policy(model, reference, optimizer, batch, settings, 8, step)
@@ -182,7 +176,7 @@ def test_dynamic_sampling_refills_until_the_step_is_full(
     config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every reward given is written down: metrics count all groups, the rollout has those whose rewards differ."""
-    model, task = policy(prior)
+    model, task = load_model(prior)
     verify, given = task.reward, []
 
     def verify_and_note(problem: Problem, completion: Sequence[int]) -> float:
@@ -206,7 +200,7 @@ def test_dynamic_sampling_refills_until_the_step_is_full(
 
 def test_refills_come_to_an_end(config: GRPOConfig, prior: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one prompt teaches: it is trained on, and every group sampled is in the metrics."""
-    model, task = policy(prior)
+    model, task = load_model(prior)
     special = task.problem(0, MAX_DRAWS + 2)
     flips = iter([0.0, 1.0] * 100)
     judge(monkeypatch, lambda problem, completion: next(flips) if problem == special else 1.0)
@@ -268,7 +262,7 @@ def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Pa
     """The oracle goes through completions one by one: no batch, no padding, no ratio."""
     settings = replace(config, num_minibatches=1, steps=1, temperature=1.3)
     train(settings)
-    model, task = policy(prior)
+    model, task = load_model(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
     objective, tokens = torch.zeros(()), 0
     for group, prompt in enumerate(rollout.prompts):
@@ -299,7 +293,7 @@ def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
     )
     train(settings)
     _, (gradients, weights) = updates
-    model, task = policy(prior)
+    model, task = load_model(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
     part = slice(2, 4) if num_minibatches == 2 else slice(0, 4)  # groups of the second update
     prompts, completions = rollout.prompts[part], rollout.completions[part]  # (G, 10), (G, 4, L)

@@ -9,23 +9,15 @@ import pytest
 import torch
 
 from pgce_mini import GRPOConfig
-from pgce_mini.gpt import GPT
 from pgce_mini.runs import save_model
 from pgce_mini.shipped import priors
-from pgce_mini.tasks import Task
 from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
 from pgce_mini.training import MAX_DRAWS, LossType, group_advantages, held_back, masked_mean, train_grpo
 
 
-def shipped_prior(task: str = "chain-sum") -> tuple[GPT, Task]:
-    model, corpus = priors.load(task, "ce")
-    assert isinstance(corpus, Task)
-    return model, corpus
-
-
 def trace(loss_type: LossType = "dapo", **settings: object) -> TracedStep:
     config = GRPOConfig(prompts_per_step=6, num_generations=8, num_iterations=4, loss_type=loss_type, lr=1e-3)
-    return trace_step(*shipped_prior(), replace(config, **settings))
+    return trace_step(*priors.load("chain-sum", "ce"), replace(config, **settings))
 
 
 def mask_of(step: TracedStep) -> torch.Tensor:
@@ -37,7 +29,7 @@ def mask_of(step: TracedStep) -> torch.Tensor:
 
 
 def test_model_is_left_alone() -> None:
-    model, task = shipped_prior()
+    model, task = priors.load("chain-sum", "ce")
     before = copy.deepcopy(model.state_dict())
     trace_step(model, task, GRPOConfig(prompts_per_step=4, num_generations=4))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -46,7 +38,7 @@ def test_model_is_left_alone() -> None:
 
 @pytest.mark.parametrize("name", ["chain-sum", "countdown"])
 def test_completions_answer_the_problems_and_are_judged_by_the_verifier(name: str) -> None:
-    model, task = shipped_prior(name)
+    model, task = priors.load(name, "ce")
     step = trace_step(model, task, GRPOConfig(prompts_per_step=4, num_generations=8, seed=3), step=2)
     assert step.problems == [task.problem(3, 2 * MAX_DRAWS + i) for i in range(4)]
     for problem, completions, rewards in zip(step.problems, step.completions, step.rewards.tolist(), strict=True):
@@ -107,7 +99,7 @@ def test_group_of_equal_rewards_teaches_nothing_and_stays_to_be_seen() -> None:
 
 
 def test_updates_are_those_of_a_training_its_pull_to_the_prior_included(tmp_path: Path) -> None:
-    model, task = shipped_prior()
+    model, task = priors.load("chain-sum", "ce")
     save_model(tmp_path / "prior" / "model.safetensors", model, task)
     config = GRPOConfig(
         run_dir=tmp_path / "policy", prior=tmp_path / "prior", steps=1, prompts_per_step=4, num_generations=4,

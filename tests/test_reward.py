@@ -13,7 +13,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
 
 PROBS = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
@@ -51,12 +50,9 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(field: str, value: objec
 @pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), np.int64(1)])
 @pytest.mark.parametrize("field", ["beta", "lambda_head", "lambda_tail"])
 def test_a_number_of_numpy_is_a_number(field: str, number: Any) -> None:
-    target = torch.tensor(1)
-    plain = dataclasses.replace(SHAPED, **{field: number.item()})
-    shaping = dataclasses.replace(SHAPED, **{field: number})
-    assert shaping == plain
-    assert torch.equal(token_rewards(PROBS, target, shaping), token_rewards(PROBS, target, plain))
-    assert torch.equal(*(shaped_cross_entropy(PROBS.log(), target, each) for each in (shaping, plain)))
+    kept = getattr(dataclasses.replace(SHAPED, **{field: number}), field)
+    assert kept == number
+    assert type(kept) is type(number.item())  # Python's own, which the operators of the loss take
 
 
 @pytest.mark.parametrize(
