@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgce_mini import RewardShaping
 from pgce_mini.theory import (
     compare_gradients,
     cross_entropy_gradient,
     cross_entropy_rewards,
-    expected_gradient,
     optimal_baseline,
     policy_gradient,
     reinforce_gradient,
@@ -50,10 +48,7 @@ def test_cross_entropy_is_the_policy_gradient_of_one_over_pi(seed: int, target: 
 def test_cross_entropy_gradient_is_autograds() -> None:
     z = torch.tensor([0.3, -1.2, 2.0, 0.1], dtype=torch.float64, requires_grad=True)
     F.cross_entropy(z, torch.tensor(2)).backward()
-    assert z.grad is not None
-    np.testing.assert_allclose(
-        cross_entropy_gradient(z.detach().softmax(-1), 2), -z.grad.numpy(), rtol=1e-12, atol=1e-14
-    )
+    np.testing.assert_allclose(cross_entropy_gradient(z.detach().softmax(-1), 2), -z.grad, rtol=1e-12, atol=1e-14)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -61,19 +56,12 @@ def test_policy_gradient_is_autograds_of_the_expected_reward(seed: int) -> None:
     pi, rewards = random_state(seed)
     z = torch.from_numpy(np.log(pi)).requires_grad_()
     (z.softmax(-1) * torch.from_numpy(rewards)).sum().backward()
-    assert z.grad is not None
-    np.testing.assert_allclose(policy_gradient(pi, rewards), z.grad.numpy(), rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(policy_gradient(pi, rewards), z.grad, rtol=1e-10, atol=1e-13)
 
 
 def test_policy_gradient_by_hand() -> None:
     # w = (0.6, 0, 0.2), W = 0.8
     assert policy_gradient(POLICY, [1, 0, 2]) == pytest.approx([0.12, -0.24, 0.12])
-
-
-def test_gradient_of_plain_shaping_agrees_with_the_dynamics() -> None:
-    labels = np.array([0.0, 1.0, 0.0])  # x is token 1 for certain
-    descent = -expected_gradient(np.log(POLICY), labels, RewardShaping())
-    np.testing.assert_allclose(cross_entropy_gradient(POLICY, 1), descent, rtol=1e-12)
 
 
 # --- REINFORCE --------------------------------------------------------------------------------------------
@@ -84,10 +72,6 @@ def test_reinforce_by_hand() -> None:
     assert reinforce_gradient(POLICY, [1, 0, 2], [1, 3, 0]) == pytest.approx([0.1, -0.075, -0.025])
     # with a baseline of 1 the second pushes token 1 down: 3/4 * -1 * (1_1 - pi)
     assert reinforce_gradient(POLICY, [1, 0, 2], [1, 3, 0], 1) == pytest.approx([0.45, -0.525, 0.075])
-
-
-def test_reinforce_sees_nothing_when_no_sample_is_the_true_token() -> None:
-    assert not reinforce_gradient(POLICY, cross_entropy_rewards(POLICY, 2), [4, 2, 0]).any()
 
 
 @pytest.mark.parametrize("baseline", [0.0, 1.0, -0.7])
@@ -108,8 +92,7 @@ def test_reinforce_is_unbiased_and_its_variance_is_the_formulas(baseline: float)
 def test_no_baseline_has_less_variance_than_the_optimal_one(seed: int, shift: float) -> None:
     pi, rewards = random_state(seed)
     best = optimal_baseline(pi, rewards)
-    least = reinforce_variance(pi, rewards, best)
-    assert least <= reinforce_variance(pi, rewards, best + shift) + 1e-12
+    assert reinforce_variance(pi, rewards, best) <= reinforce_variance(pi, rewards, best + shift) + 1e-12
 
 
 @given(seed=st.integers(0, 2**32 - 1), target=st.integers(0, 4))
@@ -168,11 +151,9 @@ def test_comparison_has_the_same_gradient_twice_and_an_estimate_whose_error_shri
         (lambda: policy_gradient([0.5, 0.6], [0, 1]), "probs must hold probabilities that sum to 1"),
         (lambda: policy_gradient([1.0], [0]), "probs must have shape"),
         (lambda: policy_gradient([0.5, 0.5], [0, math.inf]), "rewards must be 2 finite numbers"),
-        (lambda: policy_gradient([0.5, 0.5], [0, 1, 2]), "rewards must be 2 finite numbers"),
         (lambda: cross_entropy_gradient([0.5, 0.5], 2), "target must be an id"),
         (lambda: cross_entropy_rewards([1.0, 0.0], 1), "probs must give the target more than 0"),
         (lambda: reinforce_gradient([0.5, 0.5], [0, 1], [0, 0]), "counts must be"),
-        (lambda: reinforce_gradient([0.5, 0.5], [0, 1], [1, 2, 3]), "counts must be"),
         (lambda: reinforce_residual([0.5, 0.5], [1, 0], 0, 1, 0), "samples and repeats"),
         (lambda: reinforce_residual([0.5, 0.5], [1, 1], 1, 1, 0), "rewards must differ"),
         (lambda: optimal_baseline([1.0, 0.0], [1, 0]), "probs must leave something"),

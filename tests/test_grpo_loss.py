@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from pgce_mini.training import LossType, group_advantages, grpo_loss, kl_to_reference, masked_mean
 
+loss_with = partial(grpo_loss, epsilon=0.2, epsilon_high=0.28, max_completion_length=5)
 MASK = torch.tensor([[False, True, True, False], [False, True, False, False]])
 RATIOS = torch.tensor([[math.nan, 1.5, 1.1, math.inf], [1e30, 0.5, -math.inf, 0.0]])
 ADVANTAGES = torch.tensor([2.0, -3.0])
@@ -24,13 +26,11 @@ def test_group_advantages_by_hand() -> None:
     # Sample variances: 4 * 0.25 / 3 and (3 * 0.0625 + 0.5625) / 3; of all twelve: 7 * 5 / 12 / 11.
     group = [math.sqrt(1 / 3), math.sqrt(1 / 4), 0.0]
     batch = math.sqrt(35 / 132)
-    for scale, divisors in (
-        ("none", [1.0] * 3),
-        ("batch", [batch + 1e-4] * 3),
-        ("group", [s + 1e-4 for s in group]),
-    ):
+    for scale, divisors in {
+        "none": [1.0] * 3, "batch": [batch + 1e-4] * 3, "group": [s + 1e-4 for s in group],
+    }.items():  # fmt: skip
         wanted = torch.tensor([[value / d for value in row] for row, d in zip(centred, divisors, strict=True)])
-        torch.testing.assert_close(group_advantages(rewards, scale), wanted)  # type: ignore[arg-type]  # it is one
+        torch.testing.assert_close(group_advantages(rewards, scale), wanted)
 
 
 @settings(max_examples=50)
@@ -49,10 +49,7 @@ def test_every_group_is_centred_and_keeps_its_order(rewards: list[list[float]], 
 def loss_of(ratios: Tensor, advantages: Tensor, mask: Tensor, loss_type: LossType = "dapo") -> tuple[Tensor, Any]:
     """The loss as a function of the ratios, old log-probabilities being -1."""
     old = torch.full_like(ratios, -1.0)
-    return grpo_loss(
-        ratios.log() + old, old, advantages, mask,
-        epsilon=0.2, epsilon_high=0.28, loss_type=loss_type, max_completion_length=5,
-    )  # fmt: skip
+    return loss_with(ratios.log() + old, old, advantages, mask, loss_type=loss_type)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +79,10 @@ def test_gradient_is_held_back_where_the_clip_says_and_only_there(
 ) -> None:
     """It is -ratio * A, or nothing; inverted for negative A, or with one epsilon for both sides, this fails."""
     logps = torch.tensor([[math.log(ratio)]], dtype=torch.float64, requires_grad=True)
-    loss, clip_ratios = grpo_loss(
-        logps, torch.zeros_like(logps), torch.tensor([advantage]), torch.tensor([[True]]),
-        epsilon=0.2, epsilon_high=0.28, loss_type="dapo", max_completion_length=1,
-    )  # fmt: skip
+    kept = torch.tensor([[True]])
+    loss, clip_ratios = loss_with(
+        logps, torch.zeros_like(logps), torch.tensor([advantage]), kept, loss_type="dapo"
+    )
     loss.backward()
     assert logps.grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage)
     assert sum(clip_ratios.values()) == clipped
@@ -98,10 +95,7 @@ def test_padding_gives_no_gradient_and_takes_none(absurd: float, loss_type: Loss
     for filler in (0.0, absurd):
         logps = torch.tensor([[filler, -1.0, -2.0, filler], [filler, -0.5, filler, filler]], requires_grad=True)
         old = torch.tensor([[filler, -1.1, -2.2, filler], [filler, -0.4, filler, filler]])
-        loss, _ = grpo_loss(
-            logps, old, ADVANTAGES, MASK,
-            epsilon=0.2, epsilon_high=0.28, loss_type=loss_type, max_completion_length=5,
-        )  # fmt: skip
+        loss, _ = loss_with(logps, old, ADVANTAGES, MASK, loss_type=loss_type)
         loss.backward()
         assert (logps.grad[~MASK] == 0).all()
         assert (logps.grad[MASK] != 0).all()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from loss_oracle import MIXED, V, assert_same, each_arm, normal, random_ids, value_and_gradients
 from torch import Tensor
@@ -34,21 +34,13 @@ def head_by_topk(logits: Tensor, top_k: int) -> Tensor:
     return head.scatter_(-1, logits.argmin(-1, keepdim=True), False)
 
 
-@given(
-    st.integers(2, 40).flatmap(
-        lambda vocab: st.tuples(
-            st.lists(st.lists(st.integers(-2, 2), min_size=vocab, max_size=vocab), min_size=1, max_size=5),
-            st.integers(1, vocab - 1),
-        )
-    ),
-    st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
-)
-@settings(deadline=None)
+@given(st.data(), st.integers(2, 40), st.sampled_from([torch.float64, torch.float32, torch.bfloat16]))
 def test_tied_logits_leave_the_head_that_torch_topk_picks(
-    table_and_top_k: tuple[list[list[int]], int], dtype: torch.dtype
+    data: st.DataObject, vocab: int, dtype: torch.dtype
 ) -> None:
-    table, top_k = table_and_top_k
-    logits = torch.tensor(table, dtype=dtype)
+    row = st.lists(st.integers(-2, 2), min_size=vocab, max_size=vocab)
+    logits = torch.tensor(data.draw(st.lists(row, min_size=1, max_size=5)), dtype=dtype)
+    top_k = data.draw(st.integers(1, vocab - 1))
     assert torch.equal(head_by_gradient(logits, top_k), head_by_topk(logits, top_k))
 
 
@@ -66,13 +58,8 @@ def test_a_coarse_grid_leaves_exactly_top_k_tokens_in_the_head(dtype: torch.dtyp
 def test_the_head_of_a_long_row_is_torch_topk_s_ties_and_masked_tokens_included(vocab: int, top_k: int) -> None:
     fine = normal(6, vocab).float()
     masked = fine.masked_fill(normal(6, vocab, seed=1) < 0, -math.inf)
-    for logits in (
-        fine,
-        fine.bfloat16().float(),
-        (2 * fine).round(),
-        torch.zeros_like(fine),
-        masked.sort(-1).values,
-    ):
+    tied = fine.bfloat16().float(), (2 * fine).round(), torch.zeros_like(fine)
+    for logits in (fine, *tied, masked.sort(-1).values):
         ours = find_head(logits, logits.softmax(-1), torch.zeros(6, 1).long(), top_k, torch.empty_like(logits))
         expected = logits.topk(top_k).indices
         finite = logits.gather(1, expected) > -math.inf  # which of the masked tokens fill up a head is no matter

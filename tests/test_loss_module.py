@@ -62,13 +62,10 @@ def test_the_strides_of_the_input_do_not_matter(view: Callable[[Tensor], Tensor]
     logits = view(base)
     target = random_ids(logits.shape[1], len(logits))
     for reduction in REDUCTIONS:
-        assert_same(
-            value_and_gradients(shaped_cross_entropy(logits, target, MIXED, reduction=reduction), base),
-            value_and_gradients(
-                shaped_cross_entropy(logits.contiguous(), target, MIXED, reduction=reduction), base
-            ),
-            tolerance=1e-14,
+        losses = (
+            shaped_cross_entropy(z, target, MIXED, reduction=reduction) for z in (logits, logits.contiguous())
         )
+        assert_same(*(value_and_gradients(loss, base) for loss in losses), tolerance=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -217,16 +214,18 @@ IDS = torch.tensor([0, 1, 2, 3])
         (Z, torch.tensor([0, 9, 1, 2]), {}, r"Target 9 is out of bounds\."),
         (Z, torch.tensor([0, -1, 1, 2]), {}, r"Target -1 is out of bounds\."),
         (Z, IDS[:3], {}, r"Expected input batch_size \(4\) to match target batch_size \(3\)\."),
-        (Z, IDS[0], {}, r"Expected input batch_size \(4\)"),
+        (Z, IDS[0], {}, r"Expected input batch_size \(4\) to match target batch_size \(none: a scalar\)\."),
         (Z, IDS.float(), {}, "expected target dtype to be Long or Byte"),
-        (Z, IDS.int(), {}, "expected target dtype to be Long or Byte"),
         (Z, IDS[:, None], {}, r"Expected target size \[4\], got \[4, 1\]"),
-        (torch.zeros(2, 3, 5), IDS[:3].expand(2, 3), {}, r"Expected target size \[2, 5\], got \[2, 3\]"),
+        (
+            torch.zeros(2, 3, 5), IDS[:3].expand(2, 3), {},
+            r"got \[2, 3\]\. The logits look like \(N, T, V\): flatten both, or pass input.transpose\(1, 2\)",
+        ),
         (torch.zeros(()), IDS[0], {}, "input must be floating-point logits of at least one dimension"),
         (Z.long(), IDS, {}, "input must be floating-point logits"),
         (Z, IDS, {"reduction": "average"}, "not a valid value for reduction"),
     ],
-)
+)  # fmt: skip
 def test_a_misuse_raises_what_torch_raises(
     logits: Tensor, target: Tensor, options: dict[str, str], message: str
 ) -> None:
@@ -236,13 +235,6 @@ def test_a_misuse_raises_what_torch_raises(
     kind = next(kind for kind in (IndexError, ValueError, RuntimeError) if isinstance(theirs.value, kind))
     with pytest.raises(kind, match=message):
         shaped_cross_entropy(logits, target, MIXED, **options)
-
-
-def test_logits_laid_out_batch_time_vocabulary_are_recognised() -> None:
-    with pytest.raises(
-        RuntimeError, match=r"look like \(N, T, V\): flatten both, or pass input.transpose\(1, 2\)"
-    ):
-        shaped_cross_entropy(torch.zeros(2, 3, 5), torch.zeros(2, 3, dtype=torch.long), CE)
 
 
 @pytest.mark.parametrize("loss", [shaped_cross_entropy, lambda z, t, s: linear_shaped_cross_entropy(z, z, t, s)])
@@ -290,11 +282,6 @@ def test_hugging_face_accumulation_gives_the_gradient_of_the_whole_batch() -> No
     expected = torch.autograd.grad(whole, embedding)[0]
 
     num_items_in_batch = (labels[:, 1:] != -100).sum()
-    parts = [
-        compute_loss_func({"logits": embedding[ids[half]]}, labels[half], num_items_in_batch)
-        for half in (slice(0, 2), slice(2, 4))
-    ]
-    for part in parts:
-        part.backward()
-    torch.testing.assert_close(sum(parts), whole, rtol=1e-13, atol=0)
+    for half in (slice(0, 2), slice(2, 4)):
+        compute_loss_func({"logits": embedding[ids[half]]}, labels[half], num_items_in_batch).backward()
     torch.testing.assert_close(embedding.grad, expected, rtol=1e-12, atol=1e-15)

@@ -79,14 +79,6 @@ def test_the_gradient_is_the_policy_gradient_by_enumeration(shaping: RewardShapi
     torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-13)
 
 
-@each_arm
-def test_gradients_of_a_row_sum_to_zero(shaping: RewardShaping) -> None:
-    """Softmax does not feel a constant added to the logits."""
-    logits, target = rows()
-    gradient = torch.autograd.grad(shaped_cross_entropy(logits, target, shaping), logits)[0]
-    assert gradient.sum(-1).abs().max() < 1e-14
-
-
 @pytest.mark.parametrize("form", ["product", "exponent"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-14), (torch.float32, 1e-6)])
 @each_reduction
@@ -194,25 +186,3 @@ def test_where_pi_is_almost_one_fp32_is_as_close_to_fp64_as_torch_s() -> None:
     ours = value_and_gradients(shaped_cross_entropy(logits, target, CE, reduction="none"), logits)
     for our, their, true in zip(ours, theirs, truth, strict=True):
         assert (our - true).abs().mean() <= (their - true).abs().mean() + 1e-8
-
-
-@pytest.mark.parametrize("beta", [-0.25, 0.0, 0.5])
-def test_gradient_descent_ends_at_the_stationary_policy(beta: float) -> None:
-    """pi_a is proportional to q_a (1 - pi_a)^beta, and with two tokens odds(pi) = odds(q)^(1 / (1 + beta))."""
-    for q in (torch.tensor([0.8, 0.2]), torch.tensor([0.55, 0.25, 0.15, 0.05])):
-        q = q.double()
-        logits = torch.zeros_like(q, requires_grad=True)
-        optimizer = torch.optim.SGD([logits], lr=1.0)
-        for _ in range(400):
-            optimizer.zero_grad()
-            per_target = shaped_cross_entropy(  # every token in turn as the true one
-                logits.expand(len(q), -1), torch.arange(len(q)), RewardShaping(beta), reduction="none"
-            )
-            (q * per_target).sum().backward()
-            optimizer.step()
-        pi = torch.softmax(logits.detach(), -1)
-        stationary = q * (1 - pi) ** beta
-        torch.testing.assert_close(pi, stationary / stationary.sum(), rtol=1e-9, atol=0)
-        if len(q) == 2:
-            odds, label_odds = (p[0] / p[1] for p in (pi, q))
-            torch.testing.assert_close(odds, label_odds ** (1 / (1 + beta)), rtol=1e-9, atol=0)

@@ -7,14 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgce_mini.loss.shaped import (
-    Reduction,
-    accumulation_dtype,
-    check_arguments,
-    check_ids,
-    reduced_loss,
-    shaped_rows,
-)
+from pgce_mini.loss.shaped import Reduction, accumulation_dtype, check_ids, reduced_loss, shaped_rows
 from pgce_mini.reward import RewardShaping
 
 CHUNK_ELEMENTS = 2**23  # logits held at once by default: 32 MB of fp32
@@ -22,15 +15,9 @@ HALF_ROWS = 1024  # rows that a half-precision product may sum over: of more the
 
 
 def linear_shaped_cross_entropy(
-    hidden: Tensor,
-    weight: Tensor,
-    target: Tensor,
-    shaping: RewardShaping,
-    *,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    chunk_size: int | None = None,
-) -> Tensor:
+    hidden: Tensor, weight: Tensor, target: Tensor, shaping: RewardShaping, *,
+    ignore_index: int = -100, reduction: Reduction = "mean", chunk_size: int | None = None,
+) -> Tensor:  # fmt: skip
     """`shaped_cross_entropy(hidden @ weight.T, target)`, with a chunk of the logits in memory at a time.
 
     Shapes:
@@ -48,7 +35,6 @@ def linear_shaped_cross_entropy(
 
     Source: as shaped_cross_entropy.
     """
-    check_arguments(shaping, reduction)
     if weight.dim() != 2 or hidden.shape[-1:] != weight.shape[1:] or hidden.shape[:-1] != target.shape:
         raise ValueError(
             f"hidden (..., d), weight (V, d) and target (...) do not belong together: "

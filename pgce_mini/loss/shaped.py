@@ -31,13 +31,9 @@ LOG_FLOOR = -1e4  # exp of it is 0 in every dtype, and 0 * -1e4 is 0 where 0 * -
 
 
 def shaped_cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    shaping: RewardShaping,
-    *,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-) -> Tensor:
+    input: Tensor, target: Tensor, shaping: RewardShaping, *,
+    ignore_index: int = -100, reduction: Reduction = "mean",
+) -> Tensor:  # fmt: skip
     """Cross-entropy whose gradient is the policy gradient of the shaped reward.
 
     Takes the layouts, dtypes and reductions of `torch.nn.functional.cross_entropy`: the mean runs over the targets
@@ -59,19 +55,14 @@ def shaped_cross_entropy(
 
     Source: paper Eq. 11 and 12; the closed form is ours.
     """
-    check_arguments(shaping, reduction)
     if input.dim() == 0 or not input.is_floating_point():
-        raise RuntimeError(
-            f"input must be floating-point logits of at least one dimension, "
-            f"got {input.dtype} of shape {tuple(input.shape)}"
-        )
+        got = f"{input.dtype} of shape {tuple(input.shape)}"
+        raise RuntimeError(f"input must be floating-point logits of at least one dimension, got {got}")
     class_dim = 0 if input.dim() == 1 else 1
     expected = input.shape[:class_dim] + input.shape[class_dim + 1 :]
     if input.dim() > 1 and input.shape[:1] != target.shape[:1]:
-        raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-            f"({target.shape[0] if target.dim() else 'none: a scalar'})."
-        )
+        size = target.shape[0] if target.dim() else "none: a scalar"
+        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({size}).")
     if target.shape != expected:
         hint = ""
         if target.shape == input.shape[:-1]:
@@ -109,15 +100,11 @@ def check_arguments(shaping: RewardShaping, reduction: str) -> None:
 
 
 def reduced_loss(
-    op: Callable[..., tuple[Tensor, ...]],
-    target: Tensor,
-    ignore_index: int,
-    reduction: Reduction,
-    shaping: RewardShaping,
-    chunk_size: int,
-    *inputs: Tensor,
-) -> Tensor:
+    op: Callable[..., tuple[Tensor, ...]], target: Tensor, ignore_index: int, reduction: Reduction,
+    shaping: RewardShaping, chunk_size: int, *inputs: Tensor,
+) -> Tensor:  # fmt: skip
     """Runs `op`, one of the two operators, over the rows of `inputs` and reduces its losses as torch does."""
+    check_arguments(shaping, reduction)
     if target.dtype not in (torch.int64, torch.uint8):
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {target.dtype}")
     ids = target.reshape(-1).long()  # (N)
@@ -143,14 +130,9 @@ class _ShapedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        op: Callable[..., tuple[Tensor, ...]],
-        settings: tuple[Any, ...],
-        reduction: Reduction,
-        ids: Tensor,
-        keep_mask: Tensor,
-        *inputs: Tensor,
-    ) -> Tensor:
+        ctx: Any, op: Callable[..., tuple[Tensor, ...]], settings: tuple[Any, ...], reduction: Reduction,
+        ids: Tensor, keep_mask: Tensor, *inputs: Tensor,
+    ) -> Tensor:  # fmt: skip
         ctx.op, ctx.settings, ctx.reduction = op, settings, reduction
         dtype = accumulation_dtype(inputs[0])
         count = keep_mask.sum() if reduction == "mean" else 1

@@ -10,21 +10,18 @@ tests hold the two to 1e-9.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pgce_mini.playground.page import javascript, to_html
 from pgce_mini.playground.state import PRESETS, PlaygroundState, preset
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    Playground: TypeAlias = Any
+Playground: Any  # made by __getattr__ when it is asked for: the library itself does without anywidget
 
 __all__ = ["PRESETS", "Playground", "PlaygroundState", "javascript", "preset", "to_html"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Playground":  # made when it is asked for: the library itself does without anywidget
+    if name == "Playground":
         from pgce_mini.playground.widget import playground_class
 
         return playground_class()

@@ -59,9 +59,7 @@ def join(sources: Mapping[str, str], entry: str) -> str:
     needs = {name: [other for _, other, _ in module.imports] for name, module in modules.items()}
     scopes = [_scope(name, modules[name]) for name in TopologicalSorter(needs).static_order()]
     exports = [
-        f"export default {entry}_js.default;\n"
-        if name == "default"
-        else f"export const {name} = {entry}_js.{name};\n"
+        f"export {'default' if name == 'default' else f'const {name} ='} {entry}_js.{name};\n"
         for name in modules[entry].exports
     ]
     return "".join(scopes + exports)

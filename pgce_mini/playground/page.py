@@ -56,19 +56,14 @@ def javascript(entry: str = "homes") -> str:
     """
     folder = files(__package__)
 
-    def read(name: str) -> str:
-        return (folder / name).read_text(encoding="utf-8")
-
-    arms = {
-        name: {key: getattr(arm, key) for key in ("beta", "lambda_head", "lambda_tail")}
-        for name, arm in PAPER_ARMS.items()
+    texts = {
+        path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith((".js", ".css"))
     }
-    constants = {"STYLE": read("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".js"))
-    sources = {name.removesuffix(".js"): read(name) for name in names}
-    sources["from_python"] = "".join(
-        f"export const {key} = {_literal(value)};\n" for key, value in constants.items()
-    )
+    keys = ("beta", "lambda_head", "lambda_tail")
+    arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
+    constants = {"STYLE": texts.pop("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
+    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())}
+    sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
     return join(sources, entry)
 
 

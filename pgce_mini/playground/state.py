@@ -19,9 +19,7 @@ Axis = Literal["linear", "log"]
 
 MOST_TOKENS = 50
 MOST_STEPS = 500
-PRESETS: dict[str, dict[str, Any]] = json.loads(
-    (files("pgce_mini.playground") / "presets.json").read_text(encoding="utf-8")
-)
+PRESETS: dict[str, dict[str, Any]] = json.loads((files(__package__) / "presets.json").read_text("utf-8"))
 """Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
 
 
@@ -80,9 +78,7 @@ class PlaygroundState:
     def __post_init__(self) -> None:
         plain_numbers(self)
         self.shaping  # noqa: B018 - refuses what makes no sense
-        for name in ("tokens", "labels", "prediction"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "tokens", tuple(self.tokens))
         if not all(isinstance(text, str) for text in (self.prompt, *self.tokens)):
             raise ValueError("prompt and tokens must be strings")
         different = len(set(self.tokens))

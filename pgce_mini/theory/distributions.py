@@ -26,11 +26,7 @@ def check_distribution(name: str, values: ArrayLike, tolerance: float) -> FloatA
 def label_probabilities(label_distribution: ArrayLike) -> FloatArray:
     """The distribution q of the labels as float64, normalised: in float32 its sum is only nearly 1.
 
-    Shapes:
-        label_distribution: (V,) -> (V,)
-
-    Raises:
-        ValueError: when `label_distribution` is not a distribution.
+    Shapes: (V,) -> (V,). Raises ValueError when `label_distribution` is not a distribution.
     """
     q = check_distribution("label_distribution", label_distribution, tolerance=1e-5)
     return np.asarray(q / q.sum())

@@ -10,9 +10,9 @@ Gradient descent is dz_a/dt = w_a - pi_a W = pi_a (R_a - W): a logit grows while
 reward W. The replicator equation of evolutionary game theory has the same right side, for d pi_a/dt; both are at
 rest where all tokens of positive probability earn the same.
 
-NumPy in float64, no sampling: tests and figures compare trained models with it. The head is the `top_k` most
-probable tokens; of equal ones, those of the lowest index (a stable sort). `torch.topk`, which the loss uses,
-promises no order among equal ones.
+NumPy in float64, no sampling: tests and figures compare trained models with it. What names no source is ours.
+The head is the `top_k` most probable tokens; of equal ones, those of the lowest index (a stable sort).
+`torch.topk`, which the loss uses, promises no order among equal ones.
 """
 
 from __future__ import annotations
@@ -78,10 +78,8 @@ def policy_flow(
         logits: (V,) -> (steps + 1, N, V)
 
     Raises:
-        ValueError: as `expected_gradient`; when `steps` is negative or `lr` not a positive number; when the
-            shapings are an empty sequence, or not all of the same form and top_k.
-
-    Source: ours.
+        ValueError: as `expected_gradient`; when `steps` is negative or `lr` not a positive number; when there is
+            no shaping, or not all are of the same form and top_k.
     """
     if steps < 0:
         raise ValueError(f"steps must be at least 0, got {steps}")
@@ -89,12 +87,9 @@ def policy_flow(
         raise ValueError(f"lr must be a positive number, got {lr}")
     q = label_probabilities(label_distribution)
     z = _as_logits(logits, q.size)
-    rewards: RewardShaping | _Shapings
-    if isinstance(shaping, RewardShaping):
-        rewards = shaping
-    else:
-        rewards = _Shapings.of(shaping)
-        z = np.broadcast_to(z, (len(shaping), q.size))
+    rewards: RewardShaping | _Shapings = shaping if isinstance(shaping, RewardShaping) else _Shapings.of(shaping)
+    if isinstance(rewards, _Shapings):
+        z = np.broadcast_to(z, (len(rewards.beta), q.size))
     path = [z]
     for _ in range(steps):
         path.append(path[-1] - lr * _gradient(path[-1], q, rewards))
@@ -120,45 +115,36 @@ def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> 
             that leads far enough then takes all the probability, at -1 one with q_a above 1/2, so that the end may
             depend on the start); when being in the head drives a token out of it (lambda_head < lambda_tail), so
             that nothing is stationary.
-
-    Source: ours.
     """
     q = label_probabilities(label_distribution)
     if shaping.beta <= -1:
         raise ValueError(
-            f"beta must be above -1 for a stationary policy, got {shaping.beta}: "
-            "below it, in the product form, a token that leads far enough takes all the probability, so the end "
-            "may depend on the start"
+            f"beta must be above -1 for a stationary policy, got {shaping.beta}: below it, in the product form, a "
+            "token that leads far enough takes all the probability, so the end may depend on the start"
         )
     probs, residual = _solved(q, _Shapings.of([shaping]))
     if not residual[0] <= RESIDUAL_TOLERANCE:  # the head of probs is then not that of q
         raise ValueError(
-            "shaping has no stationary policy for this label_distribution: being in the head drives a token "
-            f"out of it (a gradient of {residual[0]:.1e} is left); choose lambda_head >= lambda_tail or "
-            "another top_k"
+            "shaping has no stationary policy for this label_distribution: being in the head drives a token out "
+            f"of it (a gradient of {residual[0]:.1e} is left); choose lambda_head >= lambda_tail or another top_k"
         )
     return np.asarray(probs[0])
 
 
 def stationary_policies(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> FloatArray:
-    """`stationary_policy` of several shapings of one form and top_k, solved at once; a row of nan if there is
-    none.
+    """`stationary_policy` of several shapings of one form and top_k, solved at once; a row of nan if it has none.
 
     Shapes:
         label_distribution: (V,) -> (N, V)
 
     Raises:
-        ValueError: when `label_distribution` is not a distribution, or the shapings are an empty sequence or not
-            all of the same form and top_k.
-
-    Source: ours.
+        ValueError: when `label_distribution` is not a distribution, or as `policy_flow` about the shapings.
     """
     q = label_probabilities(label_distribution)
-    several = _Shapings.of(shapings)
-    resting = several.beta[:, 0] > -1
+    resting = _Shapings.of(shapings).beta[:, 0] > -1
     found = np.full((len(shapings), q.size), np.nan)
     if resting.any():
-        probs, residual = _solved(q, several.where(resting))
+        probs, residual = _solved(q, _Shapings.of([s for s in shapings if s.beta > -1]))
         found[resting] = np.where(residual[:, None] <= RESIDUAL_TOLERANCE, probs, np.nan)
     return found
 
@@ -176,8 +162,6 @@ def simplex_field(
 
     Raises:
         ValueError: when `label_distribution` is not a distribution over 3 tokens or `resolution` is below 1.
-
-    Source: ours.
     """
     q = label_probabilities(label_distribution)
     if q.size != 3:
@@ -220,11 +204,6 @@ class _Shapings(NamedTuple):
             )
         numbers = np.array([(s.beta, s.lambda_head, s.lambda_tail) for s in shapings], dtype=np.float64)
         return cls(numbers[:, :1], numbers[:, 1:2], numbers[:, 2:], *kinds.pop())
-
-    def where(self, rows: NDArray[np.bool_]) -> _Shapings:
-        return self._replace(
-            beta=self.beta[rows], lambda_head=self.lambda_head[rows], lambda_tail=self.lambda_tail[rows]
-        )
 
 
 def _as_logits(logits: ArrayLike, vocab_size: int) -> FloatArray:

@@ -8,7 +8,7 @@ d log pi_a / dz = 1_a - pi,
 REINFORCE draws N samples: it replaces pi_a by n_a / N, the share of samples that are token a, and may subtract a
 baseline b from the reward. Its mean is the exact gradient for every b; its variance falls as 1/N.
 
-All gradients here are dJ/dz, minus the gradient of a loss. NumPy in float64.
+All gradients here are dJ/dz, minus the gradient of a loss. NumPy in float64. What names no source is ours.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ def cross_entropy_gradient(probs: ArrayLike, target: int) -> FloatArray:
     Raises:
         ValueError: when `probs` is not a distribution or `target` not one of its ids.
     """
-    pi = _as_policy(probs)
-    _check_target(pi, target)
+    pi = _as_policy(probs, target)
     return np.asarray(np.eye(pi.size)[target] - pi)
 
 
@@ -48,8 +47,7 @@ def cross_entropy_rewards(probs: ArrayLike, target: int) -> FloatArray:
 
     Source: paper Eq. 10.
     """
-    pi = _as_policy(probs)
-    _check_target(pi, target)
+    pi = _as_policy(probs, target)
     if pi[target] == 0:
         raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite at 0")
     rewards = np.zeros_like(pi)
@@ -103,8 +101,6 @@ def reinforce_variance(probs: ArrayLike, rewards: ArrayLike, baseline: float = 0
 
     Raises:
         ValueError: as `policy_gradient`.
-
-    Source: ours.
     """
     pi = _as_policy(probs)
     second_moment = (pi * (_as_rewards(rewards, pi) - baseline) ** 2 * _score_norms(pi)).sum()
@@ -144,8 +140,6 @@ def reinforce_residual(
 
     Raises:
         ValueError: as `policy_gradient`; when `samples` or `repeats` are below 1; when dJ/dz is 0.
-
-    Source: ours.
     """
     if samples < 1 or repeats < 1:
         raise ValueError(f"samples and repeats must be at least 1, got {samples} and {repeats}")
@@ -166,8 +160,11 @@ def _score_norms(pi: FloatArray) -> FloatArray:
     return np.asarray(1 - 2 * pi + (pi**2).sum())
 
 
-def _as_policy(probs: ArrayLike) -> FloatArray:
-    return check_distribution("probs", probs, tolerance=1e-9)
+def _as_policy(probs: ArrayLike, target: int = 0) -> FloatArray:
+    pi = check_distribution("probs", probs, tolerance=1e-9)
+    if not 0 <= target < pi.size:
+        raise ValueError(f"target must be an id in [0, {pi.size}), got {target}")
+    return pi
 
 
 def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:

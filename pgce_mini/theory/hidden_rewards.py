@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,10 +24,6 @@ from pgce_mini.reward import Form, RewardShaping, true_token_weight
 from pgce_mini.theory.distributions import FloatArray
 
 Push = Callable[[FloatArray, float, int], FloatArray]  # (pi, strength, vocabulary) -> pi r
-
-
-def _nothing(pi: FloatArray, strength: float, vocab_size: int) -> FloatArray:
-    return np.zeros_like(pi)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class HiddenReward:
     """pi r of the true token at its probability pi"""
     wrong_reward: str = "0"
     """of any other token a"""
-    wrong_push: Push = _nothing
+    wrong_push: Push = lambda pi, strength, vocab_size: np.zeros_like(pi)
     """pi r of a wrong token at its probability pi"""
     parameter: str = ""
     """its symbol; empty when there is none"""
@@ -87,12 +84,9 @@ class HiddenReward:
         return pi, value
 
 
-def _shaped(form: Form) -> Push:
-    def push(pi: FloatArray, beta: float, vocab_size: int) -> FloatArray:
-        weight = true_token_weight(torch.from_numpy(np.log(np.atleast_1d(pi))), RewardShaping(beta, form=form))
-        return weight.numpy().reshape(pi.shape)
-
-    return push
+def _shaped(form: Form, pi: FloatArray, beta: float, vocab_size: int) -> FloatArray:
+    weight = true_token_weight(torch.from_numpy(np.log(np.atleast_1d(pi))), RewardShaping(beta, form=form))
+    return weight.numpy().reshape(pi.shape)
 
 
 def _focal(pi: FloatArray, gamma: float, vocab_size: int) -> FloatArray:
@@ -109,14 +103,14 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
     "shaped (product)": HiddenReward(
         loss=r"-\mathrm{sg}\left[(1-\pi(x))^\beta\right]\log\pi(x)",
         reward=r"\dfrac{(1-\pi(x))^\beta}{\pi(x)}",
-        push=_shaped("product"),
+        push=partial(_shaped, "product"),
         parameter="β", low=-1, high=2, default=-0.25,
         source="the paper, Eq. 11, first version",
     ),
     "shaped (exponent)": HiddenReward(
         loss=r"-\mathrm{sg}\left[\pi(x)^{1-(1-\pi(x))^\beta}\right]\log\pi(x)",
         reward=r"\left(\frac{1}{\pi(x)}\right)^{(1-\pi(x))^\beta}",
-        push=_shaped("exponent"),
+        push=partial(_shaped, "exponent"),
         parameter="β", low=-1, high=2, default=-0.25,
         source="the paper, Eq. 11, later version",
     ),

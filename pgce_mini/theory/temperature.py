@@ -1,4 +1,4 @@
-"""Is a shaping only a temperature? The end of training beside the labels at a temperature (not in the paper).
+"""Is a shaping only a temperature? The end of training beside the labels at a temperature (ours).
 
 A model that has learnt q samples, at temperature T, from q^(1/T), normalised. With two tokens training by the
 product form with beta alone ends exactly there, at T = 1 + beta. With more tokens it does not; the distance to
@@ -94,23 +94,16 @@ def ending(label_distribution: ArrayLike, shaping: RewardShaping) -> Ending:
 
     Raises:
         ValueError: as `stationary_policy`.
-
-    Source: ours.
     """
     q = label_probabilities(label_distribution)
     return _compared(q, stationary_policy(q, shaping))
 
 
 def endings(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) -> list[Ending | None]:
-    """`ending` of several shapings of the same form and top_k, solved at once; None where training does not end.
-
-    Shapes:
-        label_distribution: (V,)
+    """`ending` of several shapings, solved at once; None where training does not end.
 
     Raises:
         ValueError: as `stationary_policies`.
-
-    Source: ours.
     """
     q = label_probabilities(label_distribution)
     return [None if np.isnan(policy[0]) else _compared(q, policy) for policy in stationary_policies(q, shapings)]
@@ -118,8 +111,7 @@ def endings(label_distribution: ArrayLike, shapings: Sequence[RewardShaping]) ->
 
 def _compared(q: FloatArray, policy: FloatArray) -> Ending:
     nats = float(entropy(policy))
-    temperature: float | None = None
-    residual: float | None = None
+    temperature = residual = None
     with suppress(ValueError):
         temperature = matched_temperature(q, nats)
         residual = total_variation(policy, tempered(q, temperature))

@@ -197,10 +197,7 @@ def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
 
 
 def check_head(shaping: RewardShaping, corpus: Corpus) -> None:
-    """
-    Raises:
-        ValueError: head and tail earn different rewards, but the head is the whole vocabulary.
-    """
+    """Raises ValueError if head and tail earn different rewards, but the head is the whole vocabulary."""
     vocab_size = len(corpus.vocab)
     if shaping.lambda_head != shaping.lambda_tail and shaping.top_k >= vocab_size:
         raise ValueError(
@@ -210,10 +207,7 @@ def check_head(shaping: RewardShaping, corpus: Corpus) -> None:
 
 
 def check_length(corpus: Corpus, model: GPTConfig) -> None:
-    """
-    Raises:
-        ValueError: documents of the corpus are too long for the model.
-    """
+    """Raises ValueError if documents of the corpus are too long for the model."""
     longest = corpus.max_document_length - 1  # the last token is only a target
     if longest > model.max_position_embeddings:
         raise ValueError(

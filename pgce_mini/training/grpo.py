@@ -86,15 +86,9 @@ class Update(NamedTuple):
 
 
 def update_policy(
-    model: GPT,
-    reference: GPT | None,
-    optimizer: Optimizer,
-    rollout: Rollout,
-    config: GRPOConfig,
-    limit: int,
-    step: int,
-    watch: Callable[[Update], None] | None = None,
-) -> dict[str, float]:
+    model: GPT, reference: GPT | None, optimizer: Optimizer, rollout: Rollout, config: GRPOConfig, limit: int,
+    step: int, watch: Callable[[Update], None] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """num_iterations passes of num_minibatches updates; returns their mean metrics.
 
     `reference` is the model that kl_coef pulls to, `limit` the most tokens of a completion; `watch` is called with
@@ -115,15 +109,10 @@ def update_policy(
             if watch is not None:
                 logps.retain_grad()
             loss, row = grpo_loss(
-                logps,
-                batch.old_per_token_logps.flatten(0, 1),
-                batch.advantages.flatten(),
-                mask,
-                epsilon=config.epsilon,
-                epsilon_high=config.epsilon_high,
-                loss_type=config.loss_type,
-                max_completion_length=limit,
-            )
+                logps, batch.old_per_token_logps.flatten(0, 1), batch.advantages.flatten(), mask,
+                epsilon=config.epsilon, epsilon_high=config.epsilon_high,
+                loss_type=config.loss_type, max_completion_length=limit,
+            )  # fmt: skip
             if reference is not None:
                 with torch.no_grad():
                     ref_logps = per_token_logps(reference, batch, config.temperature)[0].flatten(0, 1)

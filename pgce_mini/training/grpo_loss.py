@@ -32,16 +32,9 @@ def group_advantages(rewards: Tensor, scale_rewards: ScaleRewards) -> Tensor:
 
 
 def grpo_loss(
-    per_token_logps: Tensor,
-    old_per_token_logps: Tensor,
-    advantages: Tensor,
-    completion_mask: Tensor,
-    *,
-    epsilon: float,
-    epsilon_high: float,
-    loss_type: LossType,
-    max_completion_length: int,
-) -> tuple[Tensor, dict[str, float]]:
+    per_token_logps: Tensor, old_per_token_logps: Tensor, advantages: Tensor, completion_mask: Tensor, *,
+    epsilon: float, epsilon_high: float, loss_type: LossType, max_completion_length: int,
+) -> tuple[Tensor, dict[str, float]]:  # fmt: skip
     """The clipped surrogate  - mean min(ratio A, clip(ratio, 1 - epsilon, 1 + epsilon_high) A)  and the shares of
     tokens without a gradient because of the clip: `clip_ratio/low` (A < 0), `clip_ratio/high` (A > 0).
 
@@ -62,11 +55,8 @@ def grpo_loss(
     with torch.no_grad():
         tokens = mask.sum().clamp_min(1)
         low, high = (held & mask for held in held_back(ratio, advantage, epsilon, epsilon_high))
-        clip_ratios = {
-            "clip_ratio/low": (low.sum() / tokens).item(),
-            "clip_ratio/high": (high.sum() / tokens).item(),
-        }
-    return loss, clip_ratios
+        shares = {"clip_ratio/low": (low.sum() / tokens).item(), "clip_ratio/high": (high.sum() / tokens).item()}
+    return loss, shares
 
 
 def held_back(ratio: Tensor, advantages: Tensor, epsilon: float, epsilon_high: float) -> tuple[Tensor, Tensor]:

@@ -19,24 +19,13 @@ TrainStep = Callable[[Optimizer, int], Mapping[str, float | None]]
 
 
 def run_training(
-    kind: Literal["pretrain", "rl"],
-    config: PretrainConfig | GRPOConfig,
-    settings: Mapping[str, Any],
-    model: GPT,
-    corpus: Corpus,
-    train_step: TrainStep,
-    *,
-    shown: str,
-    progress: bool,
-) -> Run:
+    kind: Literal["pretrain", "rl"], config: PretrainConfig | GRPOConfig, settings: Mapping[str, Any], model: GPT,
+    corpus: Corpus, train_step: TrainStep, *, shown: str, progress: bool,
+) -> Run:  # fmt: skip
     """Runs or continues a training in `config.run_dir`; returns its finished run.
 
     `settings` go into config.json and must be the same when the run is continued; `model` has its first weights;
-    `shown` formats a step's metrics for the progress bar. Ctrl-C saves the state after the current step and raises
-    KeyboardInterrupt; the same call continues from there.
-
-    Raises:
-        RunError: run_dir holds something else or is damaged, or another process is running it.
+    `shown` formats a step's metrics for the progress bar. RunError and Ctrl-C are as `pretrain` says.
     """
     with Run.start(config.run_dir, kind, settings) as run:
         if run.finished:

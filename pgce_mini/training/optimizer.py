@@ -38,10 +38,7 @@ def divergence(step: int, sign: str) -> FloatingPointError:
 
 
 def check_device(name: str) -> None:
-    """
-    Raises:
-        ValueError: the device is unknown, or not on this machine.
-    """
+    """Raises ValueError if the device is unknown, or not on this machine."""
     count: dict[str, Callable[[], int]] = {
         "cpu": lambda: 1,
         "cuda": lambda: torch.cuda.device_count() if torch.cuda.is_available() else 0,

@@ -59,10 +59,8 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
             row |= _heldout(model, config, step)
         return row
 
-    shown = "cross_entropy={cross_entropy:.3f}, entropy={entropy:.3f}"
-    return run_training(
-        "pretrain", config, settings, model, config.corpus, train_step, shown=shown, progress=progress
-    )
+    corpus, shown = config.corpus, "cross_entropy={cross_entropy:.3f}, entropy={entropy:.3f}"
+    return run_training("pretrain", config, settings, model, corpus, train_step, shown=shown, progress=progress)
 
 
 def _text(config: PretrainConfig) -> dict[str, str]:
@@ -90,8 +88,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
 
 def _initial_model(config: PretrainConfig) -> GPT:
     if config.init_from is None:
-        generator = torch.Generator().manual_seed(config.seed)
-        model = GPT(config.model.config(config.corpus), generator)
+        model = GPT(config.model.config(config.corpus), torch.Generator().manual_seed(config.seed))
     else:
         model, corpus = load_model(config.init_from)
         if corpus.vocab != config.corpus.vocab:

@@ -45,20 +45,17 @@ def per_token_logps(model: GPT, rollout: Rollout, temperature: float) -> tuple[T
     num_groups, prompt_length = prompts.shape
     read = F.pad(mask[..., 1:], (0, 1))  # (G, n, L), True on the N tokens whose next token is scored
     positions = lengths[:, None, None] + torch.arange(mask.shape[2], device=mask.device)  # (G, 1, L)
+    prompt_positions = torch.arange(prompt_length, device=mask.device).repeat(num_groups)  # (G * P)
     hidden = model.model(
         torch.cat([prompts.flatten(), completions[read]]),
-        torch.cat(
-            [torch.arange(prompt_length, device=mask.device).repeat(num_groups), positions.expand_as(mask)[read]]
-        ),
+        torch.cat([prompt_positions, positions.expand_as(mask)[read]]),
         shared_prompt_attention(lengths, prompt_length, read),
     )  # (G * P + N, d)
     of_prompts, of_completions = hidden.split([prompts.numel(), len(hidden) - prompts.numel()])
     last = torch.arange(num_groups, device=mask.device) * prompt_length + lengths - 1  # (G)
     first = of_prompts[last][:, None, None].expand(-1, mask.shape[1], -1, -1)  # (G, n, 1, d)
-    states = torch.cat([first, spread(of_completions, read)[:, :, :-1]], 2)[
-        mask
-    ]  # (M, d), for the M tokens trained on
-    logits = F.linear(states, model.unembedding) / temperature  # (M, V)
+    states = torch.cat([first, spread(of_completions, read)[:, :, :-1]], 2)  # (G, n, L, d)
+    logits = F.linear(states[mask], model.unembedding) / temperature  # (M, V), for the M tokens trained on
     logps = -F.cross_entropy(logits, completions[mask], reduction="none")  # (M)
     return spread(logps, mask), spread(token_entropy(logits.detach()), mask)
 
@@ -70,7 +67,6 @@ def sample_rollout(
     max_refills is reached; returns the rollout, None if no group is left, and the metrics of all that was sampled.
     A pure function of weights, settings and step."""
     generator = torch.Generator(config.device).manual_seed(config.seed * MAX_DRAWS + step)
-    limit = config.completion_limit(task)
     started = time.perf_counter()
     groups: list[_Group] = []  # to train on
     sampled: list[_Group] = []
@@ -79,7 +75,7 @@ def sample_rollout(
         first = step * MAX_DRAWS + len(sampled)
         missing = config.prompts_per_step - len(groups)
         problems = [task.problem(config.seed, first + i) for i in range(missing)]
-        fresh = _sample_groups(model, task, problems, limit, config, generator)
+        fresh = _sample_groups(model, task, problems, config, generator)
         sampled += fresh
         groups += [group for group in fresh if group.teaches or not config.dynamic_sampling]
         rounds += 1
@@ -113,23 +109,15 @@ class _Group(NamedTuple):
 
 
 def _sample_groups(
-    model: GPT,
-    task: Task,
-    problems: Sequence[Problem],
-    limit: int,
-    config: GRPOConfig,
-    generator: torch.Generator,
+    model: GPT, task: Task, problems: Sequence[Problem], config: GRPOConfig, generator: torch.Generator
 ) -> list[_Group]:
+    size, prompts = config.num_generations, [problem.prompt for problem in problems]
     generation = model.generate(
-        [problem.prompt for problem in problems],
-        limit,
-        temperature=config.temperature,
-        generator=generator,
-        num_generations=config.num_generations,
-    )
+        prompts, config.completion_limit(task),
+        temperature=config.temperature, generator=generator, num_generations=size,
+    )  # fmt: skip
     groups = []
-    for problem, *tensors in zip(problems, *(x.split(config.num_generations) for x in generation), strict=True):
-        ids, mask, logps = tensors
+    for problem, ids, mask, logps in zip(problems, *(x.split(size) for x in generation), strict=True):
         rewards = [task.reward(problem, completion) for completion in written(ids, mask)]
         groups.append(_Group(problem, ids, mask, logps, rewards))
     return groups
@@ -154,18 +142,16 @@ def _as_rollout(groups: Sequence[_Group], config: GRPOConfig) -> Rollout:
         length = max(row.shape[1] for row in rows)
         return torch.stack([F.pad(row, (0, length - row.shape[1])) for row in rows])
 
-    device = config.device
-    prompts = [torch.tensor(group.problem.prompt, device=device) for group in groups]
+    prompts = [torch.tensor(group.problem.prompt, device=config.device) for group in groups]
+    rewards = torch.tensor([group.rewards for group in groups], device=config.device)
     completions, mask = padded([group.ids for group in groups]), padded([group.mask for group in groups])
     if config.mask_truncated_completions:
         mask &= (completions == EOS_ID).any(2, keepdim=True)
     return Rollout(
         prompts=pad_sequence(prompts, batch_first=True, padding_value=PAD_ID),
-        prompt_lengths=torch.tensor([len(prompt) for prompt in prompts], device=device),
+        prompt_lengths=torch.tensor([len(prompt) for prompt in prompts], device=config.device),
         completions=completions,
         completion_mask=mask,
         old_per_token_logps=padded([group.logps for group in groups]),
-        advantages=group_advantages(
-            torch.tensor([group.rewards for group in groups], device=device), config.scale_rewards
-        ),
+        advantages=group_advantages(rewards, config.scale_rewards),
     )
