@@ -64,22 +64,13 @@ class Letters(Corpus):
 
     name: ClassVar[str] = "letters"
 
-    @property
-    def vocab(self) -> tuple[str, ...]:
-        return Echo().vocab
-
-    @property
-    def max_document_length(self) -> int:
-        return 5
+    vocab = Echo.vocab
+    max_document_length = Echo.max_document_length
+    encode = Echo.encode
+    _decode = Echo._decode
 
     def document(self, seed: int, index: int, split: Split = "train") -> list[int]:
         return Echo().document(seed, index, split)
-
-    def encode(self, text: str) -> list[int]:
-        return Echo().encode(text)
-
-    def _decode(self, ids: list[int]) -> str:
-        return Echo()._decode(ids)
 
 
 class EchoModel(nn.Module):

@@ -8,29 +8,27 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import SHAPE, TASK
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pgce_mini.evaluation import EvaluationConfig, evaluate, matching_temperature
 from pgce_mini.gpt import GPT
-from pgce_mini.tasks import ChainSum
 from pgce_mini.teaching.grpo_trace import trace_step
-from pgce_mini.training import GRPOConfig, ModelShape, adamw, sample_rollout, update_policy
+from pgce_mini.training import GRPOConfig, adamw, sample_rollout, update_policy
 
-TASK = ChainSum(num_operands=5, max_operand=3)
-EVALUATION = EvaluationConfig(problems=3, samples=4, ks=(1,), documents=5, batch_size=4)
 CONFIG = GRPOConfig(
     prompts_per_step=2, num_generations=4, kl_coef=0.1, dynamic_sampling=False, mask_truncated_completions=False
 )
 
 
 def gpt() -> GPT:
-    return GPT(ModelShape(hidden_size=16, intermediate_size=16).config(TASK))
+    return GPT(SHAPE.config(TASK))
 
 
 def evaluated() -> object:
-    return evaluate(gpt(), TASK, EVALUATION)
+    return evaluate(gpt(), TASK, EvaluationConfig(problems=3, samples=4, ks=(1,), documents=5, batch_size=4))
 
 
 def rl_step() -> object:

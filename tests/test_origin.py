@@ -6,38 +6,33 @@ import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from disk import everything_in
 from tiny import SHAPE, TASK, new_model
-from trainings import Config, Training, press_ctrl_c
+from trainings import Training, press_ctrl_c
 
 from pgce_mini.runs import Run, RunError, config_to_dict, save_model
 from pgce_mini.tasks import Text
 from pgce_mini.training import PretrainConfig, pretrain
 
 
-def starting_from(path: Path, run_dir: Path, training: Training) -> Config:
+def test_run_moves_with_its_prior_but_not_to_another(training: Training, prior: Path, tmp_path: Path) -> None:
     where = "init_from" if isinstance(training.config, PretrainConfig) else "prior"
-    return replace(training.config, run_dir=run_dir, **{where: path})  # type: ignore[arg-type]  # both are paths
 
+    def train_in(folder: Path) -> None:
+        paths: dict[str, Any] = {"run_dir": folder / "run", where: folder / "prior"}
+        training.run(replace(training.config, **paths), progress=False)
 
-def test_run_that_was_moved_with_its_prior_continues(training: Training, prior: Path, tmp_path: Path) -> None:
     (tmp_path / "here" / "prior").mkdir(parents=True)
     shutil.copy(prior / "model.safetensors", tmp_path / "here" / "prior")
-    training.run(starting_from(tmp_path / "here" / "prior", tmp_path / "here" / "run", training), progress=False)
+    train_in(tmp_path / "here")
     (tmp_path / "here").rename(tmp_path / "there")
-    training.run(starting_from(tmp_path / "there" / "prior", tmp_path / "there" / "run", training), progress=False)
-
-
-def test_run_whose_prior_was_changed_is_refused(training: Training, prior: Path, tmp_path: Path) -> None:
-    (tmp_path / "prior").mkdir()
-    shutil.copy(prior / "model.safetensors", tmp_path / "prior")
-    config = starting_from(tmp_path / "prior", tmp_path / "run", training)
-    training.run(config, progress=False)
-    save_model(tmp_path / "prior" / "model.safetensors", new_model(seed=1), TASK)
+    train_in(tmp_path / "there")
+    save_model(tmp_path / "there" / "prior" / "model.safetensors", new_model(seed=1), TASK)
     with pytest.raises(RunError, match=r"(init_from|prior) is 'sha256:.* there and 'sha256:.* now"):
-        training.run(config, progress=False)
+        train_in(tmp_path / "there")
 
 
 def book_and_training(folder: Path) -> tuple[Path, PretrainConfig]:
@@ -50,11 +45,6 @@ def book_and_training(folder: Path) -> tuple[Path, PretrainConfig]:
     return book, config
 
 
-def again(config: PretrainConfig) -> PretrainConfig:
-    """The same settings, from a process that has not read the text yet."""
-    return replace(config, corpus=replace(config.corpus))
-
-
 def test_run_whose_text_has_changed_is_refused_until_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,27 +55,22 @@ def test_run_whose_text_has_changed_is_refused_until_it_is_back(
         pretrain(config, progress=False)
     monkeypatch.undo()
     begun, before = book.read_text(), everything_in(config.run_dir)
+    again = replace(config, corpus=replace(config.corpus))  # which has not read the text yet
     book.write_text(begun[::-1])  # the same characters, and so the same tokens
     with pytest.raises(RunError, match=r"the text of .*book\.txt has changed since .*run was begun"):
-        pretrain(again(config), progress=False)
+        pretrain(again, progress=False)
     assert everything_in(config.run_dir) == before
     book.write_text(begun)
-    assert pretrain(again(config), progress=False).model_path.read_bytes() == undisturbed.model_path.read_bytes()
+    again = replace(config, corpus=replace(config.corpus))
+    assert pretrain(again, progress=False).model_path.read_bytes() == undisturbed.model_path.read_bytes()
 
 
-def test_run_of_a_text_that_nothing_was_noted_of_goes_on(tmp_path: Path) -> None:
-    _, config = book_and_training(tmp_path)
-    with Run.start(config.run_dir, "pretrain", config_to_dict(config)):  # as earlier versions began one
+def test_text_is_noted_but_in_a_run_that_was_begun_without(tmp_path: Path) -> None:
+    book, config = book_and_training(tmp_path)
+    recorded = config_to_dict(config)
+    text = f"sha256:{hashlib.sha256(book.read_bytes()).hexdigest()}"
+    assert pretrain(config, progress=False).config()["config"] == recorded | {"text": text}
+    old = replace(config, run_dir=tmp_path / "old")
+    with Run.start(old.run_dir, "pretrain", recorded):  # as earlier versions began one
         pass
-    assert pretrain(config, progress=False).finished
-    assert Run(config.run_dir).config()["config"] == config_to_dict(config)
-
-
-def test_only_a_text_is_noted(training: Training, tmp_path: Path) -> None:
-    training.run(training.at(tmp_path / "task"), progress=False)
-    assert Run(tmp_path / "task").config()["config"].keys() == config_to_dict(training.config).keys()
-    _, config = book_and_training(tmp_path)
-    pretrain(config, progress=False)
-    assert Run(config.run_dir).config()["config"] == config_to_dict(config) | {
-        "text": f"sha256:{hashlib.sha256(b'the cat sat on the mat. ' * 500).hexdigest()}"
-    }
+    assert pretrain(old, progress=False).config()["config"] == recorded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -15,12 +14,6 @@ from pgce_mini.shipped import policies, priors
 
 KINDS = {"priors": priors, "policies": policies}
 EVERY = [(kind, task, arm) for kind, module in KINDS.items() for task in module.SETTINGS for arm in PAPER_ARMS]
-every_model = pytest.mark.parametrize(("kind", "task", "arm"), EVERY, ids=["-".join(names) for names in EVERY])
-
-
-def entry(kind: str, task: str, arm: str) -> dict[str, Any]:
-    found: dict[str, Any] = KINDS[kind].manifest()[kind][f"{task}-{arm}"]
-    return found
 
 
 @pytest.mark.parametrize(("kind", "more"), [("priors", {"text-windows.safetensors"}), ("policies", set())])
@@ -32,16 +25,13 @@ def test_every_arm_of_every_task_is_there_and_nothing_else(kind: str, more: set[
     assert files == {f"{name}.safetensors" for name in names} | more
 
 
-@every_model
-def test_file_is_the_one_of_the_manifest_and_small(kind: str, task: str, arm: str) -> None:
+@pytest.mark.parametrize(("kind", "task", "arm"), EVERY, ids=["-".join(names) for names in EVERY])
+def test_manifest_has_the_hash_of_the_file_and_the_settings_of_the_code(kind: str, task: str, arm: str) -> None:
+    entry = KINDS[kind].manifest()[kind][f"{task}-{arm}"]
     data = KINDS[kind].path(task, arm).read_bytes()
-    assert hashlib.sha256(data).hexdigest() == entry(kind, task, arm)["sha256"]
+    assert hashlib.sha256(data).hexdigest() == entry["sha256"]
     assert len(data) < 600_000
-
-
-@every_model
-def test_manifest_records_the_settings_of_the_code(kind: str, task: str, arm: str) -> None:
-    recorded = entry(kind, task, arm)["settings"]
+    recorded = entry["settings"]
     now = json.loads(json.dumps(config_to_dict(KINDS[kind].settings(task, arm))))
     assert {name: now[name] for name in recorded} == recorded  # settings that came later had no other value then
 

@@ -111,14 +111,6 @@ def test_characters_are_those_of_the_file_in_order(tmp_path: Path) -> None:
         task.encode("hz")
 
 
-def test_the_file_is_read_once(tmp_path: Path) -> None:
-    path = write(tmp_path, DISTINCT)
-    task = Text(path=path, tokenizer="char", context_length=8)
-    before = task.document(0, 0), task.document(0, 0, "heldout"), task.vocab
-    Path(path).unlink()
-    assert (task.document(0, 0), task.document(0, 0, "heldout"), task.vocab) == before
-
-
 @pytest.mark.parametrize("tokenizer", ["bpe", "char"])
 @pytest.mark.parametrize(
     ("data", "message"),
@@ -150,7 +142,6 @@ def test_files_that_cannot_be_used_are_named(
         ({"path": 3}, "path must be the name of a file as a str, got 3"),
         ({"tokenizer": "word"}, "tokenizer must be one of bpe, char, got 'word'"),
         ({"vocab_size": 257}, "vocab_size must be a whole number of at least 258, got 257"),
-        ({"vocab_size": None}, "vocab_size must be a whole number"),
         ({"context_length": 0}, "context_length must be a whole number of at least 1, got 0"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
@@ -95,9 +96,7 @@ def _evaluate_samples(
     def table(measure: Callable[[SampledCompletion], float]) -> Array:
         return np.array([[measure(sample) for sample in group] for group in groups], dtype=np.float64)
 
-    def mean(values: Array, counts: Array | None = None) -> Estimate:
-        return estimate(values, config.seed, counts)
-
+    mean = partial(estimate, seed=config.seed)
     right = table(lambda sample: sample.reward == 1)  # (P, m), as all below
     length = table(lambda sample: len(sample.ids))
     reasoned = table(lambda sample: sample.reasoned)
@@ -112,9 +111,9 @@ def _evaluate_samples(
         "completion_length": mean(length.mean(1)),
         "truncated_share": mean(table(lambda sample: sample.truncated).mean(1)),
         "reasoned_share": mean(reasoned.mean(1)),
-        "accuracy_if_reasoned": mean((right * reasoned).sum(1), reasoned.sum(1)),
-        "accuracy_if_direct": mean((right * (1 - reasoned)).sum(1), (1 - reasoned).sum(1)),
-        "entropy": mean(entropy.sum(1), length.sum(1)),
+        "accuracy_if_reasoned": mean((right * reasoned).sum(1), counts=reasoned.sum(1)),
+        "accuracy_if_direct": mean((right * (1 - reasoned)).sum(1), counts=(1 - reasoned).sum(1)),
+        "entropy": mean(entropy.sum(1), counts=length.sum(1)),
         "entropy_by_position": [fmean(e for e in column if e is not None) for column in positions],
     }
     per_problem: PerProblem = {

@@ -29,11 +29,8 @@ class Estimate(TypedDict):
 
 
 def estimate(values: Array, seed: int, counts: Array | None = None) -> Estimate:
-    """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`.
-
-    Raises:
-        ValueError: as `bootstrap_interval`, but counts may all be 0.
-    """
+    """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`; raises as it does,
+    but counts may all be 0."""
     counts = np.ones_like(values) if counts is None else counts
     if values.size and not counts.any():
         return {"value": None, "low": None, "high": None}

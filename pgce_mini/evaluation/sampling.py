@@ -54,6 +54,7 @@ def sample_completions(
         completions = written(generation.completions, generation.completion_mask)
         asked = [problem for problem in batch for _ in range(config.samples)]  # prompt-major, as generated
         entropy = completion_entropy(model, [p.prompt for p in asked], completions, config.temperature)
+        rows = zip(asked, completions, generation.logps.tolist(), entropy, strict=True)
         judged = [
             SampledCompletion(
                 ids=ids,
@@ -63,9 +64,7 @@ def sample_completions(
                 reasoned=task.reasoned(problem, ids),
                 answer=task.answer(problem, ids),
             )
-            for problem, ids, logps, nats in zip(
-                asked, completions, generation.logps.tolist(), entropy, strict=True
-            )
+            for problem, ids, logps, nats in rows
         ]
         groups += (judged[i : i + config.samples] for i in range(0, len(judged), config.samples))
         if progress is not None:

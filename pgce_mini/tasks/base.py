@@ -95,6 +95,10 @@ class Corpus(ABC):
     def _decode(self, ids: list[int]) -> str:
         """`decode` for ids of the vocabulary without PAD and EOS."""
 
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.vocab)}
+
     def _stream(self, kind: str, seed: int, index: int, split: Split) -> random.Random:
         """The random stream of one document or problem. Draw with `random()` or `below` only: `random()` is the
         one method whose sequence Python promises to keep.
@@ -108,13 +112,10 @@ class Corpus(ABC):
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with a verifiable answer.
+    """A question with a verifiable answer."""
 
-    prompt: the token ids shown to the policy; operands and target: what the verifier judges by.
-    """
-
-    prompt: tuple[int, ...]
-    operands: tuple[int, ...]
+    prompt: tuple[int, ...]  # token ids shown to the policy
+    operands: tuple[int, ...]  # these and the target are what the verifier judges by
     target: int
 
 
@@ -165,7 +166,3 @@ class Task(Corpus):
 
     def _decode(self, ids: list[int]) -> str:
         return " ".join(self.vocab[i] for i in ids)
-
-    @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {token: i for i, token in enumerate(self.vocab)}

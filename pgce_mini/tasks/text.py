@@ -96,11 +96,10 @@ class Text(Corpus):
     def encode(self, text: str) -> list[int]:
         if self.tokenizer == "bpe":
             return [NUM_SPECIAL + i for i in self._bpe.encode(text).ids]
-        ids = self._character_ids
         for character in text:
-            if character not in ids:
+            if character not in self._ids:
                 raise ValueError(f"text holds {character!r}, which is not a character of {self.source}")
-        return [ids[character] for character in text]
+        return [self._ids[character] for character in text]
 
     def _decode(self, ids: list[int]) -> str:
         if self.tokenizer == "bpe":
@@ -184,10 +183,6 @@ class Text(Corpus):
                     f"has {self.context_length + 1} tokens, the longest has {max(map(len, encoded))}"
                 )
         return windows
-
-    @cached_property
-    def _character_ids(self) -> dict[str, int]:
-        return {character: i for i, character in enumerate(self.vocab)}
 
     @cached_property
     def _bpe(self) -> Tokenizer:
