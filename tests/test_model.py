@@ -34,10 +34,7 @@ def test_model_is_the_one_built_by_hand(
         torch.testing.assert_close(model(ids), plain_logits(model, ids), rtol=0, atol=1e-12)
 
 
-@given(
-    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any),
-    name=st.sampled_from(list(SHAPES)),
-)
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any), name=st.sampled_from(list(SHAPES)))
 @settings(max_examples=25)
 def test_packed_positions_have_the_states_built_by_hand(lengths: list[int], name: str) -> None:
     model, ids = make(name).double(), random_ids(len(lengths), 9)
@@ -131,8 +128,7 @@ def test_forward_refuses_ids_of_the_wrong_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    "keep",
-    [torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 4), torch.tensor([[True, False, True, True]] * 2)],
+    "keep", [torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 4), torch.tensor([[True, False, True, True]] * 2)]
 )
 def test_keep_must_be_a_mask_of_right_padded_rows(keep: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^keep "):
