@@ -98,24 +98,13 @@ def test_state_dict_round_trips_without_the_rotary_tables() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("vocab_size", 0),
-        ("hidden_size", -1),
-        ("hidden_size", 30),  # not a multiple of the heads
-        ("num_hidden_layers", 1.5),
-        ("num_attention_heads", True),
-        ("num_attention_heads", 0),
-        ("num_key_value_heads", 3),
-        ("num_key_value_heads", None),
-        ("head_dim", 7),
-        ("head_dim", 0),
-        ("intermediate_size", "128"),
-        ("max_position_embeddings", 0),
-        ("rope_theta", float("nan")),
-        ("rope_theta", 0.0),
-        ("rms_norm_eps", float("inf")),
-        ("tie_word_embeddings", 1),
+        ("vocab_size", 0), ("hidden_size", -1), ("hidden_size", 30),  # not a multiple of the heads
+        ("num_hidden_layers", 1.5), ("num_attention_heads", True), ("num_attention_heads", 0),
+        ("num_key_value_heads", 3), ("num_key_value_heads", None), ("head_dim", 7), ("head_dim", 0),
+        ("intermediate_size", "128"), ("max_position_embeddings", 0), ("rope_theta", float("nan")),
+        ("rope_theta", 0.0), ("rms_norm_eps", float("inf")), ("tie_word_embeddings", 1),
     ],
-)
+)  # fmt: skip
 def test_config_names_the_field_that_makes_no_sense(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
         GPTConfig(**({"vocab_size": 23} | {field: value}))  # type: ignore[arg-type]  # wrong on purpose
