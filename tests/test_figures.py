@@ -17,7 +17,8 @@ from pgce_mini.figures import (
     reliability_diagram,
     stationary_bars,
 )
-from pgce_mini.figures.style import ARM_COLOURS, ARM_ORDER, LEGEND, TITLE_LINE, TITLE_WIDTH
+from pgce_mini.figures.frames import LEGEND, TITLE_LINE, TITLE_WIDTH
+from pgce_mini.figures.style import ARM_COLOURS, ARM_ORDER
 
 NOTHING = {"value": None, "low": None, "high": None}
 

@@ -34,10 +34,7 @@ def test_model_is_the_one_built_by_hand(
         torch.testing.assert_close(model(ids), plain_logits(model, ids), rtol=0, atol=1e-12)
 
 
-@given(
-    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any),
-    name=st.sampled_from(list(SHAPES)),
-)
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(any), name=st.sampled_from(list(SHAPES)))
 @settings(max_examples=25)
 def test_packed_positions_have_the_states_built_by_hand(lengths: list[int], name: str) -> None:
     model, ids = make(name).double(), random_ids(len(lengths), 9)
@@ -101,24 +98,13 @@ def test_state_dict_round_trips_without_the_rotary_tables() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("vocab_size", 0),
-        ("hidden_size", -1),
-        ("hidden_size", 30),  # not a multiple of the heads
-        ("num_hidden_layers", 1.5),
-        ("num_attention_heads", True),
-        ("num_attention_heads", 0),
-        ("num_key_value_heads", 3),
-        ("num_key_value_heads", None),
-        ("head_dim", 7),
-        ("head_dim", 0),
-        ("intermediate_size", "128"),
-        ("max_position_embeddings", 0),
-        ("rope_theta", float("nan")),
-        ("rope_theta", 0.0),
-        ("rms_norm_eps", float("inf")),
-        ("tie_word_embeddings", 1),
+        ("vocab_size", 0), ("hidden_size", -1), ("hidden_size", 30),  # not a multiple of the heads
+        ("num_hidden_layers", 1.5), ("num_attention_heads", True), ("num_attention_heads", 0),
+        ("num_key_value_heads", 3), ("num_key_value_heads", None), ("head_dim", 7), ("head_dim", 0),
+        ("intermediate_size", "128"), ("max_position_embeddings", 0), ("rope_theta", float("nan")),
+        ("rope_theta", 0.0), ("rms_norm_eps", float("inf")), ("tie_word_embeddings", 1),
     ],
-)
+)  # fmt: skip
 def test_config_names_the_field_that_makes_no_sense(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
         GPTConfig(**({"vocab_size": 23} | {field: value}))  # type: ignore[arg-type]  # wrong on purpose
@@ -131,8 +117,7 @@ def test_forward_refuses_ids_of_the_wrong_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    "keep",
-    [torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 4), torch.tensor([[True, False, True, True]] * 2)],
+    "keep", [torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 4), torch.tensor([[True, False, True, True]] * 2)]
 )
 def test_keep_must_be_a_mask_of_right_padded_rows(keep: Tensor) -> None:
     with pytest.raises(ValueError, match=r"^keep "):

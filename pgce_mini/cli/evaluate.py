@@ -14,7 +14,7 @@ from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, load_model
 from pgce_mini.study.analysis import as_text, by_metric, differences, labels, summarize
 from pgce_mini.tasks import Task
-from pgce_mini.teaching.samples import draw_samples
+from pgce_mini.teaching.reading import draw_samples
 
 
 @dataclass(frozen=True)

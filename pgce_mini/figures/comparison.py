@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import Estimate
+from pgce_mini.figures.frames import base_figure
 from pgce_mini.figures.runs import error_bars, rows_of_arms
-from pgce_mini.figures.style import TEXT, arm_style, base_figure
+from pgce_mini.figures.style import TEXT, arm_style
 
 
 def arm_differences(

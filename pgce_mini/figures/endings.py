@@ -1,4 +1,4 @@
-"""Pictures of where training ends: over one setting, against the labels, and as the bottom of a valley."""
+"""Pictures of one state, solved exactly: where training ends, token by token and over a setting, and why there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style, base_figure, mark, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, mark, stacked_figure
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style
 from pgce_mini.theory import Ending
 
 LOG_SCALE = {  # of probabilities, written out: 0.0003, not 300µ
@@ -15,6 +16,36 @@ LOG_SCALE = {  # of probabilities, written out: 0.0003, not 300µ
     "tickvals": [digit * 10.0**-power for power in range(7) for digit in (1, 3)],
     "exponentformat": "none",
 }
+
+
+def stationary_bars(
+    label_distribution: Sequence[float],
+    policy: Sequence[float],
+    tokens: Sequence[str],
+    top_k: int,
+    title: str = "Where training ends",
+) -> go.Figure:
+    """Where training ends, token by token: under cross-entropy, which is at the label distribution, and under
+    another reward. `tokens` come likeliest first; a line closes the head of `top_k`.
+    """
+    figure = base_figure(title, "probability", "", height=140 + 32 * len(tokens))
+    figure.update_layout(bargap=0.2)
+    figure.update_xaxes(range=[0, 1.2 * max(*label_distribution, *policy)])  # with room for the numbers
+    figure.update_yaxes(type="category", autorange="reversed", gridcolor="rgba(0,0,0,0)", ticklabelstandoff=6)
+    hatch = {"shape": "/", "fillmode": "replace"}
+    hatched = {"color": TEXT, "pattern": hatch, "line": {"width": 1, "color": TEXT}}
+    for name, probs, marker in (
+        ("cross-entropy (= labels)", label_distribution, hatched),
+        ("this reward", policy, {"color": OKABE_ITO[0]}),
+    ):
+        figure.add_bar(
+            x=list(probs), y=list(tokens), orientation="h", name=name, marker=marker, texttemplate="%{x:.3f}",
+            textposition="outside", textfont={"size": 11}, cliponaxis=False,
+        )  # fmt: skip
+    if top_k < len(tokens):
+        line = {"color": TEXT, "dash": "dot", "width": 1.5}
+        figure.add_hline(y=top_k - 0.5, line=line, name="end of the head", showlegend=True)
+    return figure
 
 
 def endings_over(
@@ -37,30 +68,21 @@ def endings_over(
         [("", "probability (log)", 250), ("", "entropy (nats)", 150), (setting, "probability", 150)],
         legend_rows=3,
     )
-    xs = list(values)
     traces: list[dict[str, Any]] = []  # all are added at once: one by one they take twice the time
 
-    def line(
-        panel: int, name: str, ys: Sequence[float | None], colour: str, dash: str, width: float = 2.5
-    ) -> None:
-        traces.append({
-            "x": xs, "y": list(ys), "mode": "lines", "name": name,
-            "line": {"color": colour, "dash": dash, "width": width},
-            "xaxis": f"x{panel}", "yaxis": f"y{panel}", "legend": f"legend{panel}",
-            "hovertemplate": f"{setting} %{{x:.2f}}: %{{y:.4f}}",
-        })  # fmt: skip
+    def line(panel: int, name: str, ys: Sequence[float | None], *look: Any) -> None:
+        place = in_panel(panel) | {"legend": f"legend{panel}"}
+        traces.append(curve(values, ys, name, *look, hovertemplate=f"{setting} %{{x:.2f}}: %{{y:.4f}}", **place))
 
     for i, token in enumerate(tokens):
         colour = OKABE_ITO[i % 6]
         line(1, token, [None if e is None else e.policy[i] for e in endings], colour, DASHES[i % 6])
-        traces.append({
-            "x": [min(xs), max(xs)], "y": [labels.policy[i]] * 2, "mode": "lines", "hoverinfo": "skip",
-            "line": {"color": colour, "dash": "dot", "width": 1}, "showlegend": False,
-        })  # fmt: skip
+        ends, level = (min(values), max(values)), [labels.policy[i]] * 2
+        traces.append(curve(ends, level, None, colour, "dot", 1, hoverinfo="skip", showlegend=False))
     line(2, "entropy of the end", [None if e is None else e.entropy for e in endings], OKABE_ITO[0], "solid")
     if tempered_entropies is not None:
         line(2, "labels at temperature 1 + β", tempered_entropies, OKABE_ITO[1], "dash")
-    line(2, "labels", [labels.entropy] * len(xs), TEXT, "dot", 1.5)
+    line(2, "labels", [labels.entropy] * len(values), TEXT, "dot", 1.5)
     gaps = [None if e is None else e.confidence - e.accuracy for e in endings]
     line(3, "overconfidence", gaps, OKABE_ITO[3], "solid")
     line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
@@ -74,23 +96,15 @@ def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequenc
     """Each token's probability in the end, for up to six policies, over its frequency among the labels, both on a
     logarithmic scale: the labels at another temperature lie on a straight line, whose slope is 1 / T.
     """
-    figure = base_figure(
-        "The end against the labels",
-        "frequency q<sub>a</sub> of the token (log scale)",
-        "policy π<sub>a</sub> (log scale)",
-        height=460,
-    )
+    x_title, y_title = "frequency q<sub>a</sub> of the token (log scale)", "policy π<sub>a</sub> (log scale)"
+    figure = base_figure("The end against the labels", x_title, y_title, height=460)
     order = sorted(range(len(labels)), key=labels.__getitem__)
     xs = [labels[i] for i in order]
-    figure.add_scatter(
-        x=xs, y=xs, mode="lines", name="π = q", line={"color": TEXT, "dash": "dot", "width": 1.5}, hoverinfo="skip"
-    )
+    figure.add_scatter(**curve(xs, xs, "π = q", TEXT, "dot", 1.5, hoverinfo="skip"))
     for (name, policy), colour, dash, marker in zip(policies.items(), OKABE_ITO, DASHES, MARKERS, strict=False):
-        figure.add_scatter(
-            x=xs, y=[policy[i] for i in order], mode="lines+markers", name=name,
-            line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 9},
-            hovertemplate="q %{x:.4f}: π %{y:.4f}",
-        )  # fmt: skip
+        ys, look = [policy[i] for i in order], {"symbol": marker, "size": 9}
+        trace = curve(xs, ys, name, colour, dash, 2, look, hovertemplate="q %{x:.4f}: π %{y:.4f}")
+        figure.add_scatter(**trace)
     figure.update_layout(xaxis=LOG_SCALE, yaxis=LOG_SCALE)
     return figure
 
@@ -100,14 +114,12 @@ def score_valleys(probs: Sequence[float], scores: Mapping[str, Sequence[float]],
 
     A proper score is least where the probability is `truth`, the frequency of that token: the dotted line.
     """
-    figure = base_figure(
-        "Where is the mean score least?", "probability π of the token", "nats above the least", 460
-    )
+    title = "Where is the mean score least?"
+    figure = base_figure(title, "probability π of the token", "nats above the least", height=460)
     for name, values in scores.items():
         colour, dash, _ = arm_style(name, list(scores))
         least = min(values)
-        line = {"color": colour, "dash": dash, "width": 2.5}
-        figure.add_scatter(x=list(probs), y=[v - least for v in values], mode="lines", name=name, line=line)
+        figure.add_scatter(**curve(probs, [v - least for v in values], name, colour, dash))
         figure.add_scatter(
             x=[probs[list(values).index(least)]], y=[0], mode="markers", name=f"{name}, least", showlegend=False,
             marker={"symbol": "star", "size": 15, "color": colour}, cliponaxis=False,

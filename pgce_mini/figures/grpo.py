@@ -1,4 +1,4 @@
-"""Pictures of GRPO: a group of completions and what it does to their tokens, the clipped objective, a training."""
+"""Pictures of GRPO: a group of completions and what it does to their tokens, and the clipped objective."""
 
 from __future__ import annotations
 
@@ -7,18 +7,8 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import (
-    BLUES,
-    DASHES,
-    DIVERGING,
-    INK,
-    MARKERS,
-    OKABE_ITO,
-    TEXT,
-    base_figure,
-    mark,
-    stacked_figure,
-)
+from pgce_mini.figures.frames import base_figure, curve, in_panel, mark, stacked_figure
+from pgce_mini.figures.style import BLUES, DASHES, DIVERGING, INK, MARKERS, OKABE_ITO, TEXT
 from pgce_mini.figures.text import visible
 
 Measure = Literal["push", "ratio", "probability"]
@@ -53,7 +43,7 @@ def completion_group(
         chosen = [i for i, reward in enumerate(rewards) if (reward == 1.0) == (earned == 1.0)]
         figure.add_bar(
             x=[places[i] for i in chosen], y=[advantages[i] for i in chosen], name=f"{name}, reward {earned:g}",
-            xaxis="x1", yaxis="y1", width=0.8, marker={"color": colour, "pattern": {"shape": pattern}},
+            **in_panel(1), width=0.8, marker={"color": colour, "pattern": {"shape": pattern}},
             hovertemplate="completion %{x}: advantage %{y:.3f}<extra></extra>",
         )  # fmt: skip
 
@@ -67,25 +57,22 @@ def completion_group(
         return visible(cell(tokens, i, place, "")) + arrow
 
     figure.add_heatmap(
-        x=places,
-        y=list(range(1, longest + 1)),
+        x=places, y=list(range(1, longest + 1)), **in_panel(2), **_scale(values, measure),
         z=[[cell(values, i, place, None) for i in range(len(tokens))] for place in range(longest)],
         text=[[text(i, place) for i in range(len(tokens))] for place in range(longest)],
-        texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=1, ygap=1, xaxis="x2", yaxis="y2",
-        hoverongaps=False,
+        texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=1, ygap=1, hoverongaps=False,
         hovertemplate="completion %{x}, token %{y}: %{text}<br>" + measure + " %{z:.3f}<extra></extra>",
-        showscale=False, **_scale(values, measure),
+        showscale=False,
     )  # fmt: skip
     framed = [(i + 1, place + 1) for i, row in enumerate(held_back) for place, held in enumerate(row) if held]
     figure.add_scatter(
-        x=[x for x, _ in framed], y=[y for _, y in framed], xaxis="x2", yaxis="y2",
-        mode="markers", name="held back by the clip", hoverinfo="skip",
+        x=[x for x, _ in framed], y=[y for _, y in framed], **in_panel(2), mode="markers",
+        name="held back by the clip", hoverinfo="skip", showlegend=bool(framed),
         marker={"symbol": "square-open", "size": 17, "color": TEXT, "line": {"width": 2.5}},
-        showlegend=bool(framed),
     )  # fmt: skip
     for side, deepest in zip(SIDES[measure], (DIVERGING[2][1], DIVERGING[0][1]), strict=False):
         figure.add_scatter(
-            x=[None], y=[None], xaxis="x2", yaxis="y2", mode="markers", name=side,
+            x=[None], y=[None], **in_panel(2), mode="markers", name=side,
             marker={"symbol": "square", "size": 12, "color": deepest},
         )  # fmt: skip
     edges = [0.5, len(tokens) + 0.5]
@@ -108,10 +95,7 @@ def clipped_objectives(
     """
     figure = base_figure(title, "ratio (policy / policy that sampled)", "objective (units of advantage)")
     for i, (name, values) in enumerate(curves.items()):
-        figure.add_scatter(
-            x=list(ratios), y=list(values), mode="lines", name=name,
-            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2.5},
-        )  # fmt: skip
+        figure.add_scatter(**curve(ratios, values, name, OKABE_ITO[i], DASHES[i]))
     mark(figure, low, 1)
     mark(figure, high, 1)
     return figure
@@ -125,39 +109,10 @@ def advantages_over_right(advantages: Mapping[str, Sequence[float]], chosen: int
     """
     figure = base_figure(title, "right completions in the group", "advantage of each of them")
     for i, (name, values) in enumerate(advantages.items()):
-        figure.add_scatter(
-            x=list(range(1, len(values) + 1)), y=list(values), mode="lines+markers", name=name,
-            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2},
-            marker={"symbol": MARKERS[i], "size": 7},
-        )  # fmt: skip
+        right, marker = range(1, len(values) + 1), {"symbol": MARKERS[i], "size": 7}
+        figure.add_scatter(**curve(right, values, name, OKABE_ITO[i], DASHES[i], 2, marker))
     mark(figure, chosen, 1)
     figure.update_yaxes(rangemode="tozero")
-    return figure
-
-
-def rl_curves(rows: Sequence[Mapping[str, Any]], title: str) -> go.Figure:
-    """One RL run over its steps: what improves (reward, reasoned answers), how long the completions are, and
-    below the loss and the norm of its gradient, which do not say whether anything improves.
-
-    rows: of metrics.jsonl; a step that trained on no group has neither loss nor norm.
-    """
-    panels = [("", "share", 150), ("", "tokens", 100), ("RL step", "loss, norm", 130)]
-    figure = stacked_figure(title, panels)
-    lines = [
-        (1, "reward", "reward"),
-        (1, "reasoned_share", "reasoned answers"),
-        (2, "completions/mean_length", "mean length"),
-        (3, "loss", "loss"),
-        (3, "grad_norm", "gradient norm"),
-    ]
-    for i, (panel, key, name) in enumerate(lines):
-        figure.add_scatter(
-            x=[row["step"] for row in rows], y=[row.get(key) for row in rows], mode="lines", name=name,
-            line={"color": OKABE_ITO[i], "dash": DASHES[i], "width": 2}, xaxis=f"x{panel}", yaxis=f"y{panel}",
-        )  # fmt: skip
-    figure.update_layout(
-        yaxis1={"range": [0, 1.02]}, yaxis2={"rangemode": "tozero"}, yaxis3={"zerolinecolor": TEXT}
-    )
     return figure
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import ARM_ORDER, TEXT, arm_style, base_figure, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, stacked_figure
+from pgce_mini.figures.style import ARM_ORDER, TEXT, arm_style
 
 
 def arms_by_panel(
@@ -23,16 +24,11 @@ def arms_by_panel(
     for panel, curves in enumerate(panels.values(), 1):
         for arm, values in curves.items():
             colour, dash, _ = arm_style(arm, arms)
-            figure.add_scatter(
-                x=list(steps), y=list(values), mode="lines", name=arm, legendgroup=arm,
-                showlegend=arm not in named, xaxis=f"x{panel}", yaxis=f"y{panel}",
-                line={"color": colour, "dash": dash, "width": 2.5},
-                hovertemplate=f"{x_title} %{{x}}: %{{y:.4f}}",
-            )  # fmt: skip
+            look = {"legendgroup": arm, "showlegend": arm not in named, **in_panel(panel)}
+            hover = f"{x_title} %{{x}}: %{{y:.4f}}"
+            figure.add_scatter(**curve(steps, values, arm, colour, dash, hovertemplate=hover, **look))
             named.add(arm)
-        figure.update_layout(
-            {f"yaxis{panel}": {"zerolinecolor": TEXT, "rangemode": "tozero", "ticklabelstandoff": 6}}
-        )
+    figure.update_yaxes(zerolinecolor=TEXT, rangemode="tozero", ticklabelstandoff=6)
     return figure
 
 
@@ -47,10 +43,7 @@ def entropy_predicted(
     for arm, values in entropies.items():
         colour, dash, marker = arm_style(arm, list(entropies))
         width = 2.5 if arm in ARM_ORDER else 1.25
-        figure.add_scatter(
-            x=list(steps), y=list(values), mode="lines", name=arm,
-            line={"color": colour, "dash": dash, "width": width},
-        )  # fmt: skip
+        figure.add_scatter(**curve(steps, values, arm, colour, dash, width))
         figure.add_scatter(
             x=[steps[-1]], y=[predicted[arm]], mode="markers", name=f"{arm}, predicted", showlegend=False,
             cliponaxis=False,

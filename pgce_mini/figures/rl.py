@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS
-from pgce_mini.figures.style import TEXT, arm_style, base_figure, stacked_figure
+from pgce_mini.figures.frames import base_figure, stacked_figure
+from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.theory import ChainPrediction
 
 PANELS = {"reward": 150, "reasoned_share": 110, LENGTH: 110, "entropy": 110}

@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import WHEN, Estimate, Evaluation, ReliabilityBin, When
-from pgce_mini.figures.style import TEXT, arm_style, base_figure
+from pgce_mini.figures.frames import base_figure
+from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.study.analysis import Summary
 
 FEW = 0.01  # share of the tokens: a bin with fewer says little

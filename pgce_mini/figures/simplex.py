@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike, NDArray
 
-from pgce_mini.figures.style import OKABE_ITO, TEXT, base_figure
+from pgce_mini.figures.frames import base_figure
+from pgce_mini.figures.style import OKABE_ITO, TEXT
 from pgce_mini.theory import simplex_xy
 
 ARROW = 0.075  # length of the longest arrow, in sides of the triangle
@@ -29,14 +30,10 @@ class SimplexFrame(NamedTuple):
     """What one value of beta shows; all are probabilities of three tokens, or their velocities."""
 
     beta: float
-    points: ArrayLike
-    """(N, 3), where the arrows begin"""
-    velocities: ArrayLike
-    """(N, 3)"""
-    path: ArrayLike
-    """(T, 3), the policy along training"""
-    end: Sequence[float] | None
-    """(3,), where training rests; None where it does not"""
+    points: ArrayLike  # (N, 3), where the arrows begin
+    velocities: ArrayLike  # (N, 3)
+    path: ArrayLike  # (T, 3), the policy along training
+    end: Sequence[float] | None  # (3,), where training rests; None where it does not
 
 
 def simplex_flow(
@@ -92,15 +89,12 @@ def _add_slider(figure: go.Figure, frames: Sequence[SimplexFrame], active: int) 
     ]
     how = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     steps = [{"method": "animate", "label": f"{f.beta:.2f}", "args": [[f"{f.beta:.2f}"], how]} for f in frames]
-    figure.update_layout(
-        sliders=[
-            {
-                "active": active, "steps": steps, "pad": {"t": 72}, "x": 0.02, "len": 0.96, "tickcolor": TEXT,
-                "currentvalue": {"prefix": "drag β: ", "xanchor": "left"}, "font": {"size": 12},
-                "minorticklen": 0, "ticklen": 0, "bordercolor": TEXT, "bgcolor": OKABE_ITO[0],
-            }
-        ],
-    )  # fmt: skip
+    slider = {
+        "active": active, "steps": steps, "pad": {"t": 72}, "x": 0.02, "len": 0.96, "tickcolor": TEXT,
+        "currentvalue": {"prefix": "drag β: ", "xanchor": "left"}, "font": {"size": 12},
+        "minorticklen": 0, "ticklen": 0, "bordercolor": TEXT, "bgcolor": OKABE_ITO[0],
+    }  # fmt: skip
+    figure.update_layout(sliders=[slider])
 
 
 def _moving(frame: SimplexFrame) -> list[dict[str, Any]]:
@@ -108,11 +102,8 @@ def _moving(frame: SimplexFrame) -> list[dict[str, Any]]:
     arrows = _arrows(simplex_xy(frame.points), simplex_xy(frame.velocities))
     path = simplex_xy(frame.path).astype(np.float32)
     end = [None, None] if frame.end is None else simplex_xy(frame.end).tolist()
-    return [
-        {"x": arrows[:, 0], "y": arrows[:, 1]},
-        {"x": path[:, 0], "y": path[:, 1]},
-        {"x": end[:1], "y": end[1:]},
-    ]
+    lines = [{"x": points[:, 0], "y": points[:, 1]} for points in (arrows, path)]
+    return [*lines, {"x": end[:1], "y": end[1:]}]
 
 
 def _arrows(tails: NDArray[np.float64], velocities: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -7,7 +7,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import BLUES, GRID, INK, TEXT, arm_style, base_figure
+from pgce_mini.figures.frames import base_figure, curve
+from pgce_mini.figures.style import BLUES, GRID, INK, TEXT, arm_style
 from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS
 
 END = "end"  # for <eos>
@@ -44,14 +45,10 @@ def next_tokens(
             customdata=labels, hovertemplate="%{customdata}: %{x:.4f}<extra>" + arm + "</extra>",
         )  # fmt: skip
     figure.update_yaxes(
-        tickvals=list(range(len(tokens))),
-        ticktext=labels,
-        range=[len(tokens) - 0.5, -0.5],
-        zeroline=False,
-        showgrid=False,
+        tickvals=list(range(len(tokens))), ticktext=labels, ticklabelstandoff=6, range=[len(tokens) - 0.5, -0.5],
+        zeroline=False, showgrid=False,
         minor={"tickvals": [row - 0.5 for row in range(1, len(tokens))], "showgrid": True, "gridcolor": GRID},
-        ticklabelstandoff=6,
-    )
+    )  # fmt: skip
     if log:
         figure.update_xaxes(type="log", dtick=1, exponentformat="power")
     else:
@@ -68,10 +65,8 @@ def entropy_along(entropy: Mapping[str, Sequence[float]], prompt_tokens: int, ti
     figure = base_figure(title, "token of the text", "entropy (nats)")
     for arm, values in entropy.items():
         colour, dash, marker = arm_style(arm, list(entropy))
-        figure.add_scatter(
-            x=list(range(2, len(values) + 2)), y=list(values), mode="lines+markers", name=arm,
-            line={"color": colour, "dash": dash, "width": 1.8}, marker={"symbol": marker, "size": 5},
-        )  # fmt: skip
+        look = {"symbol": marker, "size": 5}
+        figure.add_scatter(**curve(range(2, len(values) + 2), values, arm, colour, dash, 1.8, look))
     line = {"color": TEXT, "dash": "dot", "width": 1.5}
     figure.add_vline(x=prompt_tokens + 0.5, line=line, name="end of the prompt", showlegend=True)
     figure.update_yaxes(rangemode="tozero")
@@ -88,12 +83,10 @@ def coloured_tokens(tokens: Sequence[str], probs: Sequence[float | None], title:
     rows = max(rows, -(-len(tokens) // COLUMNS))
     figure = base_figure(title, "", "", height=64 + ROW * rows)
     short = [token if len(token) <= NARROW else f"{token[: NARROW - 1]}…" for token in tokens]
-    pairs = list(zip(short, probs, strict=True))
-    empty = rows * COLUMNS - len(pairs)
-    shown = [visible(token) if prob is None else f"{visible(token)}<br>{prob:.2f}" for token, prob in pairs]
-    shown += [""] * empty
-    depth: list[float | None] = [prob or 0.0 for prob in probs]
-    depth += [None] * empty
+    pairs = zip(map(visible, short), probs, strict=True)
+    empty = rows * COLUMNS - len(probs)
+    shown = [token if prob is None else f"{token}<br>{prob:.2f}" for token, prob in pairs] + [""] * empty
+    depth = [prob or 0.0 for prob in probs] + [None] * empty
     figure.add_heatmap(
         x=list(range(COLUMNS)), y=list(range(rows)),
         z=[depth[i : i + COLUMNS] for i in range(0, rows * COLUMNS, COLUMNS)],
@@ -118,8 +111,7 @@ def attention_map(weights: Sequence[Sequence[float]], tokens: Sequence[str], tit
         x=places, y=places, colorscale=BLUES, zmin=0, zmax=1, hoverongaps=False,
         z=[[w if read <= reader else None for read, w in enumerate(row)] for reader, row in enumerate(weights)],
         xgap=1, ygap=1, text=[[f"{reader} reads {read}" for read in labels] for reader in labels],
-        hovertemplate="%{text}: %{z:.2f}<extra></extra>",
-        showscale=False,
+        hovertemplate="%{text}: %{z:.2f}<extra></extra>", showscale=False,
     )  # fmt: skip
     bare = {"showgrid": False, "zeroline": False}
     ticks = {"tickvals": places, "ticktext": labels, "tickfont_size": 10} | bare

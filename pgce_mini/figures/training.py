@@ -1,4 +1,4 @@
-"""A picture of one training as it goes on: pre-training, and the RL after it."""
+"""Pictures of a training as it goes on: pre-training, RL, and one probability on its way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.style import OKABE_ITO, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, stacked_figure
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT
 
 POINTS = 200  # of a line: more cannot be told apart, and a live picture is sent again and again
 
@@ -34,15 +35,44 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
         stride = -(-len(rows) // POINTS) or 1
         shown = rows[(len(rows) - 1) % stride :: stride]  # the newest among them
         for place, (key, name) in enumerate(lines):
-            figure.add_scatter(
-                x=[row["step"] for row in shown], y=[row.get(key) for row in shown], mode="lines", name=name,
-                line={"color": OKABE_ITO[2 * (i - 1) + place], "dash": ("solid", "dash")[place], "width": 2},
-                xaxis=f"x{i}", yaxis=f"y{i}",
-            )  # fmt: skip
+            xs, ys = [row["step"] for row in shown], [row.get(key) for row in shown]
+            colour, dash = OKABE_ITO[2 * (i - 1) + place], DASHES[place]
+            figure.add_scatter(**curve(xs, ys, name, colour, dash, 2, **in_panel(i)))
         apart = {"ticklabelstandoff": 6}  # the two zeros of the corner
         figure.update_layout(
             {f"xaxis{i}": {"range": [0, last], **apart}, f"yaxis{i}": {"rangemode": "tozero", **apart}}
         )
     if rl_steps:
         figure.update_layout(yaxis2={"range": [0, 1.02]})
+    return figure
+
+
+def rl_curves(rows: Rows, title: str) -> go.Figure:
+    """One RL run over its steps: what improves (reward, reasoned answers), how long the completions are, and
+    below the loss and the norm of its gradient, which do not say whether anything improves.
+
+    rows: of metrics.jsonl; a step that trained on no group has neither loss nor norm.
+    """
+    panels = [("", "share", 150), ("", "tokens", 100), ("RL step", "loss, norm", 130)]
+    figure = stacked_figure(title, panels)
+    lines = [
+        (1, "reward", "reward"), (1, "reasoned_share", "reasoned answers"),
+        (2, "completions/mean_length", "mean length"), (3, "loss", "loss"), (3, "grad_norm", "gradient norm"),
+    ]  # fmt: skip
+    for i, (panel, key, name) in enumerate(lines):
+        xs, ys = [row["step"] for row in rows], [row.get(key) for row in rows]
+        figure.add_scatter(**curve(xs, ys, name, OKABE_ITO[i], DASHES[i], 2, **in_panel(panel)))
+    figure.update_layout(
+        yaxis1={"range": [0, 1.02]}, yaxis2={"rangemode": "tozero"}, yaxis3={"zerolinecolor": TEXT}
+    )
+    return figure
+
+
+def probability_paths(paths: Mapping[str, Sequence[float]], title: str, y_title: str) -> go.Figure:
+    """One probability along training, under up to six losses: name -> a value at each step, the start included."""
+    figure = base_figure(title, "step of training", y_title, height=440)
+    for (name, path), colour, dash, marker in zip(paths.items(), OKABE_ITO, DASHES, MARKERS, strict=False):
+        look = {"symbol": marker, "size": 9, "maxdisplayed": 8}
+        figure.add_scatter(**curve(range(len(path)), path, name, colour, dash, marker=look))
+    figure.update_layout(yaxis_range=[-0.02, 1.02])
     return figure

@@ -1,6 +1,7 @@
 """How a model reads a prompt and continues it: each token's probability, and the entropy and head where it stands.
 
-All numbers are of softmax(logits), the model's own distribution, at whatever temperature a completion was sampled.
+`NextToken` and `Reading` are about softmax(logits), the model's own distribution, at whatever temperature a
+completion was sampled; `Sample` is about the distribution that it was drawn from.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from torch import Tensor
 from pgce_mini.checks import check_seed
 from pgce_mini.evaluation import token_entropy
 from pgce_mini.gpt import GPT
-from pgce_mini.tasks import Corpus, Task
+from pgce_mini.tasks import Corpus, Problem, Task
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 
 MAX_CHARACTERS = 2000  # of a prompt; more are too long for the shipped priors and would only take time to encode
+TEXT_PROMPT, TEXT_COMPLETION = 16, 64  # tokens, for a corpus without problems
 
 
 def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list[int]:
@@ -111,6 +113,64 @@ def read_on(
         token_entropy(logits).tolist(),
         _head(probs, top_k).tolist(),
     )
+
+
+class Sample(NamedTuple):
+    """One completion of a prompt."""
+
+    prompt: str
+    completion: str
+    tokens: list[str]
+    probabilities: list[float]  # of each token, under the distribution that it was drawn from
+    reward: float | None  # None where nothing judges
+
+
+def draw_samples(
+    model: GPT,
+    corpus: Corpus,
+    prompt: str | None = None,
+    *,
+    prompts: int = 3,
+    samples: int = 4,
+    max_completion_length: int | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> list[Sample]:
+    """`samples` completions of `prompt`, or of each of `prompts` held-out prompts: problems of a task, beginnings
+    of documents of a text. Completions of one prompt follow one another.
+
+    `max_completion_length` is by default that of the task, for a text 64 tokens.
+
+    Raises:
+        ValueError: naming the argument, as `encode_prompt` and `GPT.generate` do.
+    """
+    check_seed(seed)
+    problems: list[Problem] = []
+    if prompt is not None:
+        ids = [encode_prompt(corpus, prompt, 1)]
+    elif isinstance(corpus, Task):
+        problems = [corpus.problem(seed, index, "heldout") for index in range(prompts)]
+        ids = [list(problem.prompt) for problem in problems]
+    else:
+        ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
+    if max_completion_length is None:
+        max_completion_length = corpus.max_completion_length if isinstance(corpus, Task) else TEXT_COMPLETION
+    generation = model.generate(
+        ids,
+        max_completion_length,
+        temperature=temperature,
+        generator=torch.Generator().manual_seed(int(seed)),
+        num_generations=samples,
+    )
+    drawn = []
+    for row, mask in enumerate(generation.completion_mask):  # (L,), prompt after prompt
+        index = row // samples
+        completion = generation.completions[row][mask].tolist()
+        tokens = [corpus.vocab[token] for token in completion]
+        probs = generation.logps[row][mask].exp().tolist()
+        reward = corpus.reward(problems[index], completion) if isinstance(corpus, Task) and problems else None
+        drawn.append(Sample(corpus.decode(ids[index]), corpus.decode(completion), tokens, probs, reward))
+    return drawn
 
 
 def likeliest(distributions: Mapping[str, Tensor], count: int) -> list[int]:

@@ -18,10 +18,7 @@ COLOURS = {"blue": 0.5, "green": 0.2, "red": 0.12, "grey": 0.09, "teal": 0.06, "
 @exercise("00-1")
 def beta_for_blue(answer: Any) -> str:
     beta = float(numbers(answer))
-    require(
-        beta > -1,
-        "At -1 and below a token can take all, and no end is known in advance. Try beta above -1.",
-    )
+    require(beta > -1, "At -1 and below a token can take all, and no end is known in advance. Try beta above -1.")
     require(beta < 0, "From 0 on blue ends at 0.5 or below. Which sign sharpens?")
     blue = float(stationary_policy(list(COLOURS.values()), RewardShaping(beta))[0])
     require(abs(blue - 0.6) < 0.003, f"With this beta blue ends at {blue:.3f}.")
