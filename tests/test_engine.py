@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -90,12 +91,8 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 def test_table_has_a_line_a_row_with_every_metric_before_and_after_rl(finished: Path) -> None:
     rows = read_rows(finished / "results" / "tiny.parquet")
-    assert [(row["arm"], row["seed"]) for row in rows][4:7] == [
-        ("evaluation-temperature-1.5", 3),
-        ("ce", 4),
-        ("precision", 4),
-    ]
-    assert len(rows) == 10
+    arms = ["ce", "precision", "temperature-0.75", "matched-precision", "evaluation-temperature-1.5"]
+    assert [(row["arm"], row["seed"]) for row in rows] == [(arm, seed) for seed in (3, 4) for arm in arms]
     for row in rows:
         assert row["error"] is None
         assert (row["study"], row["task"]) == ("tiny", "chain-sum")
@@ -103,12 +100,6 @@ def test_table_has_a_line_a_row_with_every_metric_before_and_after_rl(finished: 
             assert 0 < row[f"entropy_{when}"] < 4
             assert 0 <= row[f"avg_at_m_{when}"] <= row[f"pass_at_2_{when}"] <= row[f"pass_at_4_{when}"] <= 1
             assert 1 <= row[f"completion_length_{when}"] <= 8
-
-
-def test_table_knows_no_clock_and_no_place(finished: Path) -> None:
-    rows = read_rows(finished / "results" / "tiny.parquet")
-    assert not [name for name in rows[0] if "second" in name or "time" in name]
-    assert str(finished) not in str(rows)
 
 
 def test_arms_with_one_prior_agree_before_rl_and_only_there(finished: Path) -> None:
@@ -157,15 +148,6 @@ def test_row_that_is_run_again_gives_the_numbers_of_the_table(finished: Path) ->
     assert check_row(finished / "tiny.toml", "matched-precision/seed4", finished / "results") == []
 
 
-def test_number_that_was_changed_is_found(copy: Path) -> None:
-    path = copy / "results" / "tiny.parquet"
-    rows = read_rows(path)
-    rows[0]["entropy_after"] += 1e-12
-    write_rows(path, rows)
-    (difference,) = check_row(copy / "tiny.toml", "ce/seed3", copy / "results")
-    assert difference.startswith("entropy_after is ")
-
-
 def test_row_that_is_not_there_is_answered_with_the_nearest(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did you mean precision/seed3"):
         check_row(finished / "tiny.toml", "precison/seed3", finished / "results")
@@ -205,12 +187,8 @@ def test_run_that_diverges_is_a_line_with_its_reason_and_the_rest_goes_on(tmp_pa
 
 def test_text_is_measured_without_rl(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text("It was the best of times, it was the worst of times.\n" * 400)
-    start, end = TINY.index("[task]"), TINY.index("[model]")
-    task = f'[task]\nname = "text"\npath = "{tmp_path}/book.txt"\nvocab_size = 300\ncontext_length = 64\n'
-    text = (
-        SMALLER[: SMALLER.index("[task]")] + task + TINY[end : TINY.index("[rl]")] + TINY[TINY.index("[evalu") :]
-    )
-    assert start < end
+    task = f'[task]\nname = "text"\npath = "{tmp_path}/book.txt"\nvocab_size = 300\ncontext_length = 64\n\n'
+    text = re.sub(r"\[rl\].*?\n\n", "", re.sub(r"\[task\].*?\n\n", task, SMALLER, flags=re.S), flags=re.S)
     table = run(tmp_path, text)
     assert table.failed == {}
     for row in table.rows:
@@ -264,9 +242,7 @@ def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in limited.stderr
 
 
-def test_study_too_large_for_the_disk_is_refused_before_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_study_too_large_for_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**5))
     with pytest.raises(RunError, match="MB are free: free some space"):
         run(tmp_path)
@@ -280,21 +256,17 @@ def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.Capt
     printed = capsys.readouterr()
     assert "Does it run?" in printed.err
     assert "Intervals over 2 seeds, not corrected" in printed.out
-    assert [line.split()[0] for line in printed.out.splitlines() if line][1:4] == [
-        "ce",
-        "precision",
-        "temperature-0.75",
-    ]
+    first_words = [line.split()[0] for line in printed.out.splitlines() if line]
+    assert first_words[1:4] == ["ce", "precision", "temperature-0.75"]
     cli.main([*options, "--check", "ce/seed3"])
     assert capsys.readouterr().out == "ce/seed3: the same numbers\n"
     rows = read_rows(copy / "results" / "tiny.parquet")
-    rows[0]["entropy_after"] += 0.125
+    rows[0]["entropy_after"] += 1e-12
     write_rows(copy / "results" / "tiny.parquet", rows)
     with pytest.raises(SystemExit, match="2"):
         cli.main([*options, "--check", "ce/seed3"])
-    assert (
-        "gives other numbers than the table, in 1 places, the first: entropy_after is" in capsys.readouterr().err
-    )
+    said = "gives other numbers than the table, in 1 places, the first: entropy_after is"
+    assert said in capsys.readouterr().err
     for wrong in (["study"], ["study", "--quick", str(copy / "tiny.toml")], [*options, "--workers", "0"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)
@@ -317,7 +289,8 @@ def drive(folder: Path, pids: Path) -> None:
     run(folder, SMALLER)
 
 
-def kill(pid: int) -> bool:
+def killed(pid: int) -> bool:
+    """Kills the process, if it is still there."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         return True
@@ -332,11 +305,11 @@ def test_processes_killed_at_twenty_random_moments_change_nothing(tmp_path: Path
     run(undisturbed, SMALLER)
     duration = time.monotonic() - began
     rng = random.Random(0)
-    killed = 0
+    kills = 0
     process = None
-    while killed < 20:
+    while kills < 20:
         if process is None or not process.is_alive():
-            if process is not None and tables_agree(folder, undisturbed):
+            if (folder / "results").exists() and tables(folder) == tables(undisturbed):
                 shutil.rmtree(folder)  # it came through: once more from nothing
             folder.mkdir(exist_ok=True)
             pids.write_text("")
@@ -346,15 +319,11 @@ def test_processes_killed_at_twenty_random_moments_change_nothing(tmp_path: Path
         time.sleep(rng.uniform(0, duration / 2))
         children = [int(pid) for pid in pids.read_text().split()]
         victims = rng.choice([[process.pid], children[-1:], [process.pid, *children]])
-        if sum([kill(pid) for pid in victims]):
-            killed += 1
+        found = [killed(pid) for pid in victims]
+        kills += any(found)
         if process.pid in victims:
             process.join()
     if process is not None:
         process.join()
     assert run(folder, SMALLER).failed == {}
     assert tables(folder) == tables(undisturbed)
-
-
-def tables_agree(one: Path, other: Path) -> bool:
-    return (one / "results").exists() and tables(one) == tables(other)

@@ -6,6 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from traces import legend, trace
 
 from pgce_mini.figures import (
     arm_style,
@@ -38,16 +39,6 @@ def summary(*arms: str) -> Any:
     }
 
 
-def trace(figure: go.Figure, name: str) -> Any:
-    """The one trace of this name that holds data."""
-    (found,) = [t for t in figure.data if t.name == name and t.x[0] is not None]
-    return found
-
-
-def legend(figure: go.Figure) -> list[str]:
-    return [t.name for t in figure.data if t.showlegend is not False]
-
-
 def axis_titles(figure: go.Figure) -> tuple[str, str]:
     return figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
 
@@ -58,9 +49,7 @@ def axis_titles(figure: go.Figure) -> tuple[str, str]:
 def test_arms_of_the_paper_look_the_same_whoever_else_is_there() -> None:
     for arm in ARM_ORDER:
         assert arm_style(arm, [arm]) == arm_style(arm, ["mine", *reversed(ARM_ORDER)])
-    assert len({arm_style(arm, [])[0] for arm in ARM_ORDER}) == 5
-    assert len({arm_style(arm, [])[1] for arm in ARM_ORDER}) == 5
-    assert len({arm_style(arm, [])[2] for arm in ARM_ORDER}) == 5
+    assert [len(set(looks)) for looks in zip(*(arm_style(arm, []) for arm in ARM_ORDER), strict=True)] == [5, 5, 5]
 
 
 def test_other_arms_follow_the_papers_and_wrap_around() -> None:
@@ -120,11 +109,8 @@ def test_learning_curve_leaves_out_steps_without_the_metric_and_keeps_their_orde
     second = [{"step": 1, "loss": 5.0}, {"step": 2, "loss": 4.0}]
     mean = trace(learning_curves({"ce": [first, second]}, "loss", "", "", ""), "ce")
     assert (mean.x, mean.y) == ((1, 2), (5.0, 3.5))
-
-
-def test_one_seed_is_drawn_once_and_an_arm_without_rows_not_at_all() -> None:
-    figure = learning_curves({"ce": [[{"step": 1, "loss": 1.0}]], "precision": [[]]}, "loss", "", "", "")
-    assert [t.name for t in figure.data] == ["ce"]
+    one = learning_curves({"ce": [second], "precision": [[]]}, "loss", "", "", "")
+    assert [t.name for t in one.data] == ["ce"]  # one seed is drawn once, an arm without rows not at all
 
 
 # --- Before and after ------------------------------------------------------------------------------------
@@ -197,11 +183,8 @@ def test_reliability_leaves_out_empty_bins_and_sizes_the_others_by_their_tokens(
     figure = reliability_diagram({"ce": table}, "Reliability")
     line, few, diagonal = (trace(figure, name) for name in ("ce", "ce, few tokens", "calibrated"))
     assert (line.x, line.y, tuple(line.customdata)) == ((0.6, 0.8, 0.95), (None, 0.7, 0.9), (1, 30, 99))
-    assert (few.y, few.mode, few.marker.symbol) == (
-        (1.0, None, None),
-        "markers",
-        "circle-open",
-    )  # no line leads there
+    assert few.y == (1.0, None, None)
+    assert (few.mode, few.marker.symbol) == ("markers", "circle-open")  # no line leads there
     assert line.marker.size[0] < line.marker.size[1] < line.marker.size[2]
     assert diagonal.x == diagonal.y == (0, 1)
     assert axis_titles(figure) == ("confidence (probability)", "accuracy (share)")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from traces import trace
 
 from pgce_mini import RewardShaping, policy_flow, simplex_field
 from pgce_mini.figures import (
@@ -27,11 +25,6 @@ from pgce_mini.figures import (
     stacked_figure,
 )
 from pgce_mini.theory import HIDDEN_REWARDS, ending, simplex_xy
-
-
-def trace(figure: go.Figure, name: str) -> Any:
-    (found,) = [t for t in figure.data if t.name == name]
-    return found
 
 
 def looks(figure: go.Figure) -> list[tuple[str, str]]:
@@ -55,13 +48,10 @@ def test_panels_are_as_high_as_asked_for_and_do_not_overlap(legend_rows: int) ->
     assert domains[1][0] > domains[2][1]
     assert layout.xaxis.matches == "x2"  # the first panel has no x title of its own
     assert [layout[f"xaxis{i}"].title.text for i in (1, 2, 3)] == ["", "x", "y"]
-
-
-def test_each_panel_has_its_legend_above_it_when_asked_for() -> None:
-    layout = stacked_figure("T", [("x", "a", 200), ("y", "b", 100)], legend_rows=2).layout
-    assert layout.legend.y == pytest.approx(layout.yaxis.domain[1])
-    assert layout.legend2.y == pytest.approx(layout.yaxis2.domain[1])
-    assert layout.legend2.yanchor == "bottom"
+    if legend_rows:  # each panel has its own above it
+        legends = [layout[name] for name in ("legend", "legend2", "legend3")]
+        assert [legend.y for legend in legends] == pytest.approx([high for _, high in domains])
+        assert legends[1].yanchor == "bottom"
 
 
 # --- Three gradients ---------------------------------------------------------------------------------------
@@ -78,12 +68,8 @@ def test_gradients_lie_side_by_side_and_the_error_is_on_logarithmic_axes() -> No
     assert (trace(figure, "the estimate above").x, trace(figure, "the estimate above").y) == ((4,), (0.2,))
     assert figure.layout.xaxis2.type == figure.layout.yaxis2.type == "log"
     assert figure.layout.yaxis.type == "category"
-
-
-def test_error_of_zero_has_no_place_on_a_logarithmic_axis() -> None:
-    gradients = {name: [0.5, -0.5] for name in ("a", "b", "c")}
-    figure = gradient_estimates(["a", "b"], gradients, [1], [1.0], [1.0], (1, 0.0))
-    assert trace(figure, "the estimate above").y == (None,)
+    exact = gradient_estimates(["a", "b"], gradients, [1], [1.0], [1.0], (1, 0.0))
+    assert [t.y for t in exact.data if t.name == "the estimate above"] == [(None,)]  # 0 has no logarithm
 
 
 # --- Gradient by rank -------------------------------------------------------------------------------------
@@ -100,13 +86,8 @@ def test_push_its_change_and_its_rate_have_a_panel_each_and_the_true_token_no_ra
     assert rate.y[0] is None
     assert rate.y[1:] == pytest.approx((-0.1 / 0.3, -0.3 / 0.2))
     assert [shape.x0 for shape in figure.layout.shapes] == [2.5] * 3
+    assert not gradient_by_rank([0.5, 0.3, 0.2], pushes, target=0, top_k=3).layout.shapes  # all are in the head
     assert len({(t.line.dash, t.marker.symbol) for t in figure.data}) == 2
-
-
-def test_a_head_of_all_tokens_has_no_end() -> None:
-    figure = gradient_by_rank([0.5, 0.3, 0.2], {"ce": [0.5, -0.3, -0.2]}, target=0, top_k=3)
-    assert not figure.layout.shapes
-    assert [note.text for note in figure.layout.annotations] == ["true token"]
 
 
 # --- Hidden rewards ----------------------------------------------------------------------------------------
@@ -177,11 +158,6 @@ def test_predicted_entropy_stands_at_the_end_of_its_arm_in_its_colour() -> None:
     assert there.marker.symbol != trace(figure, "ce, predicted").marker.symbol
 
 
-def test_entropy_of_an_arm_of_our_own_is_thin() -> None:
-    figure = entropy_predicted([0, 1], {"ce": [1.8, 1.4], "ours": [1.8, 1.3]}, {"ce": 1.4, "ours": 1.3}, "H")
-    assert trace(figure, "ours").line.width < trace(figure, "ce").line.width
-
-
 # --- Simplex ------------------------------------------------------------------------------------------------
 
 
@@ -219,16 +195,12 @@ def test_arrows_begin_at_the_points_and_go_with_the_flow() -> None:
     assert np.isnan(arrows[:, 5]).all()  # the gap before the next arrow
 
 
-def test_no_end_is_no_star_and_points_say_where_they_are() -> None:
+def test_one_beta_without_an_end_has_no_star_and_no_slider_and_points_say_where_they_are() -> None:
     figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [frame(-1.5, None)], 0)
-    assert trace(figure, "end").x == (None,)
-    np.testing.assert_allclose(trace(figure, "start here").customdata, frame(0.0, None).points, atol=1e-4)
-
-
-def test_one_beta_alone_has_no_slider() -> None:
-    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [frame(0.0, None)], 0)
     assert not figure.frames
-    assert not figure.layout.sliders
+    assert not figure.layout.sliders  # of one beta alone
+    assert [t.x for t in figure.data if t.name == "end"] == [(None,)]
+    np.testing.assert_allclose(trace(figure, "start here").customdata, frame(0.0, None).points, atol=1e-4)
 
 
 def test_all_frames_of_the_page_weigh_less_than_a_megabyte() -> None:
@@ -255,13 +227,8 @@ def test_endings_leave_a_gap_where_training_does_not_end() -> None:
     assert trace(figure, "missed by temperature").y[0] == sharp.residual
     assert {t.legend for t in figure.data if t.yaxis == "y2"} == {"legend2"}
     assert figure.layout.xaxis3.title.text == "β"
-
-
-def test_temperature_is_left_out_where_the_setting_is_a_lambda() -> None:
-    plain = ending([0.6, 0.4], RewardShaping())
-    figure = endings_over("λ head", [0.0], [plain], ["a", "b"], plain, 0.0)
-    assert "labels at temperature 1 + β" not in [t.name for t in figure.data]
-    assert math.isclose(figure.layout.shapes[0].x0, 0.0)
+    head = endings_over("λ head", [0.0], [plain], ["a", "b", "c"], plain, 0.0)
+    assert "labels at temperature 1 + β" not in [t.name for t in head.data]
 
 
 def test_policies_lie_over_the_labels_in_their_order_on_logarithmic_axes() -> None:

@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from traces import legend
+from traces import trace as named
 
 from pgce_mini.figures import (
     advantages_over_right,
@@ -27,16 +29,6 @@ from pgce_mini.figures import (
 )
 from pgce_mini.figures.style import BLUES, DIVERGING, INK
 from pgce_mini.shipped.paper import paper_differences
-
-
-def named(figure: go.Figure, name: str) -> Any:
-    (found,) = [trace for trace in figure.data if trace.name == name and trace.x is not None and len(trace.x)]
-    return found
-
-
-def legend(figure: go.Figure) -> list[str]:
-    return [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
-
 
 # --- tokens ---
 
@@ -76,12 +68,8 @@ def test_next_tokens_show_every_arm_at_every_token() -> None:
     assert all(abs(place - 1) < 0.5 for place in places)
     assert len({trace.marker.symbol for trace in figure.data}) == 3
     assert figure.layout.xaxis.title.text == "probability"
-
-
-def test_logarithmic_next_tokens_say_so() -> None:
-    figure = next_tokens(["a"], {"ce": [1e-5]}, "Next token", log=True)
-    assert figure.layout.xaxis.type == "log"
-    assert figure.layout.xaxis.title.text == "probability (log scale)"
+    logarithmic = next_tokens(["a"], {"ce": [1e-5]}, "Next token", log=True).layout.xaxis
+    assert (logarithmic.type, logarithmic.title.text) == ("log", "probability (log scale)")
 
 
 def test_coloured_tokens_read_as_a_page_with_a_number_where_something_was_predicted() -> None:
@@ -126,15 +114,12 @@ def group(measure: Any, values: list[list[float]], held: list[list[bool]] | None
 
 def test_completions_stand_as_columns_under_their_advantage() -> None:
     figure = group("push", [[-0.7] * 3, [0.7] * 5])
-    assert (list(named(figure, "right, reward 1").x), list(named(figure, "right, reward 1").y)) == ([2], [0.7])
-    assert (list(named(figure, "wrong, reward 0").x), list(named(figure, "wrong, reward 0").y)) == ([1], [-0.7])
+    right, wrong = named(figure, "right, reward 1"), named(figure, "wrong, reward 0")
+    assert [(*bars.x, *bars.y) for bars in (right, wrong)] == [(2, 0.7), (1, -0.7)]
     (heatmap,) = [trace for trace in figure.data if trace.type == "heatmap"]
     assert [list(row) for row in heatmap.text] == [["#", "3"], ["7", "4"], ["end", "7"], ["", "#"], ["", "end"]]
     assert [list(row) for row in heatmap.z] == [[-0.7, 0.7]] * 3 + [[None, 0.7]] * 2
-    assert (
-        named(figure, "right, reward 1").marker.pattern.shape
-        != named(figure, "wrong, reward 0").marker.pattern.shape
-    )
+    assert right.marker.pattern.shape != wrong.marker.pattern.shape
     assert figure.layout.xaxis.range == figure.layout.xaxis2.range
 
 
@@ -182,18 +167,14 @@ def test_group_is_small_enough_to_send() -> None:
     assert len(figure.to_json()) < 50_000
 
 
-def test_clip_ends_are_marked_and_curves_are_told_apart_without_colour() -> None:
-    figure = clipped_objectives([0.5, 1.0], {"A = +1": [0.5, 1.0], "A = -1": [-0.8, -1.0]}, 0.8, 1.28, "Clip")
-    assert [shape.x0 for shape in figure.layout.shapes] == [0.8, 1.28]
-    assert list(named(figure, "A = -1").y) == [-0.8, -1.0]
-    assert len({trace.line.dash for trace in figure.data}) == 2
-
-
-def test_advantages_begin_at_one_right_completion() -> None:
-    figure = advantages_over_right({"std": [1.5, 0.9], "none": [0.8, 0.5]}, 2, "Advantages")
-    assert list(named(figure, "std").x) == [1, 2]
-    assert [shape.x0 for shape in figure.layout.shapes] == [2]
-    assert len({trace.marker.symbol for trace in figure.data}) == 2
+def test_the_step_is_marked_on_curves_that_are_told_apart_without_colour() -> None:
+    clip = clipped_objectives([0.5, 1.0], {"A = +1": [0.5, 1.0], "A = -1": [-0.8, -1.0]}, 0.8, 1.28, "Clip")
+    assert [shape.x0 for shape in clip.layout.shapes] == [0.8, 1.28]
+    assert len({trace.line.dash for trace in clip.data}) == 2
+    advantages = advantages_over_right({"std": [1.5, 0.9], "none": [0.8, 0.5]}, 2, "Advantages")
+    assert [shape.x0 for shape in advantages.layout.shapes] == [2]
+    assert list(named(advantages, "std").x) == [1, 2]  # from one right completion on
+    assert len({trace.marker.symbol for trace in advantages.data}) == 2
 
 
 def test_rl_curves_leave_a_gap_where_a_step_trained_on_nothing() -> None:

@@ -87,18 +87,16 @@ def test_grid_is_every_combination_and_its_settings_are_columns(tmp_path: Path) 
 
 
 def test_midtraining_goes_on_with_the_arm_or_with_cross_entropy(tmp_path: Path) -> None:
-    midtrain = (
-        '[midtrain]\nsteps = 50\n[midtrain.task]\nreasoned_share = 0.5\n[grid]\n"midtrain.loss" = ["arm", "ce"]\n'
-    )
-    rows = load(tmp_path, GOOD + midtrain).rows
-    with_arm, with_ce = rows[1].midtrain, rows[11].midtrain
+    midtrain = "[midtrain]\nsteps = 50\n[midtrain.task]\nreasoned_share = 0.5\n"
+    rows = load(tmp_path, GOOD + midtrain + '[grid]\n"midtrain.loss" = ["arm", "ce"]\n').rows
+    with_arm, with_ce, longer = rows[1].midtrain, rows[11].midtrain, rows[4].midtrain
     assert with_arm is not None
     assert with_ce is not None
+    assert longer is not None
     assert with_arm.shaping == rows[1].pretrain.shaping
     assert with_ce.shaping == RewardShaping()
     assert with_ce.corpus == ChainSum(slip_rate=0.2, reasoned_share=0.5)
-    assert rows[4].midtrain is not None
-    assert rows[4].midtrain.steps == 50  # twice the steps are pre-training's
+    assert longer.steps == 50  # twice the steps are pre-training's
     assert rows[12].midtrain == rows[10].midtrain  # temperature-0.75 samples from ce's
 
 
@@ -114,20 +112,15 @@ WRONG = [
     ("seeds = 2", "seeds = 0", 3, "seeds must name at least one"),
     ("seeds = 2", "seeds = [1, 1]", 3, "none twice"),
     ("seeds = 2", "seeds = [-1]", 3, "seeds must be a whole number"),
-    ("seeds = 2", "seeds = [100000000000000]", 3, "seeds must be a whole number between 0 and"),
     ("seeds = 2", "seeds = 20250101", 3, "seeds must be a whole number between 0 and 10000"),
-    ("seeds = 2", 'seeds = "two"', 3, "seeds must name at least one"),
     ("top_k = 6", "top_k = 0", 4, "top_k must be a whole number"),
     ('"chain-sum"', '"chainsum"', 6, "task.name must be one of chain-sum, countdown, text, got 'chainsum'"),
     ("slip_rate", "sliprate", 8, "'sliprate' is no setting of [task] chain-sum; did you mean slip_rate?"),
     ("slip_rate = 0.2", "slip_rate = 2", 8, "task: slip_rate must be a number between 0 and 1, got 2"),
     ("hidden_size = 32", "hidden_size = 33", 11, "hidden_size must"),
-    ("[model]", "[modell]", 10, "'modell' is no setting of a study; did you mean model?"),
     ("steps = 100", "stepps = 100", 14, "'stepps' is no setting of [pretrain]; did you mean steps?"),
     ("steps = 100", "seed = 1", 14, "'seed' is no setting of [pretrain]"),
     ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
-    ("steps = 7", "stepps = 100", 17, "'stepps' is no setting of [rl]; did you mean steps?"),
-    ("steps = 7", "lr = -1", 17, "rl: lr must be a number of at least 0"),
     ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
     ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),
     ("ks = [1, 8]", '[grid]\n"task.slip_rate" = []', 22, "must be a list of values"),

@@ -24,6 +24,7 @@ def test_sign_flips_by_hand() -> None:
     assert sign_flip_test([1, 2, 3], seed=0) == 2 / 8
     assert sign_flip_test([1, 1, -1], seed=0) == 1.0
     assert sign_flip_test([0.0, 0.0], seed=0) == 1.0
+    assert sign_flip_test([10, 11, 12, 13, 14], seed=0) == 2 / 32  # five seeds can never pass 5 %
 
 
 def test_sign_flips_are_those_of_scipys_permutation_test() -> None:
@@ -36,10 +37,6 @@ def test_drawn_sign_flips_come_close_to_the_t_test() -> None:
     values = np.random.default_rng(4).normal(0.5, 1, 20)
     assert sign_flip_test(values, seed=0) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.02)
     assert sign_flip_test(np.full(20, 5.0), seed=0) >= 1 / 2**16  # never 0
-
-
-def test_five_seeds_can_never_pass_five_percent() -> None:
-    assert sign_flip_test([10, 11, 12, 13, 14], seed=0) == 2 / 32
 
 
 def test_holm_by_hand() -> None:
@@ -76,12 +73,6 @@ def test_interval_is_that_of_quantiles_of_resampled_means_with_widened_tails() -
     tail = stats.norm.cdf(-np.sqrt(7 / 6) * 2.4469118511449692)  # t of 6 degrees, from a table
     means = values[np.random.default_rng(0).integers(7, size=(10_000, 7))].mean(1)
     assert expanded_interval(values, seed=0) == pytest.approx(np.quantile(means, (tail, 1 - tail)), rel=1e-12)
-
-
-def test_interval_of_normal_data_is_about_that_of_the_t_test() -> None:
-    values = np.random.default_rng(2).normal(1, 1, 30)
-    expected = stats.t.interval(0.95, 29, values.mean(), stats.sem(values))
-    assert expanded_interval(values, seed=0) == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(("n", "tests"), [(5, 1), (10, 1), (10, 12)])

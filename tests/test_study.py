@@ -81,19 +81,14 @@ def test_progress_counts_every_step_of_a_finished_row(finished: Path) -> None:
     assert [work_done(path) for path in row.models.values()] == [150, RL_STEP_WORK * 4]
 
 
-def test_finished_study_is_not_run_again(finished: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")}
-    run_study(config(finished), progress=False)
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == before
-
-
-def test_study_of_an_older_version_is_only_measured_again(finished: Path) -> None:
+def test_finished_study_is_not_trained_again_and_at_most_measured(finished: Path) -> None:
     results = results_on_disk(finished)
     models = {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")}
-    shutil.rmtree(finished / "rows")  # which it did not have
-    run_study(config(finished), progress=False)
-    assert results_on_disk(finished) == results
-    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == models
+    for lost in (finished / "nothing", finished / "rows"):  # which a study of an older version did not have
+        shutil.rmtree(lost, ignore_errors=True)
+        run_study(config(finished), progress=False)
+        assert results_on_disk(finished) == results
+        assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == models
 
 
 def test_core_dependencies_are_enough(tmp_path: Path) -> None:
@@ -127,6 +122,10 @@ def test_row_evaluated_with_other_settings_is_evaluated_again(finished: Path) ->
     assert path.read_bytes() == before
 
 
+def lines_of_metrics(study_dir: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in study_dir.rglob("metrics.jsonl"))
+
+
 def test_study_interrupted_and_continued_ends_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     study_dir = tmp_path / "interrupted"
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
@@ -136,12 +135,12 @@ def test_study_interrupted_and_continued_ends_with_the_same_bytes(finished: Path
         process = subprocess.Popen(
             [sys.executable, str(tmp_path / "script.py")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        seen = lines_of_metrics(study_dir)
-        wait_until(lambda seen=seen: lines_of_metrics(study_dir) > seen, "a step of training")
+        seen, deadline = lines_of_metrics(study_dir), time.monotonic() + 120
+        while lines_of_metrics(study_dir) <= seen:
+            assert time.monotonic() < deadline, "waited in vain for a step of training"
+            time.sleep(0.05)
         process.send_signal(number)
-        process.communicate(
-            timeout=120
-        )  # returns when the pipe is closed: the workers, who share it, are gone too
+        process.communicate(timeout=120)  # until the pipe is closed: the workers, who share it, are gone too
         assert process.returncode != 0
     run_study(config(study_dir), progress=False)
     assert results_on_disk(study_dir) == results_on_disk(finished)
@@ -171,10 +170,8 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path) -> None:
     ("changes", "message"),
     [
         ({"arms": ("ce", "boldness")}, "arms must be among .* got 'boldness'"),
-        ({"arms": ()}, "arms must name at least one"),
         ({"seeds": (1, 1)}, "seeds must name at least one, none twice"),
         ({"seeds": (-1,)}, "seeds must be a whole number"),
-        ({"seeds": (0, 10**14)}, "seeds must be a whole number between 0 and"),
         ({"workers": 0}, "workers must be"),
         ({"pretrain": PretrainConfig(corpus=Text())}, "a task with a verifier, got text"),
         ({"pretrain": PretrainConfig(shaping=RewardShaping(beta=1))}, "the arms set it"),
@@ -191,14 +188,3 @@ def test_folder_of_a_run_is_not_a_study(finished: Path, tmp_path: Path) -> None:
         load_results(finished / "ce-seed3" / "policy")
     with pytest.raises(RunError, match="does not exist"):
         load_results(tmp_path / "nowhere")
-
-
-def lines_of_metrics(study_dir: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in study_dir.rglob("metrics.jsonl"))
-
-
-def wait_until(condition: Any, what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from downloads import assert_pictures_arrive, download, rows_of
+from pages import Visit, assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 
 from pgce_mini import GRPOConfig
 from pgce_mini.shipped import priors
 from pgce_mini.tasks import Task
 from pgce_mini.teaching.grpo_trace import TracedStep, trace_step
-
-Visit = Callable[..., Page]
 
 CELLS = "() => document.querySelector('.js-plotly-plot')?.data?.find(trace => trace.type === 'heatmap')?.z"
 ARE = f"""expected => {{
@@ -105,23 +102,3 @@ def test_group_of_equal_rewards_says_that_it_teaches_nothing(explorer: str, visi
         f"All 4 completions are {verdict}: every advantage is 0, and the group teaches nothing."
     )
     assert {cell for row in page.evaluate(CELLS) for cell in row} <= {0, None}
-
-
-@pytest.mark.parametrize(
-    "query", ["task=text&arm=x&problem=99&size=5", "stage=before+9&updates=0&epsilon_high=nan"]
-)
-def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
-    page = open_page(explorer, visit, query)
-    expect(page.get_by_role("alert")).to_have_count(0)
-
-
-@pytest.mark.parametrize(("width", "task"), [(1280, "countdown"), (360, "countdown"), (360, "chain-sum")])
-def test_page_is_readable_and_accessible_in_light_and_dark(
-    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int, task: str,
-) -> None:  # fmt: skip
-    page = open_page(explorer, visit, f"task={task}&stage=before+4", width=width, color_scheme="dark")
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert_readable(page)
-        assert_accessible(page)

@@ -8,18 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from downloads import assert_pictures_arrive, download, rows_of
+from pages import TITLED, Visit, assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 from tiny_study import STEPS, write_tables
 
 from pgce_mini.shipped.paper import paper_differences
 
-Visit = Callable[..., Page]
-
 SPECS = sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.toml"))
 
 TITLES = "() => [...document.querySelectorAll('.js-plotly-plot')].map(chart => chart.layout?.title?.text)"
-TITLED = f"title => ({TITLES})()[0] === title"
 PAPER = """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-plot')].at(-1).data
     .map(line => [line.name, line.x]))"""
 
@@ -85,14 +82,8 @@ def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Vis
 
 
 TABLE_PICTURES = {
-    "before and after RL": (
-        "Accuracy before and after RL",
-        "RL took Avg@64 of ce from 0.33 to 0.63",
-    ),
-    "minus the baseline": (
-        "Each arm minus ce",
-        "higher: precision +0.130; lower: diversity -0.130",
-    ),
+    "before and after RL": ("Accuracy before and after RL", "RL took Avg@64 of ce from 0.33 to 0.63"),
+    "minus the baseline": ("Each arm minus ce", "higher: precision +0.130; lower: diversity -0.130"),
     "Pass@k": ("Pass@k before and after RL", "RL took Pass@64 of ce from 0.53 to 0.83"),
     "reward through RL": ("Reward through RL", "mean reward (share right): ce 0.63, precision 0.76"),
     "entropy through RL": ("Entropy through RL", "entropy (nats/token): ce 0.63"),
@@ -165,29 +156,3 @@ def test_no_arm_picked_is_said(explorer: str, visit: Visit) -> None:
     for arm in ("ce", "precision", "diversity"):
         page.get_by_role("checkbox", name=arm).or_(page.get_by_role("button", name=arm, exact=True)).first.click()
     expect(page.get_by_text("Nothing to show: no arm is picked.")).to_be_visible()
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-def test_tables_are_readable_and_accessible_in_light_and_dark(
-    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int,
-) -> None:  # fmt: skip
-    query = "study=studies%2Fchain&picture=minus+the+baseline"
-    page = open_page(explorer, visit, query, width=width, color_scheme="dark")
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert_readable(page)
-        assert_accessible(page)
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-def test_page_is_readable_and_accessible_in_light_and_dark(
-    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int,
-) -> None:  # fmt: skip
-    page = open_page(explorer, visit, "study=demo&picture=minus+the+baseline", width=width, color_scheme="dark")
-    page.wait_for_function(TITLED, arg="Avg@4 after RL, by arm")
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert_readable(page)
-        assert_accessible(page)

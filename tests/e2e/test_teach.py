@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable
 
 import pytest
+from pages import Visit
 from playwright.sync_api import Page, expect
-
-Visit = Callable[..., Page]
-
 
 PROMISES = {  # of the tour
     "Sharper than the data": "",

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from downloads import assert_pictures_arrive, download, rows_of
+from pages import TITLED, Visit, assert_pictures_arrive, download, rows_of
 from playwright.sync_api import Page, expect
 
 from pgce_mini import PAPER_ARMS
 from pgce_mini.shipped import priors
 from pgce_mini.teaching.reading import next_token
 
-Visit = Callable[..., Page]
-
 LINES = "() => document.querySelector('.js-plotly-plot')?.data?.map(line => [line.name, line.x])"
-TITLED = "title => document.querySelector('.js-plotly-plot')?.layout?.title?.text === title"
 SUM = "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ="
 
 
@@ -118,25 +114,3 @@ def test_100_kilobytes_are_refused_and_do_not_go_into_the_address(explorer: str,
     expect(page.get_by_role("alert")).to_contain_text("100,000 characters, and at most 2,000 are read")
     page.wait_for_function("() => location.href.length < 3000")
     expect(page.locator(".js-plotly-plot")).to_have_count(1)
-
-
-@pytest.mark.parametrize(
-    "query", ["task=%00&picture=none&temperature=nan&seed=-1", "task=text&temperature=99&log=2"]
-)
-def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
-    page = open_page(explorer, visit, query)
-    expect(page.get_by_role("alert")).to_have_count(0)
-
-
-@pytest.mark.parametrize(("width", "picture"), [(1280, "next token"), (360, "entropy along the text")])
-def test_page_is_readable_and_accessible_in_light_and_dark(
-    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int, picture: str,
-) -> None:  # fmt: skip
-    query = f"picture={quote(picture)}&numbers=true"
-    page = open_page(explorer, visit, query, width=width, color_scheme="dark")
-    expect(page.locator(".written")).to_have_count(10)
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert_readable(page)
-        assert_accessible(page)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from downloads import download, rows_of
+from pages import Visit, download, open_page, rows_of
 from playwright.sync_api import Page, expect
 
-Visit = Callable[..., Page]
-
 PATIENCE = 120_000  # ms, for what takes a few seconds
+LONG = "train-live?live_task=countdown&live_size=full&live_arm=precision"
+TEXT = "train-live?live_task=text&live_size=tiny"
 STEPS = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length ?? 0"
-
-
-def open_page(explorer: str, visit: Visit, query: str = "", **options: object) -> Page:
-    page = visit(f"{explorer}train-live?{query}", **options)
-    page.wait_for_selector(".js-plotly-plot")
-    return page
 
 
 def says(page: Page, text: str) -> None:
@@ -29,7 +22,7 @@ def says(page: Page, text: str) -> None:
 def test_training_runs_shows_progress_survives_other_pages_and_stops(
     explorer: str, visit: Visit, tmp_path: Path
 ) -> None:
-    page = open_page(explorer, visit, "live_task=countdown&live_size=full&live_arm=precision")
+    page = open_page(visit, explorer + LONG)
     says(page, "Not trained yet.")
     expect(page.get_by_role("button", name="Stop training")).to_be_disabled()
     page.get_by_role("button", name="Start training").click()
@@ -44,13 +37,11 @@ def test_training_runs_shows_progress_survives_other_pages_and_stops(
     page.wait_for_function(f"seen => ({STEPS})() > seen", arg=seen, timeout=PATIENCE)  # mine is there again
     says(page, "precision on countdown, full, seed 0")
 
-    other = open_page(explorer, visit, "live_size=tiny")  # a second viewer
+    other = open_page(visit, explorer + "train-live?live_size=tiny")  # a second viewer
     says(other, "Running now: precision on countdown, full, seed 0.")
     other.get_by_role("button", name="Start training").click()
     says(other, "Waiting: 1 training before this one.")
-    watching = open_page(
-        explorer, visit, "live_task=countdown&live_size=full&live_arm=precision"
-    )  # a third looks at the first's
+    watching = open_page(visit, explorer + LONG)  # a third looks at the first's
     expect(watching.get_by_role("button", name="Stop training")).to_be_disabled()
     watching.close()
 
@@ -68,29 +59,8 @@ def test_training_runs_shows_progress_survives_other_pages_and_stops(
 
 @pytest.mark.live
 def test_training_goes_on_when_its_browser_is_closed(explorer: str, visit: Visit) -> None:
-    page = open_page(explorer, visit, "live_task=text&live_size=tiny")
+    page = open_page(visit, explorer + TEXT)
     page.get_by_role("button", name="Start training").click()
     page.wait_for_function(f"() => ({STEPS})() > 1", timeout=PATIENCE)
     page.close()
-    says(open_page(explorer, visit, "live_task=text&live_size=tiny"), "Finished.")
-
-
-@pytest.mark.parametrize(
-    "query", ["live_task=..%2F..&live_arm=%00&live_size=huge&live_seed=-3", "live_seed=1e9&live_task=text%2Fx"]
-)
-def test_malformed_address_is_harmless(explorer: str, visit: Visit, query: str) -> None:
-    page = open_page(explorer, visit, query)
-    says(page, "ce on chain-sum, tiny, seed 0")
-    expect(page.get_by_role("alert")).to_have_count(0)
-
-
-@pytest.mark.parametrize("width", [1280, 360])
-def test_page_is_readable_and_accessible_in_light_and_dark(
-    explorer: str, visit: Visit, assert_readable: Callable[[Page], None], assert_accessible: Callable[..., None],
-    width: int,
-) -> None:  # fmt: skip
-    page = open_page(explorer, visit, width=width, color_scheme="dark")
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert_readable(page)
-        assert_accessible(page)
+    says(open_page(visit, explorer + TEXT), "Finished.")

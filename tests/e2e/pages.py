@@ -1,13 +1,27 @@
-"""What the buttons under a chart hand over."""
+"""A page of the explorer with its chart, and what the buttons under it hand over."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page
 
+Visit = Callable[..., Page]
+
+PLOT = "document.querySelector('.js-plotly-plot')"
+TITLED = f"title => {PLOT}?.layout?.title?.text === title"
 MAGIC = {"png": b"\x89PNG", "svg": b"<svg"}
+
+
+def open_page(visit: Visit, address: str, **options: object) -> Page:
+    """With its chart drawn, and nothing moving any more under a mouse."""
+    page = visit(address, **options)
+    page.wait_for_function(f"() => {PLOT}?._fullData?.length > 0")
+    page.wait_for_function("() => document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
+    page.evaluate("() => document.fonts.ready.then(() => {})")
+    return page
 
 
 def download(page: Page, kind: str, folder: Path) -> Path:
