@@ -1,4 +1,4 @@
-"""`import pgce_mini`, and the import of all its public names, against `import torch`: each in a fresh interpreter."""
+"""`import pgce_mini`, and the import of all its names, against `import torch`: each in a fresh interpreter."""
 
 from __future__ import annotations
 
