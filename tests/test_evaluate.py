@@ -105,6 +105,7 @@ def test_progress_counts_problems_up_to_the_last() -> None:
         ({"problems": 0}, "problems"),
         ({"samples": 1.5}, "samples"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "seed"),
         ({"ks": ()}, "ks"),
         ({"ks": (1, 17)}, "ks"),
         ({"ks": (0,)}, "ks"),
