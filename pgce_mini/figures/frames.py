@@ -82,7 +82,7 @@ def in_panel(number: int) -> dict[str, Any]:
 
 
 def curve(
-    x: Sequence[float],
+    x: Sequence[float | None],
     y: Sequence[float | None],
     name: str | None,
     colour: str,
@@ -92,7 +92,7 @@ def curve(
     **more: Any,
 ) -> dict[str, Any]:
     """A trace: a line through the points, which have a `marker` or are not seen."""
-    trace = {"x": list(x), "y": list(y), "mode": "lines", "name": name}
+    trace: dict[str, Any] = {"x": list(x), "y": list(y), "mode": "lines", "name": name}
     trace["line"] = {"color": colour, "dash": dash, "width": width}
     return trace | ({"mode": "lines+markers", "marker": marker} if marker else {}) | more
 
