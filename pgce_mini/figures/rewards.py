@@ -131,8 +131,8 @@ def gradient_by_rank(
     top_k: int,
     title: str = "Who is pushed, by rank",
 ) -> go.Figure:
-    """What each arm does to the logit of every token; the same less what the first arm does; and, for the wrong
-    tokens, per unit of their probability, which is r_a - W. Tokens come likeliest first: their place is the rank.
+    """Three panels over the tokens, likeliest first: the push of each arm on the logit; its difference to the push
+    of the first arm; and, for wrong tokens, the push per unit of probability, r_a - W.
 
     gradients: arm -> dJ/dz, one value a token. target: place of the true token, from 0. A line closes the head.
     """

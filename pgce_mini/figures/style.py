@@ -28,7 +28,7 @@ ARM_ORDER = tuple(PAPER_ARMS)
 def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
     """(colour, dash, marker) of an arm; arms beyond the paper's follow in the order of `arms`.
 
-    Dashes and markers come round before the colours do: then they are paired anew, so that grey tells them apart.
+    After one round of the dashes each colour gets another dash, so that two lines never share both.
     """
     place = [*ARM_ORDER, *(name for name in arms if name not in ARM_ORDER)].index(arm)
     dash = DASHES[(place + place // len(DASHES)) % len(DASHES)]
@@ -36,6 +36,6 @@ def arm_style(arm: str, arms: Sequence[str]) -> tuple[str, str, str]:
 
 
 def row_style(arm: str) -> tuple[str, str]:
-    """(colour, marker) of an arm in a row that has its name: the paper's keep theirs, others are grey circles."""
+    """(colour, marker) of an arm whose row is labelled: the paper's keep theirs, others are grey circles."""
     colour, _, marker = arm_style(arm, ()) if arm in ARM_ORDER else (TEXT, "", MARKERS[0])
     return colour, marker
