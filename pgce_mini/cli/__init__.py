@@ -28,20 +28,10 @@ OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": Demo,
-    "study": Study,
-    "pretrain": Pretrain,
-    "build-priors": BuildPriors,
-    "build-policies": BuildPolicies,
-    "rl": RL,
-    "evaluate": Evaluate,
-    "sample": Sample,
-    "compare": Compare,
-    "explore": Explore,
-    "playground": Playground,
-    "lab": Lab,
-    "doctor": Doctor,
-}
+    "demo": Demo, "study": Study, "pretrain": Pretrain, "build-priors": BuildPriors,
+    "build-policies": BuildPolicies, "rl": RL, "evaluate": Evaluate, "sample": Sample, "compare": Compare,
+    "explore": Explore, "playground": Playground, "lab": Lab, "doctor": Doctor,
+}  # fmt: skip
 SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)
 """Commands that go on where they were stopped."""
 
@@ -51,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command: Any = None
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
-        command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, args=words, prog="pgce", description=(__doc__ or "").strip()
-        )
+        about = (__doc__ or "").strip()
+        command = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=words, prog="pgce", description=about)
         if isinstance(command, Pretrain):
             command = command.with_defaults_of_arm(words[1:])
         command.run()
@@ -72,11 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (MemoryError, RuntimeError, TypeError) as error:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise  # a fault of ours, whose trace we want
-        _leave(
-            "the memory of this machine is too small for that: ask for a smaller model, smaller batches, fewer "
-            "samples or fewer prompts",
-            2,
-        )
+        advice = "ask for a smaller model, smaller batches, fewer samples or fewer prompts"
+        _leave(f"the memory of this machine is too small for that: {advice}", 2)
 
 
 def _leave(sentence: str, code: int) -> None:

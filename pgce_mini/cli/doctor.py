@@ -27,10 +27,8 @@ PACKAGES = (
 class Machine(NamedTuple):
     """What `examine` found, by name."""
 
-    has: dict[str, str]
-    """versions and sizes"""
-    missing: dict[str, str]
-    """what each is for and how to get it"""
+    has: dict[str, str]  # versions and sizes
+    missing: dict[str, str]  # what each is for and how to get it
 
     def __str__(self) -> str:
         lines = [f"{name:10} {value}" for name, value in self.has.items()]

@@ -22,8 +22,7 @@ class Evaluate(Computing):
     """Evaluate finished runs on held-out problems and documents; leaves evaluation.json in each. Of the file of a
     model, such as a prior that came with the package, the result is only printed."""
 
-    runs: Positional[tuple[Path, ...]] = ()
-    """folders of runs, or files of models"""
+    runs: Positional[tuple[Path, ...]] = ()  # folders of runs, or files of models
     config: Annotated[OmitArgPrefixes[EvaluationConfig], arg(name="")] = EvaluationConfig()
 
     def run(self) -> None:
@@ -34,19 +33,15 @@ class Evaluate(Computing):
         lines = []
         for name, evaluation in evaluations.items():
             heldout = evaluation["heldout"]
-            loss = heldout["cross_entropy"]
+            loss = "infinite" if heldout["cross_entropy"] is None else f"{heldout['cross_entropy']:.3f}"
             lines.append(
-                f"{name}, held-out documents: cross-entropy {'infinite' if loss is None else f'{loss:.3f}'}, "
-                f"entropy {heldout['entropy']:.3f} nats/token, ECE {heldout['ece']:.3f}"
+                f"{name}, held-out documents: cross-entropy {loss}, entropy {heldout['entropy']:.3f} nats/token, "
+                f"ECE {heldout['ece']:.3f}"
             )
-        judged = {name: e for name, e in evaluations.items() if e["samples"] is not None}
-        if judged:
-            columns = {name: summarize([evaluation]) for name, evaluation in judged.items()}
-            lines += [
-                "",
-                "Samples of held-out problems",
-                as_text(by_metric(columns, labels(self.config.samples, self.config.ks))),
-            ]
+        columns = {name: summarize([e]) for name, e in evaluations.items() if e["samples"] is not None}
+        if columns:
+            table = as_text(by_metric(columns, labels(self.config.samples, self.config.ks)))
+            lines += ["", "Samples of held-out problems", table]
         self.say("\n".join(lines), evaluations)
 
 
@@ -54,34 +49,22 @@ class Evaluate(Computing):
 class Sample(Computing):
     """Print completions of a model with the probability of each token."""
 
-    run_dir: Positional[Path] = Path("runs/prior")
-    """folder of a finished run"""
+    run_dir: Positional[Path] = Path("runs/prior")  # folder of a finished run
     prompt: str | None = None
     """text to complete; by default held-out problems of the task (for text: the beginning of a document)"""
-    prompts: int = 3
-    """how many held-out prompts, when no --prompt is given"""
-    samples: int = 4
-    """completions of each"""
-    max_completion_length: int | None = None
-    """tokens before a completion is cut off"""
-    temperature: float = 1.0
-    """0 takes the likeliest token"""
-    seed: int = 0
-    """draws the prompts and the completions"""
+    prompts: int = 3  # how many held-out prompts, when no --prompt is given
+    samples: int = 4  # completions of each
+    max_completion_length: int | None = None  # tokens before a completion is cut off
+    temperature: float = 1.0  # 0 takes the likeliest token
+    seed: int = 0  # draws the prompts and the completions
 
     def run(self) -> None:
         self.prepare()
         model, corpus = load_model(self.run_dir)
         samples = draw_samples(
-            model,
-            corpus,
-            self.prompt,
-            prompts=self.prompts,
-            samples=self.samples,
-            max_completion_length=self.max_completion_length,
-            temperature=self.temperature,
-            seed=self.seed,
-        )
+            model, corpus, self.prompt, prompts=self.prompts, samples=self.samples, temperature=self.temperature,
+            max_completion_length=self.max_completion_length, seed=self.seed,
+        )  # fmt: skip
         lines = []
         for number, sample in enumerate(samples):
             if number % self.samples == 0:
@@ -99,8 +82,7 @@ class Sample(Computing):
 class Compare(Options):
     """Compare evaluated runs, the first being the baseline; or show the table of one study, such as runs/demo."""
 
-    runs: Positional[tuple[Path, ...]] = ()
-    """folders of evaluated runs, or one folder of a study"""
+    runs: Positional[tuple[Path, ...]] = ()  # folders of evaluated runs, or one folder of a study
 
     def run(self) -> None:
         if not self.runs:

@@ -26,12 +26,9 @@ else:
 class Explore(Options):
     """Open the explorer, on this machine only unless --address says otherwise."""
 
-    address: str = "localhost"
-    """address to listen on"""
-    port: int = 8501
-    """port to listen on"""
-    runs_dir: Path = Path("runs")
-    """folder of the runs that it shows and makes; it reads no others"""
+    address: str = "localhost"  # address to listen on
+    port: int = 8501  # port to listen on
+    runs_dir: Path = Path("runs")  # folder of the runs that it shows and makes; it reads no others
 
     def run(self) -> None:
         _need("streamlit", "app")
@@ -47,22 +44,14 @@ class Explore(Options):
 class Playground(Options):
     """Write the playground as one HTML file that needs only a browser: to mail, or to project without a server."""
 
-    html: Path = Path("playground.html")
-    """file to write"""
-    preset: PresetName = "peaked"
-    """labels that it opens with"""
-    size: int = 8
-    """tokens that it opens with, up to 50"""
-    beta: float = 0.0
-    """exponent of 1 - pi(x): below 0 precision, above 0 diversity"""
-    lambda_head: float = 0.0
-    """reward of a wrong token in the head"""
-    lambda_tail: float = 0.0
-    """reward of a wrong token in the tail"""
-    top_k: int = 3
-    """tokens in the head"""
-    form: Form = "product"
-    """which reading of Eq. 11"""
+    html: Path = Path("playground.html")  # file to write
+    preset: PresetName = "peaked"  # labels that it opens with
+    size: int = 8  # tokens that it opens with, up to 50
+    beta: float = 0.0  # exponent of 1 - pi(x): below 0 precision, above 0 diversity
+    lambda_head: float = 0.0  # reward of a wrong token in the head
+    lambda_tail: float = 0.0  # reward of a wrong token in the tail
+    top_k: int = 3  # tokens in the head
+    form: Form = "product"  # which reading of Eq. 11
 
     def run(self) -> None:
         state = PlaygroundState(

@@ -1,4 +1,7 @@
-"""What the commands share: their options, the names of the arms, and where the repository is."""
+"""What the commands share: their options, the names of the arms, and where the repository is.
+
+The comment behind an option, or the string below it, is its help text.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]  # of the repository: app and noteboo
 class Options:
     """Options of every command."""
 
-    json: bool = False
-    """print the result as JSON on stdout, for scripts"""
+    json: bool = False  # print the result as JSON on stdout, for scripts
 
     def say(self, text: str, result: Any) -> None:
         """Prints `result` as JSON with --json, `text` without."""
@@ -41,8 +43,7 @@ class Computing(Options):
 
     threads: int = 1
     """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
-    quiet: bool = False
-    """no progress bar"""
+    quiet: bool = False  # no progress bar
     stop_with_stdin: bool = False
     """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
 

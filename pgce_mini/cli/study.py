@@ -25,16 +25,11 @@ class Demo(Options):
 
     study_dir: Path = Path("runs/demo")
     """folder of the results; with the same settings again, what is finished is kept"""
-    arms: tuple[Arm, ...] = ("ce", "precision", "diversity")
-    """arms to compare, the first being the baseline"""
-    top_k: int = 6
-    """tokens in the head, for tail-penalty and head-reward: these tasks have small vocabularies"""
-    seeds: tuple[int, ...] = (0, 1)
-    """seeds of each arm"""
-    workers: int = 2
-    """processes at a time, one thread each"""
-    quiet: bool = False
-    """no progress bar"""
+    arms: tuple[Arm, ...] = ("ce", "precision", "diversity")  # arms to compare, the first being the baseline
+    top_k: int = 6  # tokens in the head, for tail-penalty and head-reward: these tasks have small vocabularies
+    seeds: tuple[int, ...] = (0, 1)  # seeds of each arm
+    workers: int = 2  # processes at a time, one thread each
+    quiet: bool = False  # no progress bar
 
     def run(self) -> None:
         config = StudyConfig(self.study_dir, self.arms, top_k=self.top_k, seeds=self.seeds, workers=self.workers)
@@ -62,23 +57,19 @@ class Demo(Options):
 class Study(Options):
     """Run or continue a study: arms x tasks x seeds as a TOML file says, into one table; or check a row of it."""
 
-    spec: Positional[Path | None] = None
-    """the TOML file; see studies/ and pgce_mini/study/spec.py"""
+    spec: Positional[Path | None] = None  # the TOML file; see studies/ and pgce_mini/study/spec.py
     quick: bool = False
     """in place of a file: three arms and two controls on short chain sums, at most 8 minutes on 2 cores"""
     check: str | None = None
     """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
     report: Path | None = None
     """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
-    runs: Path = Path("runs/studies")
-    """where the trainings go, a folder a study"""
+    runs: Path = Path("runs/studies")  # where the trainings go, a folder a study
     results: Path | None = None
     """where the tables are, NAME.parquet and NAME-curves.parquet; by default runs/studies, and with --report those
     of the package"""
-    workers: int = 2
-    """processes at a time, one thread each"""
-    quiet: bool = False
-    """no progress bar"""
+    workers: int = 2  # processes at a time, one thread each
+    quiet: bool = False  # no progress bar
 
     def run(self) -> None:
         results = self.results or (RESULTS if self.report else Path("runs/studies"))

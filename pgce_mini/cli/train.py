@@ -70,7 +70,6 @@ def _last_step(run: Run) -> dict[str, Any]:
     """
     rows = run.metrics()
     if not rows:
-        raise RunError(
-            f"{run.metrics_path} is missing or empty: restore a copy; the model beside it is finished and whole"
-        )
+        damage = f"{run.metrics_path} is missing or empty"
+        raise RunError(f"{damage}: restore a copy; the model beside it is finished and whole")
     return rows[-1]

@@ -27,7 +27,7 @@ def base_figure(title: str, x_title: str, y_title: str, height: int = 380, *, le
 
 
 def _layout(title: str, height: int, top: int, bottom: int) -> dict[str, Any]:
-    """What a figure is made with, all at once: updating one costs four times as much."""
+    """The layout of a new figure, given all at once: updating a figure costs four times as much."""
     lines = "<br>".join(textwrap.wrap(title, TITLE_WIDTH))  # that a phone can show
     more = TITLE_LINE * lines.count("<br>")
     pad = 23 if more else 12  # Plotly draws several lines 11 px higher than one
@@ -82,7 +82,7 @@ def in_panel(number: int) -> dict[str, Any]:
 
 
 def curve(
-    x: Sequence[float],
+    x: Sequence[float | None],
     y: Sequence[float | None],
     name: str | None,
     colour: str,
@@ -92,7 +92,7 @@ def curve(
     **more: Any,
 ) -> dict[str, Any]:
     """A trace: a line through the points, which have a `marker` or are not seen."""
-    trace = {"x": list(x), "y": list(y), "mode": "lines", "name": name}
+    trace: dict[str, Any] = {"x": list(x), "y": list(y), "mode": "lines", "name": name}
     trace["line"] = {"color": colour, "dash": dash, "width": width}
     return trace | ({"mode": "lines+markers", "marker": marker} if marker else {}) | more
 

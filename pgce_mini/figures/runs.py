@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import WHEN, Estimate, Evaluation, ReliabilityBin, When
-from pgce_mini.figures.frames import base_figure
+from pgce_mini.figures.frames import base_figure, curve
 from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.study.analysis import Summary
 
@@ -33,22 +33,13 @@ def learning_curves(
                 by_step.setdefault(step, []).append(value)
             if len(seeds) > 1:
                 figure.add_scatter(
-                    x=[step for step, _ in points],
-                    y=[value for _, value in points],
-                    mode="lines",
-                    line={"color": colour, "width": 1},
-                    opacity=0.3,
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
+                    x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.3,
+                    line={"color": colour, "width": 1}, showlegend=False, hoverinfo="skip",
+                )  # fmt: skip
         if by_step:  # an arm whose rows failed has no line, and no place in the legend
-            figure.add_scatter(
-                x=sorted(by_step),
-                y=[float(np.mean(by_step[step])) for step in sorted(by_step)],
-                mode="lines",
-                name=arm,
-                line={"color": colour, "width": 2.5, "dash": dash},
-            )
+            steps = sorted(by_step)
+            means = [float(np.mean(by_step[step])) for step in steps]
+            figure.add_scatter(**curve(steps, means, arm, colour, dash))
     return figure
 
 
@@ -66,28 +57,14 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
         )  # fmt: skip
         for when, label in WHEN.items():
             point = models[when][metric]
+            look = {"symbol": _symbol(marker, when), "size": 12, "color": colour}
             figure.add_scatter(
-                x=[point["value"]],
-                y=[places[when]],
-                mode="markers",
-                name=f"{arm}, {label}",
-                showlegend=False,
-                marker={
-                    "symbol": _symbol(marker, when),
-                    "size": 12,
-                    "color": colour,
-                    "line": {"width": 2, "color": colour},
-                },
-                error_x=error_bars([point], colour),
-            )
+                x=[point["value"]], y=[places[when]], mode="markers", name=f"{arm}, {label}", showlegend=False,
+                marker=look | {"line": {"width": 2, "color": colour}}, error_x=error_bars([point], colour),
+            )  # fmt: skip
     for when, label in WHEN.items():
-        marker_style = {
-            "symbol": _symbol("circle", when),
-            "size": 10,
-            "color": TEXT,
-            "line": {"width": 2, "color": TEXT},
-        }
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=marker_style)
+        look = {"symbol": _symbol("circle", when), "size": 10, "color": TEXT, "line": {"width": 2, "color": TEXT}}
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=look)
     return figure
 
 
@@ -105,23 +82,15 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
             names = ["avg_at_m", *(name for name in models[when] if name.startswith("pass_at_"))]
             points = [models[when][name] for name in names]
             ks = [1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names]
+            xs, ys = [aside * k for k in ks], [point["value"] for point in points]
+            look = {"symbol": _symbol(marker, when), "size": 8}
+            trace = curve(xs, ys, f"{arm}, {label}", colour, dash, widths[when], look, legendgroup=arm)
             figure.add_scatter(
-                x=[aside * k for k in ks],
-                y=[point["value"] for point in points],
-                customdata=ks,
-                hovertemplate="k = %{customdata}: %{y:.3f}",
-                mode="lines+markers",
-                name=f"{arm}, {label}",
-                legendgroup=arm,
-                showlegend=False,
-                line={"color": colour, "dash": dash, "width": widths[when]},
-                marker={"symbol": _symbol(marker, when), "size": 8},
+                **trace, customdata=ks, hovertemplate="k = %{customdata}: %{y:.3f}", showlegend=False,
                 error_y=error_bars(points, colour),
-            )
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines+markers", name=arm, legendgroup=arm,
-            line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 8},
-        )  # fmt: skip
+            )  # fmt: skip
+        look = {"symbol": marker, "size": 8}
+        figure.add_scatter(**curve([None], [None], arm, colour, dash, 2, look, legendgroup=arm))
     for when, label in WHEN.items():
         figure.add_scatter(
             x=[None], y=[None], mode="markers", name=label,
@@ -137,14 +106,9 @@ def entropy_by_position(evaluations: Mapping[str, Sequence[Evaluation]], title: 
         colour, dash, marker = arm_style(arm, list(evaluations))
         columns = [e["samples"]["entropy_by_position"] for e in seeds if e["samples"]]
         shared = min(len(column) for column in columns)
-        figure.add_scatter(
-            x=list(range(1, shared + 1)),
-            y=np.mean([column[:shared] for column in columns], axis=0).tolist(),
-            mode="lines+markers",
-            name=arm,
-            line={"color": colour, "dash": dash, "width": 2},
-            marker={"symbol": marker, "size": 7},
-        )
+        means = np.mean([column[:shared] for column in columns], axis=0).tolist()
+        look = {"symbol": marker, "size": 7}
+        figure.add_scatter(**curve(range(1, shared + 1), means, arm, colour, dash, 2, look))
     return figure
 
 
@@ -156,9 +120,7 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
     """
     height = 380 + 20 * max(0, len(tables) - 3)  # rows of the legend, on a phone
     figure = base_figure(title, "confidence (probability)", "accuracy (share)", height)
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="calibrated", line={"color": TEXT, "dash": "dot", "width": 1}
-    )
+    figure.add_scatter(**curve([0, 1], [0, 1], "calibrated", TEXT, "dot", 1))
     for arm, table in tables.items():
         colour, dash, marker = arm_style(arm, list(tables))
         filled = [row for row in table if row["count"]]
@@ -166,26 +128,16 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
         few = counts < FEW * counts.sum()
         looks = ((~few, arm, marker, "lines+markers"), (few, f"{arm}, few tokens", f"{marker}-open", "markers"))
         for chosen, name, symbol, mode in looks:
+            sizes = (5 + 12 * np.sqrt(counts / counts.sum())).tolist()
+            hover = "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens"
             figure.add_scatter(
                 x=[row["confidence"] for row in filled],
                 y=[row["accuracy"] if here else None for row, here in zip(filled, chosen, strict=True)],
-                mode=mode,
-                name=name,
-                legendgroup=arm,
-                showlegend=symbol == marker,
+                mode=mode, name=name, legendgroup=arm, showlegend=symbol == marker,
                 line={"color": colour, "dash": dash, "width": 1.5},
-                marker={
-                    "symbol": symbol,
-                    "size": (5 + 12 * np.sqrt(counts / counts.sum())).tolist(),
-                    "color": colour,
-                    "opacity": 1,
-                    "line": {"width": 1},
-                },
-                customdata=counts.tolist(),
-                hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens<extra>"
-                + arm
-                + "</extra>",
-            )
+                marker={"symbol": symbol, "size": sizes, "color": colour, "opacity": 1, "line": {"width": 1}},
+                customdata=counts.tolist(), hovertemplate=f"{hover}<extra>{arm}</extra>",
+            )  # fmt: skip
     return figure
 
 

@@ -18,13 +18,9 @@ from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_hea
 TASK = ChainSum(num_operands=4, max_operand=5)
 SEEDS = tuple(range(8))
 PRETRAIN = PretrainConfig(
-    corpus=TASK,
-    model=ModelShape(hidden_size=48, intermediate_size=96, num_hidden_layers=1),
-    steps=200,
-    batch_size=64,
-    lr=1.5e-2,
-    eval_every=200,
-)
+    corpus=TASK, model=ModelShape(hidden_size=48, intermediate_size=96, num_hidden_layers=1),
+    steps=200, batch_size=64, lr=1.5e-2, eval_every=200,
+)  # fmt: skip
 RL = GRPOConfig(steps=15, prompts_per_step=16)
 EVALUATION = EvaluationConfig(problems=48, samples=32, ks=(1, 2, 4, 8, 16, 32), documents=128)
 

@@ -79,16 +79,11 @@ def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> Tra
     problems = [task.problem(config.seed, step * MAX_DRAWS + i) for i in range(config.prompts_per_step)]
     completions = [[_up_to_eos(row) for row in group] for group in rollout.completions.tolist()]
     updates: list[TracedUpdate] = []
+    optimizer, limit = adamw(policy, config.lr, config.weight_decay), config.completion_limit(task)
     update_policy(
-        policy,
-        reference,
-        adamw(policy, config.lr, config.weight_decay),
-        rollout,
-        config,
-        config.completion_limit(task),
-        step,
+        policy, reference, optimizer, rollout, config, limit, step,
         watch=lambda update: updates.append(_trace(update, config)),
-    )
+    )  # fmt: skip
     with torch.no_grad():
         ratio_after = _ratio(per_token_logps(policy, rollout, config.temperature)[0], rollout)
     rewards = [
@@ -96,14 +91,9 @@ def trace_step(model: GPT, task: Task, config: GRPOConfig, step: int = 1) -> Tra
         for problem, group in zip(problems, completions, strict=True)
     ]
     return TracedStep(
-        problems,
-        completions,
-        torch.tensor(rewards, device=config.device),
-        rollout.advantages,
-        rollout.old_per_token_logps,
-        updates,
-        ratio_after,
-    )
+        problems, completions, torch.tensor(rewards, device=config.device), rollout.advantages,
+        rollout.old_per_token_logps, updates, ratio_after,
+    )  # fmt: skip
 
 
 def _trace(update: Update, config: GRPOConfig) -> TracedUpdate:
@@ -111,13 +101,8 @@ def _trace(update: Update, config: GRPOConfig) -> TracedUpdate:
     mask = rollout.completion_mask
     ratio = _ratio(update.per_token_logps.view_as(mask), rollout)
     low, high = held_back(ratio, rollout.advantages[..., None], config.epsilon, config.epsilon_high)
-    return TracedUpdate(
-        ratio,
-        -update.gradient.view_as(mask) * mask.sum(),
-        (low | high) & mask,
-        update.metrics["loss"],
-        update.metrics["grad_norm"],
-    )
+    push = -update.gradient.view_as(mask) * mask.sum()
+    return TracedUpdate(ratio, push, (low | high) & mask, update.metrics["loss"], update.metrics["grad_norm"])
 
 
 def _ratio(logps: Tensor, rollout: Rollout) -> Tensor:

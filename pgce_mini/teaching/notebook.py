@@ -52,9 +52,8 @@ def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
         """The widget, and the first picture for viewers that do not support widgets."""
 
         def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            return pio.renderers["plotly_mimetype"].to_mimebundle(first.to_dict()) | super()._repr_mimebundle_(
-                **kwargs
-            )
+            picture = pio.renderers["plotly_mimetype"].to_mimebundle(first.to_dict())
+            return picture | super()._repr_mimebundle_(**kwargs)
 
     def values() -> dict[str, Any]:
         return {name: control.value for name, control in controls.items()}

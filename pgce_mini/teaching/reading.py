@@ -94,25 +94,18 @@ def read_on(
         ValueError: naming the argument, as `GPT.generate` does.
     """
     check_seed(seed)
+    generator, eos_id = torch.Generator().manual_seed(int(seed)), EOS_ID if isinstance(corpus, Task) else PAD_ID
     generation = model.generate(
-        [prompt],
-        max_completion_length,
-        temperature=temperature,
-        generator=torch.Generator().manual_seed(int(seed)),
-        eos_id=EOS_ID if isinstance(corpus, Task) else PAD_ID,
+        [prompt], max_completion_length, temperature=temperature, generator=generator, eos_id=eos_id
     )
     completion = generation.completions[0][generation.completion_mask[0]].tolist()
     ids = [*prompt, *completion]
     row = torch.tensor([ids])
     logits = model(row[:, :-1])[0]  # (T - 1, V)
     probs = logits.softmax(-1)
-    return Reading(
-        ids,
-        len(completion),
-        probs.gather(1, row[0, 1:, None])[:, 0].tolist(),
-        token_entropy(logits).tolist(),
-        _head(probs, top_k).tolist(),
-    )
+    own = probs.gather(1, row[0, 1:, None])[:, 0]  # (T - 1)
+    head = _head(probs, top_k)
+    return Reading(ids, len(completion), own.tolist(), token_entropy(logits).tolist(), head.tolist())
 
 
 class Sample(NamedTuple):
@@ -155,12 +148,9 @@ def draw_samples(
         ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
     if max_completion_length is None:
         max_completion_length = corpus.max_completion_length if isinstance(corpus, Task) else TEXT_COMPLETION
+    generator = torch.Generator().manual_seed(int(seed))
     generation = model.generate(
-        ids,
-        max_completion_length,
-        temperature=temperature,
-        generator=torch.Generator().manual_seed(int(seed)),
-        num_generations=samples,
+        ids, max_completion_length, temperature=temperature, generator=generator, num_generations=samples
     )
     drawn = []
     for row, mask in enumerate(generation.completion_mask):  # (L,), prompt after prompt

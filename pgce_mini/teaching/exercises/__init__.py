@@ -16,17 +16,10 @@ import torch
 Judge = Callable[[Any], str]
 
 MODULES = {
-    "00": "start_here",
-    "01": "cross_entropy",
-    "02": "true_token",
-    "03": "wrong_tokens",
-    "04": "where_training_ends",
-    "05": "gpt",
-    "06": "grpo",
-    "07": "prior_to_policy",
-    "08": "study",
+    "00": "start_here", "01": "cross_entropy", "02": "true_token", "03": "wrong_tokens",
+    "04": "where_training_ends", "05": "gpt", "06": "grpo", "07": "prior_to_policy", "08": "study",
     "09": "your_turn",
-}
+}  # fmt: skip
 JUDGES: dict[str, Judge] = {}
 
 
@@ -81,11 +74,7 @@ def require(condition: bool, hint: str) -> None:
 
 
 def given(answer: Any) -> Any:
-    """The answer.
-
-    Raises:
-        NotYet: it is None, as in the cells before anybody has answered.
-    """
+    """The answer; raises `NotYet` if it is None, as in the cells before anybody has answered."""
     require(answer is not None, "There is no answer yet.")
     return answer
 
@@ -112,11 +101,7 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
 
 
 def number_of(answer: Mapping[str, Any], name: str) -> float:
-    """The number that the answer holds under the key `name`.
-
-    Raises:
-        NotYet: naming the key, when the value is not a number.
-    """
+    """The number that the answer holds under `name`; raises `NotYet`, naming the key, if it is none."""
     try:
         return float(numbers(answer[name]))
     except NotYet:
@@ -143,10 +128,8 @@ def call(function: Any, *arguments: Any) -> Any:
     Raises:
         NotYet: it is not a function, or it fails or returns None.
     """
-    require(
-        callable(given(function)),
-        f"A function is asked for, and this is {type(function).__name__}: pass its name.",
-    )
+    kind = type(given(function)).__name__
+    require(callable(function), f"A function is asked for, and this is {kind}: pass its name.")
     try:
         returned = function(*arguments)
     except (Exception, SystemExit) as error:

@@ -75,14 +75,11 @@ def samples_for_an_error(answer: Any) -> str:
     truth = reinforce_variance(RARE, rewards) / size / ERROR**2
     samples = float(numbers(answer))
     require(samples >= 1, "At least one sample has to be drawn.")
-    if not abs(samples / truth - 1) < 0.025:  # 1 - pi(x) may be taken for 1
-        error = (reinforce_variance(RARE, rewards) / size / samples) ** 0.5
-        hint = f"With that many samples the error is {error:.2%}. "
-        if samples < truth:
-            hint += "How often is the true token drawn at all, and how does an error fall with N?"
-        else:
-            hint += "That is better than asked for: fewer will do."
-        require(False, hint)
+    error = (reinforce_variance(RARE, rewards) / size / samples) ** 0.5
+    few = "How often is the true token drawn at all, and how does an error fall with N?"
+    advice = few if samples < truth else "That is better than asked for: fewer will do."
+    near = abs(samples / truth - 1) < 0.025  # 1 - pi(x) may be taken for 1
+    require(near, f"With that many samples the error is {error:.2%}. {advice}")
     return "Rare tokens are what sampling learns worst, and cross-entropy needs no sample for any of them."
 
 

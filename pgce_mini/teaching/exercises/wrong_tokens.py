@@ -46,8 +46,7 @@ def where_the_runner_up_rises(answer: Any) -> str:
         """dJ/dz of the first token."""
         logits = (CUP / CUP.sum()).log().requires_grad_()
         shaping = RewardShaping(lambda_head=lambda_head, top_k=4)
-        (gradient,) = torch.autograd.grad(shaped_cross_entropy(logits, torch.tensor(1), shaping), logits)
-        return -float(gradient[0])
+        return -float(gradient_by(shaped_cross_entropy, logits, torch.tensor(1), shaping)[0])
 
     require(
         push(threshold + 0.01) > 0,
@@ -74,40 +73,31 @@ def loss_by_hand(answer: Any) -> str:
             target = torch.randint(8, (), generator=generator)
             settings = (shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k)
             gradient = gradient_by(answer, logits, target, *settings)
-            (right,) = (
-                g.numpy() for g in torch.autograd.grad(shaped_cross_entropy(logits, target, shaping), logits)
-            )
+            right = gradient_by(shaped_cross_entropy, logits, target, shaping)
             require(not np.allclose(gradient, -right, atol=1e-6), "The sign: training goes *down* a loss.")
-            require(
-                np.allclose(gradient, right, atol=1e-6),
-                f"{hint} {_why(gradient, logits, target, shaping)}".strip(),
-            )
+            why = f"{hint} {_why(gradient, logits, target, shaping)}".strip()
+            require(np.allclose(gradient, right, atol=1e-6), why)
     return "The reward is held, the policy is not: the whole paper in three lines."
 
 
 def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: RewardShaping) -> str:
     """Which usual mistake gives this gradient; "" if none does."""
-    (plain,) = (
-        g.numpy() for g in torch.autograd.grad(shaped_cross_entropy(logits, target, RewardShaping()), logits)
-    )
+    plain = gradient_by(shaped_cross_entropy, logits, target, RewardShaping())
     factor = float(gradient[target] / plain[target])
     if not np.allclose(gradient, factor * plain, atol=1e-6):
         head = logits.detach().softmax(-1).topk(shaping.top_k).indices
-        forgotten = bool((head == target).any()) and shaping.lambda_head != 0
-        return (
-            "The true token takes a place in the head, and keeps its own reward: are both so?" if forgotten else ""
-        )
+        if shaping.lambda_head and (head == target).any():
+            return "The true token takes a place in the head, and keeps its own reward: are both so?"
+        return ""
     if shaping.lambda_head or shaping.lambda_tail:
         return "The wrong tokens earn nothing in it."
     if np.isclose(factor, 1):
         return "beta is not in it."
     p = float(logits.detach().softmax(-1)[target])
     focal = (1 - p) ** shaping.beta - shaping.beta * (1 - p) ** (shaping.beta - 1) * p * np.log(p)
-    return (
-        "Which factor must not be differentiated?"
-        if np.isclose(factor, focal)
-        else "The true token has the wrong factor."
-    )
+    if np.isclose(factor, focal):
+        return "Which factor must not be differentiated?"
+    return "The true token has the wrong factor."
 
 
 @exercise("03-4")
@@ -119,8 +109,7 @@ def factor_of_uniform_reward(answer: Any) -> str:
         target = torch.tensor(int(rng.integers(7)))
         p = float(logits.detach().softmax(-1)[target])
         factor = float(numbers(call(answer, p, lam, beta)))
-        shaped = shaped_cross_entropy(logits, target, RewardShaping(beta, lambda_head=lam, top_k=7))
-        (gradient,) = torch.autograd.grad(shaped, logits)
+        gradient = gradient_by(shaped_cross_entropy, logits, target, RewardShaping(beta, lambda_head=lam, top_k=7))
         right = float(gradient[target]) / (p - 1)  # cross-entropy's is p - 1 there
         hint = (
             "Look at beta = 0 first: subtract lambda from everybody, which changes no gradient."
