@@ -25,30 +25,27 @@ def learning_curves(
     figure = base_figure(title, x_title, y_title)
     for arm, seeds in curves.items():
         colour, dash, _ = arm_style(arm, list(curves))
-        by_step: dict[int, list[float]] = {}
-        for rows in seeds:
+        for rows in seeds if len(seeds) > 1 else ():
             points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-            for step, value in points:
-                by_step.setdefault(step, []).append(value)
-            if len(seeds) > 1:
-                figure.add_scatter(
-                    x=[step for step, _ in points],
-                    y=[value for _, value in points],
-                    mode="lines",
-                    line={"color": colour, "width": 1},
-                    opacity=0.3,
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-        if by_step:  # an arm whose rows failed has no line, and no place in the legend
             figure.add_scatter(
-                x=sorted(by_step),
-                y=[float(np.mean(by_step[step])) for step in sorted(by_step)],
-                mode="lines",
-                name=arm,
+                x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.3,
+                line={"color": colour, "width": 1}, showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+        if means := means_by_step(seeds, key):  # an arm whose rows failed has no line, and none in the legend
+            figure.add_scatter(
+                x=list(means), y=list(means.values()), mode="lines", name=arm,
                 line={"color": colour, "width": 2.5, "dash": dash},
-            )
+            )  # fmt: skip
     return figure
+
+
+def means_by_step(seeds: Sequence[Sequence[Mapping[str, Any]]], key: str) -> dict[int, float]:
+    """step -> mean over the seeds that have the metric there, from the rows of metrics.jsonl of each seed."""
+    by_step: dict[int, list[float]] = {}
+    for row in (row for rows in seeds for row in rows):
+        if row.get(key) is not None:
+            by_step.setdefault(row["step"], []).append(row[key])
+    return {step: float(np.mean(by_step[step])) for step in sorted(by_step)}
 
 
 def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.Figure:
@@ -66,27 +63,12 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
         for when, label in WHEN.items():
             point = models[when][metric]
             figure.add_scatter(
-                x=[point["value"]],
-                y=[places[when]],
-                mode="markers",
-                name=f"{arm}, {label}",
-                showlegend=False,
-                marker={
-                    "symbol": _symbol(marker, when),
-                    "size": 12,
-                    "color": colour,
-                    "line": {"width": 2, "color": colour},
-                },
-                error_x=error_bars([point], colour),
-            )
+                x=[point["value"]], y=[places[when]], mode="markers", name=f"{arm}, {label}", showlegend=False,
+                marker=_marker(marker, when, 12, colour), error_x=error_bars([point], colour),
+            )  # fmt: skip
     for when, label in WHEN.items():
-        marker_style = {
-            "symbol": _symbol("circle", when),
-            "size": 10,
-            "color": TEXT,
-            "line": {"width": 2, "color": TEXT},
-        }
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=marker_style)
+        look = _marker("circle", when, 10, TEXT)
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=look)
     return figure
 
 
@@ -105,18 +87,11 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
             points = [models[when][name] for name in names]
             ks = [1 if name == "avg_at_m" else int(name.removeprefix("pass_at_")) for name in names]
             figure.add_scatter(
-                x=[aside * k for k in ks],
-                y=[point["value"] for point in points],
-                customdata=ks,
-                hovertemplate="k = %{customdata}: %{y:.3f}",
-                mode="lines+markers",
-                name=f"{arm}, {label}",
-                legendgroup=arm,
-                showlegend=False,
-                line={"color": colour, "dash": dash, "width": widths[when]},
-                marker={"symbol": _symbol(marker, when), "size": 8},
-                error_y=error_bars(points, colour),
-            )
+                x=[aside * k for k in ks], y=[point["value"] for point in points], customdata=ks,
+                hovertemplate="k = %{customdata}: %{y:.3f}", mode="lines+markers", name=f"{arm}, {label}",
+                legendgroup=arm, showlegend=False, line={"color": colour, "dash": dash, "width": widths[when]},
+                marker={"symbol": _symbol(marker, when), "size": 8}, error_y=error_bars(points, colour),
+            )  # fmt: skip
         figure.add_scatter(
             x=[None], y=[None], mode="lines+markers", name=arm, legendgroup=arm,
             line={"color": colour, "dash": dash, "width": 2}, marker={"symbol": marker, "size": 8},
@@ -137,13 +112,10 @@ def entropy_by_position(evaluations: Mapping[str, Sequence[Evaluation]], title: 
         columns = [e["samples"]["entropy_by_position"] for e in seeds if e["samples"]]
         shared = min(len(column) for column in columns)
         figure.add_scatter(
-            x=list(range(1, shared + 1)),
-            y=np.mean([column[:shared] for column in columns], axis=0).tolist(),
-            mode="lines+markers",
-            name=arm,
-            line={"color": colour, "dash": dash, "width": 2},
+            x=list(range(1, shared + 1)), y=np.mean([column[:shared] for column in columns], axis=0).tolist(),
+            mode="lines+markers", name=arm, line={"color": colour, "dash": dash, "width": 2},
             marker={"symbol": marker, "size": 7},
-        )
+        )  # fmt: skip
     return figure
 
 
@@ -163,28 +135,19 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
         filled = [row for row in table if row["count"]]
         counts = np.array([row["count"] for row in filled])
         few = counts < FEW * counts.sum()
+        sizes = (5 + 12 * np.sqrt(counts / counts.sum())).tolist()
         looks = ((~few, arm, marker, "lines+markers"), (few, f"{arm}, few tokens", f"{marker}-open", "markers"))
         for chosen, name, symbol, mode in looks:
             figure.add_scatter(
                 x=[row["confidence"] for row in filled],
                 y=[row["accuracy"] if here else None for row, here in zip(filled, chosen, strict=True)],
-                mode=mode,
-                name=name,
-                legendgroup=arm,
-                showlegend=symbol == marker,
+                mode=mode, name=name, legendgroup=arm, showlegend=symbol == marker,
                 line={"color": colour, "dash": dash, "width": 1.5},
-                marker={
-                    "symbol": symbol,
-                    "size": (5 + 12 * np.sqrt(counts / counts.sum())).tolist(),
-                    "color": colour,
-                    "opacity": 1,
-                    "line": {"width": 1},
-                },
+                marker={"symbol": symbol, "size": sizes, "color": colour, "opacity": 1, "line": {"width": 1}},
                 customdata=counts.tolist(),
                 hovertemplate="confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens<extra>"
-                + arm
-                + "</extra>",
-            )
+                + arm + "</extra>",
+            )  # fmt: skip
     return figure
 
 
@@ -196,6 +159,11 @@ def rows_of_arms(figure: go.Figure, arms: Sequence[str]) -> None:
     )  # fmt: skip
 
 
+def _marker(symbol: str, when: When, size: int, colour: str) -> dict[str, Any]:
+    line = {"width": 2, "color": colour}
+    return {"symbol": _symbol(symbol, when), "size": size, "color": colour, "line": line}
+
+
 def _symbol(symbol: str, when: When) -> str:
     """Hollow before RL, filled after."""
     return symbol if when == "after" else f"{symbol}-open"
@@ -204,12 +172,7 @@ def _symbol(symbol: str, when: When) -> str:
 def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
     """Asymmetric bars from each value to its interval; none where there is no value."""
     known = [(p["value"], p["low"], p["high"]) for p in points]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0 if v is None or h is None else h - v for v, _, h in known],
-        "arrayminus": [0 if v is None or low is None else v - low for v, low, _ in known],
-        "color": colour,
-        "thickness": 1.2,
-        "width": 4,
-    }
+    above = [0 if v is None or high is None else high - v for v, _, high in known]
+    below = [0 if v is None or low is None else v - low for v, low, _ in known]
+    look = {"color": colour, "thickness": 1.2, "width": 4}
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look}
