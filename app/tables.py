@@ -32,12 +32,8 @@ from pgce_mini.study.analysis import (
 )
 
 SPECS = Path(__file__).parents[1] / "studies"
-BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
-    "before and after RL",
-    "minus the baseline",
-    "Pass@k",
-    "phase diagram",
-)
+BEFORE_AFTER, DIFFERENCES = "before and after RL", "minus the baseline"
+PASS_AT_K, PHASE = "Pass@k", "phase diagram"
 CURVES = {  # of a row: training, the trainer's name
     "reward through RL": ("rl", "reward"),
     "entropy through RL": ("rl", "entropy"),
@@ -131,14 +127,9 @@ def choose(study: Study) -> Choice | None:
         variant = st.selectbox("Variant", variants, key="variant", bind="query-params")
     usual = arms if kind == DIFFERENCES else [arm for arm in arms if arm in PAPER_ARMS]
     picked = st.pills(
-        "Arms",
-        arms,
-        selection_mode="multi",
-        default=usual,
-        key=f"arms_{study.name}_{kind}",
-        wrap=True,
+        "Arms", arms, selection_mode="multi", default=usual, key=f"arms_{study.name}_{kind}", wrap=True,
         bind="query-params",
-    )
+    )  # fmt: skip
     return Choice(kind, [arm for arm in arms if arm in picked], variant, metric)
 
 
@@ -251,13 +242,8 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
             seen.setdefault(verdict(gap), []).append(f"{arm} {signed(gap.mean)}")
         verdicts = "; ".join(f"{words}: {', '.join(seen[words])}" for words in sorted(seen))
         sentence = f"{x_title}, minus {baseline}: {verdicts} (95 % intervals over seeds, each by itself)."
-        table = {
-            "arm": list(found),
-            **{
-                column: [getattr(gap, column) for gap in found.values()]
-                for column in ("n", "mean", "low", "high", "p", "detectable")
-            },
-        }
+        columns = ("n", "mean", "low", "high", "p", "detectable")
+        table = {"arm": list(found)} | {c: [getattr(gap, c) for gap in found.values()] for c in columns}
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code_of(study, arms, made))
 
 
@@ -335,24 +321,15 @@ def present_claims(evidence: Evidence) -> None:
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
         findings = [(family, evidence.findings[family.name, c]) for family in FAMILIES for c in family.comparisons]
-        gaps = [finding.difference for _, finding in findings]
-        every.html(
-            shell.as_html(
-                {
-                    "family": [family.name for family, _ in findings],
-                    "study": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
-                    "comparison": [evidence.words(f.comparison) for _, f in findings],
-                    "seeds": [None if gap is None else gap.n for gap in gaps],
-                    "difference": [None if gap is None else gap.mean for gap in gaps],
-                    "low": [None if gap is None else gap.low for gap in gaps],
-                    "high": [None if gap is None else gap.high for gap in gaps],
-                    "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
-                    "expected": [f.comparison.expected for _, f in findings],
-                    "seen": [f.seen for _, f in findings],
-                },
-                "Every planned comparison",
-            )
-        )
+        rows = []
+        for family, finding in findings:
+            planned, gap = finding.comparison, finding.difference
+            numbers = (gap.n, gap.mean, gap.low, gap.high, finding.adjusted_p) if gap else (None,) * 5
+            study = " ".join((planned.study, planned.variant))
+            rows.append((family.name, study, evidence.words(planned), *numbers, planned.expected, finding.seen))
+        head = ("family", "study", "comparison", "seeds", "difference", "low", "high", "Holm's p", "expected",
+                "seen")  # fmt: skip
+        every.html(shell.as_html(as_columns(head, rows), "Every planned comparison"))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -365,14 +342,9 @@ def present_inventory() -> None:
     found = inventory_of(RESULTS, stamp(RESULTS))
     st.markdown(progress(found))
     if (table := st.expander("The planned studies", key="studies", on_change="rerun")).open:
-        table.html(
-            shell.as_html(
-                {
-                    "study": [study.spec.name for study in found],
-                    "question": [study.spec.question for study in found],
-                    "rows": [f"{study.finished} of {len(study.spec.rows)}" for study in found],
-                    "state": [study.state for study in found],
-                },
-                "The planned studies",
-            )
-        )
+        rows = [
+            (study.spec.name, study.spec.question, f"{study.finished} of {len(study.spec.rows)}", study.state)
+            for study in found
+        ]
+        columns = as_columns(("study", "question", "rows", "state"), rows)
+        table.html(shell.as_html(columns, "The planned studies"))

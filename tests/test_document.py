@@ -40,7 +40,7 @@ from pgce_mini.theory import predict_chain
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = ROOT / "studies"
-
+BY_NAME = {family.name: family for family in FAMILIES}
 
 predicted = functools.cache(predict_chain)
 
@@ -119,7 +119,6 @@ def test_with_some_of_the_tables_nothing_is_decided_that_needs_the_rest(results:
 
 def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, files: dict[str, str]) -> None:
     evidence = Evidence(results)
-    family = next(family for family in FAMILIES if family.name == "2")
     rows = {
         (study, row["arm"], row["seed"]): row["avg_at_m_after"]
         for study in ("chain", "trap", "countdown")
@@ -134,7 +133,7 @@ def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, file
         for study in ("chain", "trap", "countdown")
     }
     adjusted = holm({name: difference.p for name, difference in differences.items()})
-    for comparison in family.comparisons:
+    for comparison in BY_NAME["2"].comparisons:
         name = f"{comparison.study} {comparison.arm}"
         finding = evidence.findings["2", comparison]
         assert finding.difference == differences[name]
@@ -152,10 +151,9 @@ def test_numbers_of_a_comparison_are_those_of_the_statistics(results: Path, file
 
 def test_decisions_follow_the_rule(results: Path) -> None:
     evidence = Evidence(results)
-    by_name = {family.name: family for family in FAMILIES}
 
     def decision(name: str, place: int) -> str:
-        family = by_name[name]
+        family = BY_NAME[name]
         return str(decide(evidence, family, family.hypotheses[place]))
 
     assert decision("1a", 0) == "holds (as expected in 12 of 12)"
@@ -191,7 +189,7 @@ def test_claim_of_two_halves_needs_both_in_the_same_task_and_the_reverse_in_none
     results: Path, tmp_path: Path
 ) -> None:
     evidence = flipped(results, tmp_path, "trap", "diversity", "entropy")
-    family = next(family for family in FAMILIES if family.name == "3")
+    family = BY_NAME["3"]
     entropy, length = (str(decide(evidence, family, hypothesis)) for hypothesis in family.hypotheses)
     assert entropy == "does not hold (as expected in 2 of 3, the reverse for diversity in trap)"
     assert length == "holds (as expected in 3 of 3)"

@@ -22,10 +22,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> StudyTable:
     """A duel of two seeds, in no time, and its tables in a folder `duel`."""
     folder = tmp_path_factory.mktemp("study") / "duel"
     spec = duel(
-        "sharp",
-        SHARP,
-        folder,
-        (0, 3),
+        "sharp", SHARP, folder, (0, 3),
         pretrain=PretrainConfig(
             corpus=TASK, model=ModelShape(hidden_size=16, num_attention_heads=2, num_key_value_heads=2), steps=4,
             batch_size=4, eval_every=2, eval_documents=4,
@@ -38,9 +35,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> StudyTable:
 
 def test_a_duel_runs_both_arms_on_the_same_seeds(table: StudyTable) -> None:
     assert table.failed == {}
-    assert [(row["arm"], row["seed"]) for row in table.rows] == [
-        ("ce", 0), ("sharp", 0), ("ce", 3), ("sharp", 3),
-    ]  # fmt: skip
+    rows = [(row["arm"], row["seed"]) for row in table.rows]
+    assert rows == [("ce", 0), ("sharp", 0), ("ce", 3), ("sharp", 3)]
 
 
 def test_rows_and_curves_come_back_by_arm_and_seed(table: StudyTable) -> None:
@@ -61,9 +57,7 @@ def test_a_row_is_predicted_by_its_own_task_and_shaping(table: StudyTable) -> No
 
 def test_a_missing_table_or_arm_is_named_with_the_command_that_makes_it(table: StudyTable) -> None:
     folder = table.path.parent
-    with pytest.raises(
-        RunError, match=r"^the study's table chain\.parquet is missing.*make study-full PART=chain"
-    ):
+    with pytest.raises(RunError, match=r"^the study's table chain\.parquet is missing.*study-full PART=chain"):
         rows_of("chain", folder)
     with pytest.raises(RunError, match=r"chain-curves\.parquet is missing"):
         curves_of("chain", "rl", ["ce"], folder)

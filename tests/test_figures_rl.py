@@ -1,12 +1,13 @@
-"""Pictures of RL and of predictions: what they show is what they were given."""
+"""Pictures of a study, of RL and of predictions: what they show is what they were given."""
 
 from __future__ import annotations
 
 import pytest
 
 from pgce_mini import PAPER_ARMS, ChainSum
-from pgce_mini.figures import predicted_measured, prediction_dots, through_rl
+from pgce_mini.figures import paired_forest, phase_map, predicted_measured, prediction_dots, through_rl
 from pgce_mini.figures.rl import PANELS
+from pgce_mini.study.analysis import PairedDifference
 from pgce_mini.theory import predict_chain
 
 
@@ -68,3 +69,35 @@ def test_predictions_are_dots_that_can_be_told_apart() -> None:
     )
     assert ce.marker.symbol != precision.marker.symbol
     assert ce.y[0] < precision.y[0] < ce.y[1]
+
+
+def difference(mean: float) -> PairedDifference:
+    return PairedDifference(10, mean, mean - 0.02, mean + 0.03, 0.01, 0.025)
+
+
+def test_paired_forest_shows_means_and_intervals() -> None:
+    figure = paired_forest(
+        {"precision": difference(0.1), "diversity": difference(-0.05)}, "t", "difference (share)"
+    )
+    first, second = figure.data
+    assert (first.x, first.y, second.x) == ((0.1,), ("precision",), (-0.05,))
+    assert first.error_x.array == pytest.approx((0.03,))
+    assert first.error_x.arrayminus == pytest.approx((0.02,))
+    assert first.marker.symbol != second.marker.symbol
+    assert figure.layout.xaxis.title.text == "difference (share)"
+
+
+def test_an_arm_looks_the_same_in_every_study() -> None:
+    rows = {label: difference(0.1) for label in ("chain: precision", "trap: diversity", "trap: precision")}
+    first, other, again = paired_forest(rows, "t", "difference (share)").data
+    assert (first.marker.color, first.marker.symbol) == (again.marker.color, again.marker.symbol)
+    assert other.marker.color != first.marker.color
+    assert again.y == ("trap: precision",)
+
+
+def test_phase_map_is_symmetric_around_zero_and_leaves_gaps() -> None:
+    figure = phase_map([0.1, 0.2], [0.05], [[0.3, None]], "t", "x", "y", "difference")
+    (heatmap,) = figure.data
+    assert (heatmap.zmin, heatmap.zmax) == (-0.3, 0.3)
+    assert list(heatmap.text[0]) == ["+0.30", ""]
+    assert list(heatmap.x) == ["0.1", "0.2"]

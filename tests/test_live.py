@@ -177,7 +177,7 @@ def test_failure_is_told_in_the_words_of_the_command(trainer: Trainer) -> None:
     assert str(trainer.folder) not in status.reason  # no place on this machine
 
 
-def test_killed_training_has_failed_and_can_go_on(trainer: Trainer) -> None:
+def test_killed_training_has_failed_and_can_go_on_or_leave_its_place(trainer: Trainer) -> None:
     trainer.submit(LONG, "me")
     process = child_of(trainer)
     wait(lambda: trainer.status(LONG).done > 0)
@@ -185,13 +185,8 @@ def test_killed_training_has_failed_and_can_go_on(trainer: Trainer) -> None:
     wait(lambda: state(trainer, LONG) == "failed")
     assert trainer.status(LONG).reason == "its process ended with exit code -9"
     trainer.submit(LONG, "me")
-    wait(lambda: state(trainer, LONG) == "running")
-
-
-def test_training_whose_folder_is_removed_fails_and_the_next_can_begin(trainer: Trainer) -> None:
-    trainer.submit(LONG, "me")
     process = child_of(trainer)
-    wait(lambda: trainer.status(LONG).done > 0)
+    wait(lambda: state(trainer, LONG) == "running")
     os.killpg(process.pid, signal.SIGKILL)
     shutil.rmtree(trainer.folder / LONG.name)
     wait(lambda: not trainer.busy)

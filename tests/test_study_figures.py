@@ -1,4 +1,4 @@
-"""Pictures of a study: what they show is what they were given."""
+"""Static pictures for documents: what they show is what they were given."""
 
 from __future__ import annotations
 
@@ -7,45 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from pgce_mini.figures import paired_forest, phase_map
 from pgce_mini.figures.style import row_style
 from pgce_mini.reports.svg import Interval, forest, lines, nice_ticks
-from pgce_mini.study.analysis import PairedDifference
 
 SVG = "{http://www.w3.org/2000/svg}"
 ARMS = ["precision", "diversity", "tail-penalty", "head-reward", "focal-2", "steps-2", "temperature-0.75"]
-
-
-def difference(mean: float) -> PairedDifference:
-    return PairedDifference(10, mean, mean - 0.02, mean + 0.03, 0.01, 0.025)
-
-
-def test_paired_forest_shows_means_and_intervals() -> None:
-    figure = paired_forest(
-        {"precision": difference(0.1), "diversity": difference(-0.05)}, "t", "difference (share)"
-    )
-    first, second = figure.data
-    assert (first.x, first.y, second.x) == ((0.1,), ("precision",), (-0.05,))
-    assert first.error_x.array == pytest.approx((0.03,))
-    assert first.error_x.arrayminus == pytest.approx((0.02,))
-    assert first.marker.symbol != second.marker.symbol
-    assert figure.layout.xaxis.title.text == "difference (share)"
-
-
-def test_an_arm_looks_the_same_in_every_study() -> None:
-    rows = {label: difference(0.1) for label in ("chain: precision", "trap: diversity", "trap: precision")}
-    first, other, again = paired_forest(rows, "t", "difference (share)").data
-    assert (first.marker.color, first.marker.symbol) == (again.marker.color, again.marker.symbol)
-    assert other.marker.color != first.marker.color
-    assert again.y == ("trap: precision",)
-
-
-def test_phase_map_is_symmetric_around_zero_and_leaves_gaps() -> None:
-    figure = phase_map([0.1, 0.2], [0.05], [[0.3, None]], "t", "x", "y", "difference")
-    (heatmap,) = figure.data
-    assert (heatmap.zmin, heatmap.zmax) == (-0.3, 0.3)
-    assert list(heatmap.text[0]) == ["+0.30", ""]
-    assert list(heatmap.x) == ["0.1", "0.2"]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def lines(figure: go.Figure) -> dict[str, list[Any]]:
     named = [trace for trace in figure.data if trace.name and trace.x is not None and trace.x[0] is not None]
     points = [(trace.name, x, y) for trace in named for x, y in zip(trace.x, trace.y, strict=True)]
     columns = ("line", figure.layout.xaxis.title.text or "x", figure.layout.yaxis.title.text or "y")
-    return {column: [point[i] for point in points] for i, column in enumerate(columns)}
+    return tables.as_columns(columns, points)
 
 
 def gaps(report: Report) -> dict[str, list[Any]]:
@@ -79,8 +79,7 @@ def gaps(report: Report) -> dict[str, list[Any]]:
     ]
     for arm, found in report.seed_gaps.items():
         rows += [(arm, "one seed", gap, "", "") for gap in found]
-    columns = ("arm", "of", f"minus {report.baseline}", "low", "high")
-    return {column: [row[i] for row in rows] for i, column in enumerate(columns)}
+    return tables.as_columns(("arm", "of", f"minus {report.baseline}", "low", "high"), rows)
 
 
 def before_after(report: Report) -> dict[str, list[Any]]:
@@ -89,10 +88,7 @@ def before_after(report: Report) -> dict[str, list[Any]]:
         for arm in report.summary
         for when, label in WHEN.items()
     ]
-    return {
-        column: [row[i] for row in rows]
-        for i, column in enumerate(("arm", "when", report.labels["avg_at_m"], "low", "high"))
-    }
+    return tables.as_columns(("arm", "when", report.labels["avg_at_m"], "low", "high"), rows)
 
 
 def takeaway_of(report: Report, kind: str) -> str:
@@ -161,16 +157,9 @@ def view() -> None:
     tables.present_inventory()
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):
-        st.html(
-            shell.as_html(
-                {
-                    "model": [row.model for row in chosen],
-                    "arm": [row.arm for row in chosen],
-                    f"the paper's {metric}": [row.value for row in chosen],
-                },
-                "The paper's numbers",
-            )
-        )
+        columns = ("model", "arm", f"the paper's {metric}")
+        numbers = tables.as_columns(columns, [(row.model, row.arm, row.value) for row in chosen])
+        st.html(shell.as_html(numbers, "The paper's numbers"))
 
 
 def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:

@@ -57,14 +57,9 @@ def view() -> None:
     picture, controls = shell.columns()
     with controls:
         names = st.pills(
-            "Losses to compare",
-            list(HIDDEN_REWARDS),
-            selection_mode="multi",
-            default=["cross-entropy", "shaped (product)", "focal", "label smoothing"],
-            key="losses",
-            wrap=True,
-            bind="query-params",
-        )
+            "Losses to compare", list(HIDDEN_REWARDS), selection_mode="multi", key="losses", wrap=True,
+            default=["cross-entropy", "shaped (product)", "focal", "label smoothing"], bind="query-params",
+        )  # fmt: skip
         probe = shell.slider("π: probability to read off", "pi", 0.01, 0.99, 0.1, 0.01)
         values = {"": 0.0}
         for hidden in (HIDDEN_REWARDS[name] for name in names):

@@ -128,16 +128,10 @@ def view() -> None:
         top_k = st.slider("k: tokens in the head", 1, 3, 1, key="k", bind="query-params")
         form = st.radio("Form of Eq. 11", get_args(Form), key="form", horizontal=True, bind="query-params")
 
-    settings = {
-        "beta": beta,
-        "labels": labels,
-        "start": start,
-        "lambda_head": lambda_head,
-        "lambda_tail": lambda_tail,
-        "top_k": top_k,
-        "form": form,
-    }
-    frame, figure, code = shell.made(flow_and_end, **settings)
+    frame, figure, code = shell.made(
+        flow_and_end, beta=beta, labels=labels, start=start, lambda_head=lambda_head, lambda_tail=lambda_tail,
+        top_k=top_k, form=form,
+    )  # fmt: skip
     path, end = np.asarray(frame.path).tolist(), frame.end
     rows = [("labels", labels), *((f"path, step {i}", probs) for i, probs in enumerate(path))]
     rows += [] if end is None else [("end", end)]
@@ -145,15 +139,9 @@ def view() -> None:
     table = {"point": [name for name, _ in rows]}
     table |= {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)}
     shell.present(
-        picture,
-        figure,
-        takeaway(beta, labels, path, end, elsewhere),
-        table,
-        code,
-        "simplex",
-        on_click_change=take_start,
-        on_slider_change=take_beta,
-    )
+        picture, figure, takeaway(beta, labels, path, end, elsewhere), table, code, "simplex",
+        on_click_change=take_start, on_slider_change=take_beta,
+    )  # fmt: skip
 
 
 view()

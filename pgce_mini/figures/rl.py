@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS
 from pgce_mini.figures.frames import base_figure, stacked_figure
+from pgce_mini.figures.runs import means_by_step, rows_of_arms
 from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.theory import ChainPrediction
 
@@ -36,12 +36,7 @@ def through_rl(
     for arm, seeds in curves.items():
         colour, dash, _ = arm_style(arm, list(curves))
         for i, key in enumerate(keys, 1):
-            by_step: dict[int, list[float]] = {}
-            for rows in seeds:
-                for row in rows:
-                    if row.get(key) is not None:  # a step without a group to train on has no entropy
-                        by_step.setdefault(row["step"], []).append(row[key])
-            steps = sorted(by_step)
+            means = means_by_step(seeds, key)  # a step without a group to train on has no entropy
             axes = {"xaxis": f"x{i}", "yaxis": f"y{i}"}
             for rows in seeds if len(seeds) > 1 else ():
                 points = [(row["step"], round(row[key], 3)) for row in rows if row.get(key) is not None]
@@ -52,7 +47,7 @@ def through_rl(
                     **axes,
                 )  # fmt: skip
             figure.add_scatter(
-                x=steps, y=[round(float(np.mean(by_step[step])), 3) for step in steps], mode="lines", name=arm,
+                x=list(means), y=[round(mean, 3) for mean in means.values()], mode="lines", name=arm,
                 legendgroup=arm, showlegend=i == 1, line={"color": colour, "dash": dash, "width": 2.2},
                 hovertemplate=f"step %{{x}}: {logged[i - 1].label} %{{y:.3f}}<extra>{arm}</extra>", **axes,
             )  # fmt: skip
@@ -109,9 +104,6 @@ def prediction_dots(predictions: Mapping[str, ChainPrediction], title: str) -> g
             mode="markers", name=arm, marker={"color": colour, "symbol": marker, "size": 12},
             customdata=names, hovertemplate="%{customdata}: %{x:.3f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    figure.update_yaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.5, -0.5],
-        zeroline=False, showgrid=False, ticklabelstandoff=6,
-    )  # fmt: skip
+    rows_of_arms(figure, names)
     figure.update_xaxes(range=[0, 1])
     return figure

@@ -26,21 +26,24 @@ def learning_curves(
     figure = base_figure(title, x_title, y_title)
     for arm, seeds in curves.items():
         colour, dash, _ = arm_style(arm, list(curves))
-        by_step: dict[int, list[float]] = {}
-        for rows in seeds:
+        for rows in seeds if len(seeds) > 1 else ():
             points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
-            for step, value in points:
-                by_step.setdefault(step, []).append(value)
-            if len(seeds) > 1:
-                figure.add_scatter(
-                    x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.3,
-                    line={"color": colour, "width": 1}, showlegend=False, hoverinfo="skip",
-                )  # fmt: skip
-        if by_step:  # an arm whose rows failed has no line, and no place in the legend
-            steps = sorted(by_step)
-            means = [float(np.mean(by_step[step])) for step in steps]
-            figure.add_scatter(**curve(steps, means, arm, colour, dash))
+            figure.add_scatter(
+                x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.3,
+                line={"color": colour, "width": 1}, showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+        if means := means_by_step(seeds, key):  # an arm whose rows failed has no line, and none in the legend
+            figure.add_scatter(**curve(list(means), list(means.values()), arm, colour, dash))
     return figure
+
+
+def means_by_step(seeds: Sequence[Sequence[Mapping[str, Any]]], key: str) -> dict[int, float]:
+    """step -> mean over the seeds that have the metric there, from the rows of metrics.jsonl of each seed."""
+    by_step: dict[int, list[float]] = {}
+    for row in (row for rows in seeds for row in rows):
+        if row.get(key) is not None:
+            by_step.setdefault(row["step"], []).append(row[key])
+    return {step: float(np.mean(by_step[step])) for step in sorted(by_step)}
 
 
 def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.Figure:
@@ -57,13 +60,12 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
         )  # fmt: skip
         for when, label in WHEN.items():
             point = models[when][metric]
-            look = {"symbol": _symbol(marker, when), "size": 12, "color": colour}
             figure.add_scatter(
                 x=[point["value"]], y=[places[when]], mode="markers", name=f"{arm}, {label}", showlegend=False,
-                marker=look | {"line": {"width": 2, "color": colour}}, error_x=error_bars([point], colour),
+                marker=_marker(marker, when, 12, colour), error_x=error_bars([point], colour),
             )  # fmt: skip
     for when, label in WHEN.items():
-        look = {"symbol": _symbol("circle", when), "size": 10, "color": TEXT, "line": {"width": 2, "color": TEXT}}
+        look = _marker("circle", when, 10, TEXT)
         figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=look)
     return figure
 
@@ -126,9 +128,9 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
         filled = [row for row in table if row["count"]]
         counts = np.array([row["count"] for row in filled])
         few = counts < FEW * counts.sum()
+        sizes = (5 + 12 * np.sqrt(counts / counts.sum())).tolist()
         looks = ((~few, arm, marker, "lines+markers"), (few, f"{arm}, few tokens", f"{marker}-open", "markers"))
         for chosen, name, symbol, mode in looks:
-            sizes = (5 + 12 * np.sqrt(counts / counts.sum())).tolist()
             hover = "confidence %{x:.3f}<br>accuracy %{y:.3f}<br>%{customdata} tokens"
             figure.add_scatter(
                 x=[row["confidence"] for row in filled],
@@ -149,6 +151,11 @@ def rows_of_arms(figure: go.Figure, arms: Sequence[str]) -> None:
     )  # fmt: skip
 
 
+def _marker(symbol: str, when: When, size: int, colour: str) -> dict[str, Any]:
+    line = {"width": 2, "color": colour}
+    return {"symbol": _symbol(symbol, when), "size": size, "color": colour, "line": line}
+
+
 def _symbol(symbol: str, when: When) -> str:
     """Hollow before RL, filled after."""
     return symbol if when == "after" else f"{symbol}-open"
@@ -157,12 +164,7 @@ def _symbol(symbol: str, when: When) -> str:
 def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
     """Asymmetric bars from each value to its interval; none where there is no value."""
     known = [(p["value"], p["low"], p["high"]) for p in points]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0 if v is None or h is None else h - v for v, _, h in known],
-        "arrayminus": [0 if v is None or low is None else v - low for v, low, _ in known],
-        "color": colour,
-        "thickness": 1.2,
-        "width": 4,
-    }
+    above = [0 if v is None or high is None else high - v for v, _, high in known]
+    below = [0 if v is None or low is None else v - low for v, low, _ in known]
+    look = {"color": colour, "thickness": 1.2, "width": 4}
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look}

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from pgce_mini.evaluation import Estimate
 from pgce_mini.figures.frames import base_figure
+from pgce_mini.figures.runs import error_bars
 from pgce_mini.figures.style import DIVERGING, INK, TEXT, row_style
 from pgce_mini.study.analysis import PairedDifference, format_difference
 
@@ -21,39 +23,23 @@ def paired_forest(differences: Mapping[str, PairedDifference], title: str, x_tit
     figure.add_vline(x=0, line={"color": TEXT, "width": 1, "dash": "dot"})
     for label, difference in differences.items():
         colour, marker = row_style(label.rpartition(": ")[2])
+        interval: Estimate = {"value": difference.mean, "low": difference.low, "high": difference.high}
         figure.add_scatter(
-            x=[difference.mean],
-            y=[label],
-            mode="markers",
-            name=label,
+            x=[difference.mean], y=[label], mode="markers", name=label,
             marker={"symbol": marker, "size": 8, "color": colour},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [difference.high - difference.mean],
-                "arrayminus": [difference.mean - difference.low],
-                "color": colour,
-                "thickness": 2,
-                "width": 7,
-            },
+            error_x=error_bars([interval], colour) | {"thickness": 2, "width": 7},
             hovertemplate=(
                 f"{format_difference(difference)}, {difference.n} seeds<br>"
                 f"detectable: {difference.detectable:.3f}<extra>{label}</extra>"
             ),
-        )
+        )  # fmt: skip
     return figure
 
 
 def phase_map(
-    xs: Sequence[float],
-    ys: Sequence[float],
-    values: Sequence[Sequence[float | None]],
-    title: str,
-    x_title: str,
-    y_title: str,
-    value_title: str,
-    largest: float | None = None,
-) -> go.Figure:
+    xs: Sequence[float], ys: Sequence[float], values: Sequence[Sequence[float | None]],
+    title: str, x_title: str, y_title: str, value_title: str, largest: float | None = None,
+) -> go.Figure:  # fmt: skip
     """A number for each pair of settings, written in its cell; orange below 0, pale at 0, blue above.
 
     values: a row for each of `ys`, a column for each of `xs`; None where nothing was measured.
@@ -66,16 +52,10 @@ def phase_map(
         y=[f"{y:g}" for y in ys],
         z=[list(row) for row in values],
         text=[["" if value is None else f"{value:+.2f}".replace("-", "−") for value in row] for row in values],
-        texttemplate="%{text}",
-        textfont={"size": 13, "color": INK},
-        colorscale=DIVERGING,
-        zmin=-largest,
-        zmax=largest,
-        xgap=2,
-        ygap=2,
-        showscale=False,  # each cell has its number
+        texttemplate="%{text}", textfont={"size": 13, "color": INK}, showscale=False,  # each cell has its number
+        colorscale=DIVERGING, zmin=-largest, zmax=largest, xgap=2, ygap=2,
         hovertemplate=f"{x_title} %{{x}}<br>{y_title} %{{y}}<br>{value_title} %{{z:+.3f}}<extra></extra>",
-    )
+    )  # fmt: skip
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
     return figure

@@ -141,38 +141,22 @@ class Report:
                     self.summary, "avg_at_m", "Accuracy before and after RL", f"{self.labels['avg_at_m']} (share)"
                 ),
             ),
-            "reward": (
-                "Reward while RL trains; thin lines are single seeds.",
-                logged("rl", "reward"),
-            ),
+            "reward": ("Reward while RL trains; thin lines are single seeds.", logged("rl", "reward")),
             "entropy": (
                 "Entropy at the tokens trained on: groups with both right and wrong answers, while there are any.",
                 logged("rl", "entropy"),
             ),
-            "length": (
-                "Response length: answers that write the working out are longer.",
-                logged("rl", LENGTH),
-            ),
-            "pass-at-k": (
-                "Pass@k of the prior and of the trained policy.",
-                figures.pass_at_k_curves(self.summary, "Pass@k before and after RL"),
-            ),
-            "pretraining-cross-entropy": (
-                "Plain cross-entropy of the priors on held-out documents.",
-                logged("pretrain", "heldout_cross_entropy"),
-            ),
-            "pretraining-entropy": (
-                "Entropy of the priors on the same documents.",
-                logged("pretrain", "heldout_entropy"),
-            ),
-            "entropy-by-position-before": (
-                "Where the priors are unsure, token by token.",
-                figures.entropy_by_position(priors, "Entropy by position before RL"),
-            ),
-            "entropy-by-position-after": (
-                "Where the trained policies are still unsure.",
-                figures.entropy_by_position(policies, "Entropy by position after RL"),
-            ),
+            "length": ("Response length: answers that write the working out are longer.", logged("rl", LENGTH)),
+            "pass-at-k": ("Pass@k of the prior and of the trained policy.",
+                          figures.pass_at_k_curves(self.summary, "Pass@k before and after RL")),
+            "pretraining-cross-entropy": ("Plain cross-entropy of the priors on held-out documents.",
+                                          logged("pretrain", "heldout_cross_entropy")),
+            "pretraining-entropy": ("Entropy of the priors on the same documents.",
+                                    logged("pretrain", "heldout_entropy")),
+            "entropy-by-position-before": ("Where the priors are unsure, token by token.",
+                                           figures.entropy_by_position(priors, "Entropy by position before RL")),
+            "entropy-by-position-after": ("Where the trained policies are still unsure.",
+                                          figures.entropy_by_position(policies, "Entropy by position after RL")),
             "reliability": (
                 "On the diagonal a prior is right as often as it is sure; beta other than 0 leaves it by design. "
                 "Larger markers hold more tokens (first seed).",

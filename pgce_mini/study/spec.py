@@ -21,6 +21,7 @@ What is left out takes the library's default. A wrong name or value is answered 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 import itertools
@@ -44,19 +45,8 @@ SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
     "prior", "temperature",
 }  # fmt: skip
-TOP_LEVEL = (
-    "question",
-    "arms",
-    "seeds",
-    "top_k",
-    "task",
-    "model",
-    "pretrain",
-    "midtrain",
-    "rl",
-    "evaluation",
-    "grid",
-)
+TOP_LEVEL = ("question", "arms", "seeds", "top_k", "task", "model", "pretrain", "midtrain", "rl", "evaluation",
+             "grid")  # fmt: skip
 MOST_SEEDS = 10_000  # who writes seeds = 20250101 means [20250101]
 MIDTRAIN_LOSSES = ("arm", "ce")
 
@@ -93,14 +83,14 @@ class _Reader:
                 raise SpecError(f"{self.path} lacks {name!r}")
         arms, seeds = content["arms"], content["seeds"]
         if isinstance(seeds, int) and not isinstance(seeds, bool):
-            with _Located(self, "seeds"):
+            with _located(self, "seeds"):
                 check_whole("seeds", seeds, 0, MOST_SEEDS)
             seeds = list(range(seeds))
         for name, values in (("arms", arms), ("seeds", seeds)):
             if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
                 raise self._error(f"{name} must name at least one, none twice, got {values!r}", name)
         for seed in seeds:
-            with _Located(self, "seeds"):
+            with _located(self, "seeds"):
                 check_seed(seed, "seeds")
         rows: list[Row] = []
         for varied, settings in self._variants():
@@ -183,20 +173,17 @@ class _Reader:
         return min(found)[1] if found else None
 
 
-class _Located:
+@contextlib.contextmanager
+def _located(reader: _Reader, section: str) -> Iterator[None]:
     """Turns a ValueError of a setting into a SpecError with the line that sets it."""
-
-    def __init__(self, reader: _Reader, section: str) -> None:
-        self.reader, self.section = reader, section
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, (ValueError, TypeError)) and not isinstance(error, SpecError):
-            field = re.match(r"\w*", str(error))
-            key = field[0] if field and self.reader._line_of(field[0]) else self.section
-            raise self.reader._error(f"{self.section}: {error}", key, self.section) from None
+    try:
+        yield
+    except SpecError:
+        raise
+    except (ValueError, TypeError) as error:
+        field = re.match(r"\w*", str(error))
+        key = field[0] if field and reader._line_of(field[0]) else section
+        raise reader._error(f"{section}: {error}", key, section) from None
 
 
 class _Variant:
@@ -206,13 +193,13 @@ class _Variant:
         self, reader: _Reader, study_dir: Path, varied: tuple[tuple[str, Any], ...], content: Mapping[str, Any]
     ) -> None:
         self.reader, self.content = reader, content
-        with _Located(reader, "task"):
+        with _located(reader, "task"):
             self.corpus = _corpus(content["task"])
             vocab = self.corpus.vocab  # reads the text
-        with _Located(reader, "model"):
+        with _located(reader, "model"):
             model = ModelShape(**content.get("model", {}))
             check_length(self.corpus, model.config(self.corpus))
-        with _Located(reader, "pretrain"):
+        with _located(reader, "pretrain"):
             pretrain = PretrainConfig(corpus=self.corpus, model=model, **content.get("pretrain", {}))
         midtrain, midtrain_loss = None, MIDTRAIN_LOSSES[0]
         if "midtrain" in content:
@@ -220,7 +207,7 @@ class _Variant:
             midtrain_loss = settings.pop("loss", midtrain_loss)
             if midtrain_loss not in MIDTRAIN_LOSSES:
                 raise reader._error(f"midtrain.loss must be arm or ce, got {midtrain_loss!r}", "loss")
-            with _Located(reader, "midtrain"):
+            with _located(reader, "midtrain"):
                 corpus = _corpus({**content["task"], **settings.pop("task", {})})
                 if corpus.vocab != vocab:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
@@ -232,9 +219,9 @@ class _Variant:
             )  # fmt: skip
             raise reader._error(f"the task {self.corpus.name} {needs}", "rl")
         if "rl" in content:
-            with _Located(reader, "rl"):
+            with _located(reader, "rl"):
                 rl = GRPOConfig(**content["rl"])
-        with _Located(reader, "evaluation"):
+        with _located(reader, "evaluation"):
             settings = dict(content["evaluation"])
             if isinstance(settings.get("ks"), list):
                 settings["ks"] = tuple(settings["ks"])
@@ -253,7 +240,7 @@ class _Variant:
         )
 
     def row(self, name: str, seed: int) -> Row:
-        with _Located(self.reader, "arms"):
+        with _located(self.reader, "arms"):
             if self.content.get("top_k") is not None:
                 check_whole("top_k", self.content["top_k"], 1)
             arm = arm_named(str(name), self.content.get("top_k"))

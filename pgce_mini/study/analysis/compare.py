@@ -53,14 +53,14 @@ def summarize(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
     Raises:
         ValueError: no evaluation is given, or their settings differ.
     """
-    samples, _ = _shared_settings(evaluations)
-    return {name: _estimate(metric, samples, evaluations) for name, metric in _metrics_of(evaluations).items()}
+    samples, ks = _shared_settings(evaluations)
+    return {name: _estimate(metric, samples, evaluations) for name, metric in _compared(samples, ks).items()}
 
 
 def differences(arm: Sequence[Evaluation], baseline: Sequence[Evaluation]) -> dict[str, Estimate]:
     """Each metric of `arm` minus `baseline`, paired over problems; intervals as in `summarize`."""
-    samples, _ = _shared_settings([*arm, *baseline])
-    return {name: _estimate(metric, samples, arm, baseline) for name, metric in _metrics_of(arm).items()}
+    samples, ks = _shared_settings([*arm, *baseline])
+    return {name: _estimate(metric, samples, arm, baseline) for name, metric in _compared(samples, ks).items()}
 
 
 def heldout_means(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
@@ -98,10 +98,6 @@ def by_metric(
     return {
         (label,): {name: column[metric] for name, column in columns.items()} for metric, label in labels.items()
     }
-
-
-def _metrics_of(evaluations: Sequence[Evaluation]) -> dict[str, Metric]:
-    return _compared(*_shared_settings(evaluations))
 
 
 def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]:

@@ -39,18 +39,14 @@ def check_predictions(evidence: Evidence, studies: Sequence[str] = ("chain", "tr
             if not rows:
                 continue
             prediction = predicted(rows[0])
-            found.append(
-                Checked(
-                    study,
-                    arm,
-                    len(rows),
-                    prediction.reasoned_share,
-                    fmean(row["reasoned_share_before"] for row in rows),
-                    prediction.accuracy_if_reasoned,
-                    fmean(row["accuracy_if_reasoned_before"] for row in rows),
-                    max(abs(a - b) for a, b in zip(prediction.entropy_by_position, entropy[arm], strict=False)),
-                )
+            errors = [abs(a - b) for a, b in zip(prediction.entropy_by_position, entropy[arm], strict=False)]
+            share, accuracy = (
+                fmean(row[f"{name}_before"] for row in rows) for name in ("reasoned_share", "accuracy_if_reasoned")
             )
+            found.append(Checked(
+                study, arm, len(rows), prediction.reasoned_share, share, prediction.accuracy_if_reasoned, accuracy,
+                max(errors),
+            ))  # fmt: skip
     return found
 
 

@@ -86,13 +86,9 @@ def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress
         missing = [row for row in spec.rows if not store.has(row)]
         work = {path: steps for row in missing for path, steps in row.trainings()}
         bar = tqdm(
-            total=sum(work.values()),
-            initial=sum(map(work_done, work)),
-            desc=spec.name,
-            unit="step",
-            disable=not progress,
-            smoothing=0.05,
-        )
+            total=sum(work.values()), initial=sum(map(work_done, work)), desc=spec.name, unit="step",
+            disable=not progress, smoothing=0.05,
+        )  # fmt: skip
 
         def advance(unfinished: int) -> None:
             store.collect()

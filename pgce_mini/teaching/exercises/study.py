@@ -63,14 +63,10 @@ def words_for(answer: Any) -> str:
         require(said in WORDS, f"{where} The protocol has three answers: {', '.join(WORDS)}.")
         right = verdict(PairedDifference(10, (low + high) / 2, low, high, p, 0.05), p)
         if said != right:
-            reasons = [
-                *(["the interval holds 0"] if low <= 0 <= high else []),
-                *(["p is not below 0.05"] if p >= 0.05 else []),
-            ]
-            raise NotYet(
-                f"{where} "
-                + (f"But {' and '.join(reasons)}." if reasons else "Both allow more than that; look at the sign.")
-            )
+            holds_0, p_too_large = low <= 0 <= high, p >= 0.05
+            reasons = ["the interval holds 0"] * holds_0 + ["p is not below 0.05"] * p_too_large
+            why = f"But {' and '.join(reasons)}." if reasons else "Both allow more than that; look at the sign."
+            raise NotYet(f"{where} {why}")
     return "Both must agree: the corrected p and the interval."
 
 

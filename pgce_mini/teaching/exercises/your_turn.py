@@ -54,16 +54,10 @@ def written_prediction(answer: Any) -> str:
         value, wanted = number_of(answer, name), float(getattr(right, name))
         require(0 <= value <= 1, f"{name} is a share between 0 and 1, got {value:g}.")
         if abs(value - wanted) > 0.005:
-            of_ce = abs(value - getattr(plain, name)) <= 0.005
-            raise NotYet(
-                f"{name} is {value:.3f}, "
-                + (
-                    "which is what cross-entropy does."
-                    if of_ce
-                    else "and the stationary policy of your reward says "
-                )
-                + ("" if of_ce else f"{'more' if wanted > value else 'less'}.")
-            )
+            if abs(value - getattr(plain, name)) <= 0.005:
+                raise NotYet(f"{name} is {value:.3f}, which is what cross-entropy does.")
+            more = "more" if wanted > value else "less"
+            raise NotYet(f"{name} is {value:.3f}, and the stationary policy of your reward says {more}.")
     require(word(answer["push"]) in PUSHES, f"push is {' or '.join(map(repr, PUSHES))}, got {answer['push']!r}.")
     _word(answer["after_rl"], "after_rl")
     _reason(answer["because"], "because")
@@ -105,7 +99,7 @@ def report(answer: Any) -> str:
         raise NotYet("The rows hold fewer than two seeds of both arms.")
     _verdict(difference, answer["words"], _tried(answer["tried"]))
     truth: dict[str, bool] = {
-        key: _near([row[f"{key}_before"] for row in own], number_of(prediction, key), tolerance)
+        key: abs(_mean([row[f"{key}_before"] for row in own]) - number_of(prediction, key)) <= tolerance
         for key, tolerance in TOLERANCES.items()
     }
     before, after = (_mean([row[f"reasoned_share_{when}"] for row in own]) for when in ("before", "after"))
@@ -151,10 +145,6 @@ def _mean(measured: list[float | None]) -> float:
     """The mean over seeds; one in which nothing could be measured is left out. nan where none could."""
     known = [number for number in measured if number is not None]
     return fmean(known) if known else float("nan")
-
-
-def _near(measured: list[float | None], value: float, tolerance: float) -> bool:
-    return abs(_mean(measured) - value) <= tolerance
 
 
 def _word(answer: Any, name: str) -> None:
