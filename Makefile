@@ -5,7 +5,7 @@ BIN := .venv/bin
 CAPSTONE := notebooks/09_your_turn.ipynb
 BENCHMARKS := $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py))
 
-STUDIES := $(if $(PART),studies/$(PART).toml,$(wildcard studies/*.toml))
+STUDIES := $(if $(STUDY),studies/$(STUDY).toml,$(wildcard studies/*.toml))
 
 .PHONY: help setup demo explore lab notebooks student-copies study study-full study-report test test-live bench clean
 
@@ -40,8 +40,8 @@ notebooks: setup ## run every notebook and save it with its outputs; needs Chrom
 student-copies: setup ## the notebooks for a class, without solutions and outputs; to another place: TO=folder
 	$(BIN)/python notebooks/student_copies.py $(TO)
 
-# Hours. An interrupted part continues, and rows that are in its table are not run again.
-study-full: setup ## the whole study, part by part; or one of them, as in PART=chain
+# Hours. An interrupted study continues, and rows that are in its table are not run again.
+study-full: setup ## all studies, one after the other; or one of them, as in STUDY=chain
 	@status=0; for spec in $(STUDIES); do \
 	    $(BIN)/pgce study $$spec --results pgce_mini/shipped/results || status=1; \
 	done; $(BIN)/pgce study --report docs --results pgce_mini/shipped/results; exit $$status

@@ -19,6 +19,7 @@ PACKAGES = (
     ("streamlit", "app", "the explorer"),
     ("jupyterlab", "notebooks", "the notebooks"),
     ("pyarrow", "study", "the tables of studies"),
+    ("scipy", "study", "the intervals of studies"),
     ("pytest", "test", "the tests"),
 )
 """(package, extra that brings it, what it is for)"""

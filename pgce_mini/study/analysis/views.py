@@ -131,7 +131,7 @@ def predicted(row: Columns) -> ChainPrediction:
 def _missing(what: str, study: str) -> str:
     return (
         f"the study's table {what} is missing: it comes with the repository in pgce_mini/shipped/results/, "
-        f"and `make study-full PART={study}` makes it again"
+        f"and `make study-full STUDY={study}` makes it again"
     )
 
 
