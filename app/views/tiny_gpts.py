@@ -215,18 +215,14 @@ def view() -> None:
     shell.present(picture, figure, takeaway(found), table, code, "tiny_gpts")
     with picture:
         expected = [expected for expected, _ in found.values()]
-        st.html(
-            shell.as_html(
-                {
-                    "next token": ARMS,
-                    "entropy (nats)": [e.entropy for e in expected],
-                    f"head, k = {top_k}": [e.head for e in expected],
-                    "tail": [1 - e.head for e in expected],
-                    "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
-                },
-                "Next token, by arm",
-            )
-        )
+        by_arm = {
+            "next token": ARMS,
+            "entropy (nats)": [e.entropy for e in expected],
+            f"head, k = {top_k}": [e.head for e in expected],
+            "tail": [1 - e.head for e in expected],
+            "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
+        }
+        st.html(shell.as_html(by_arm, "Next token, by arm"))
     st.subheader("How each goes on")
     numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
     legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))

@@ -221,18 +221,12 @@ class Report:
         head = "".join(f"<th scope='col'>{label}</th>" for label in ("arm", *WHEN.values()))
         groups = []
         for metric, rows in groupby(self.rows().items(), key=lambda item: item[0][0]):
-            groups.append(
-                f"<tbody><tr><th scope='rowgroup' colspan='3'>{html.escape(metric)}</th></tr>"
-                + "".join(
-                    f"<tr><th scope='row'>{html.escape(arm)}</th>"
-                    + "".join(
-                        f"<td>{format_estimate(value).replace(', ', ',&nbsp;')}</td>" for value in row.values()
-                    )
-                    + "</tr>"
-                    for (_, arm), row in rows
-                )
-                + "</tbody>"
-            )
+            lines = [f"<tr><th scope='rowgroup' colspan='3'>{html.escape(metric)}</th></tr>"]
+            for (_, arm), row in rows:
+                cells = (format_estimate(value).replace(", ", ",&nbsp;") for value in row.values())
+                numbers = "".join(f"<td>{cell}</td>" for cell in cells)
+                lines.append(f"<tr><th scope='row'>{html.escape(arm)}</th>{numbers}</tr>")
+            groups.append(f"<tbody>{''.join(lines)}</tbody>")
         return f"<table><thead><tr>{head}</tr></thead>{''.join(groups)}</table>"
 
 

@@ -70,12 +70,9 @@ class StudyConfig:
     def settings(self) -> dict[str, Any]:
         """For config.json, without what the rows set for themselves."""
         settings = config_to_dict(self)
-        for template, names in (
-            ("pretrain", ("shaping", "run_dir", "seed")),
-            ("rl", ("run_dir", "prior", "seed")),
-        ):
-            for name in names:
-                settings[template].pop(name, None)
+        for name in ("shaping", "run_dir", "prior", "seed"):
+            settings["pretrain"].pop(name, None)
+            settings["rl"].pop(name, None)
         return settings
 
     def spec(self) -> Spec:

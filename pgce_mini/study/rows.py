@@ -56,7 +56,7 @@ class Row:
     @property
     def variant(self) -> str:
         """The settings that differ within the study, in words; empty when only arm and seed do."""
-        return ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in self.varied)
+        return variant_name(self.varied)
 
     @property
     def name(self) -> str:
@@ -176,6 +176,10 @@ class Row:
         documents = [corpus.document(config.seed, i, "heldout") for i in range(config.documents)]
         entropy = evaluate_documents(model_to_match, documents, config.batch_size)["entropy"]
         return matching_temperature(model, documents, entropy)
+
+
+def variant_name(varied: tuple[tuple[str, Any], ...]) -> str:
+    return ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in varied)
 
 
 def error_path(folder: Path, row: str) -> Path:

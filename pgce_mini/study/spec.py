@@ -36,7 +36,7 @@ from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import arm_named
-from pgce_mini.study.rows import Row
+from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
 from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
@@ -226,18 +226,10 @@ class _Variant:
             if isinstance(settings.get("ks"), list):
                 settings["ks"] = tuple(settings["ks"])
             evaluation = EvaluationConfig(**settings)
-        variant = ",".join(f"{path.rpartition('.')[2]}={value}" for path, value in varied)
         self.templates = Templates(
-            study=reader.path.stem,
-            folder=study_dir,
-            runs=study_dir / (variant or "runs"),
-            pretrain=pretrain,
-            rl=rl,
-            evaluation=evaluation,
-            midtrain=midtrain,
-            midtrain_by_ce=midtrain_loss == "ce",
-            varied=varied,
-        )
+            reader.path.stem, study_dir, study_dir / (variant_name(varied) or "runs"), pretrain, rl, evaluation,
+            midtrain, midtrain_by_ce=midtrain_loss == "ce", varied=varied,
+        )  # fmt: skip
 
     def row(self, name: str, seed: int) -> Row:
         with _located(self.reader, "arms"):

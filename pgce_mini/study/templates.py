@@ -52,14 +52,11 @@ class Templates:
 
         def trained(template: PretrainConfig, arm: Arm, kind: str) -> PretrainConfig:
             return replace(
-                template,
-                run_dir=folder(arm.prior, kind),
-                seed=seed,
-                shaping=arm.shaping,
+                template, run_dir=folder(arm.prior, kind), seed=seed, shaping=arm.shaping,
                 label_smoothing=arm.label_smoothing or template.label_smoothing,
                 focal_gamma=arm.focal_gamma or template.focal_gamma,
                 steps=round(template.steps * arm.steps_factor),
-            )
+            )  # fmt: skip
 
         midtrain, rl = None, None
         if self.midtrain:
@@ -70,18 +67,9 @@ class Templates:
             rl = replace(self.rl, run_dir=folder(arm.policy, "policy"), seed=seed, temperature=temperature)
         temperature = self.evaluation.temperature * arm.evaluation_temperature
         return Row(
-            study=self.study,
-            folder=self.folder,
-            varied=self.varied,
-            arm=arm,
-            seed=seed,
-            pretrain=trained(self.pretrain, arm, "prior"),
-            midtrain=midtrain,
-            rl=rl,
-            evaluation=replace(self.evaluation, temperature=temperature),
-            reference=reference,
-            keep_evaluations=self.keep_evaluations,
-        )
+            self.study, self.folder, self.varied, arm, seed, trained(self.pretrain, arm, "prior"), midtrain, rl,
+            replace(self.evaluation, temperature=temperature), reference, self.keep_evaluations,
+        )  # fmt: skip
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:
         """A study of this one variant, of arms that match no other."""

@@ -58,14 +58,9 @@ def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], s
         raise ValueError(f"arm and baseline must share at least two seeds, got {shared}")
     differences = np.array([arm[s] - baseline[s] for s in shared])
     low, high = expanded_interval(differences, seed)
-    return PairedDifference(
-        n=len(shared),
-        mean=float(differences.mean()),
-        low=low,
-        high=high,
-        p=sign_flip_test(differences, seed),
-        detectable=minimum_detectable(float(differences.std(ddof=1)), len(shared)),
-    )
+    detectable = minimum_detectable(float(differences.std(ddof=1)), len(shared))
+    p = sign_flip_test(differences, seed)
+    return PairedDifference(len(shared), float(differences.mean()), low, high, p, detectable)
 
 
 def expanded_interval(values: ArrayLike, seed: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
