@@ -83,12 +83,6 @@ def slider(label: str, key: str, low: float, high: float, default: float = 0.0, 
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
-@st.cache_data(max_entries=128, show_spinner=False)
-def drawn(page: str, settings: Sequence[Any], _draw: Callable[[], go.Figure]) -> bytes:
-    """What `_draw` makes, as JSON; made once for a page and these settings, on which alone it depends."""
-    return as_json(_draw())
-
-
 def run(view: View[N], note: str = "", **settings: Any) -> tuple[N, bytes, str]:
     """Numbers and figure (as JSON) of `view` at these settings, and the cell that makes them, with a note."""
     numbers, figure = view(**settings)

@@ -23,6 +23,7 @@ from pgce_mini.study.analysis import (
     FAMILIES,
     Direction,
     Evidence,
+    PairedDifference,
     Summary,
     decide_claims,
     samples,
@@ -32,26 +33,18 @@ from pgce_mini.study.analysis import (
 )
 
 SPECS = Path(__file__).parents[1] / "studies"
-BEFORE_AFTER, DIFFERENCES = "before and after RL", "minus the baseline"
-PASS_AT_K, PHASE = "Pass@k", "phase diagram"
+BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
+    "before and after RL",
+    "minus the baseline",
+    "Pass@k",
+    "phase diagram",
+)
 CURVES = {  # of a row: training, the trainer's name
     "reward through RL": ("rl", "reward"),
     "entropy through RL": ("rl", "entropy"),
     "length through RL": ("rl", LENGTH),
     "entropy of the priors": ("pretrain", "heldout_entropy"),
 }
-CODE = """\
-from pathlib import Path
-
-from pgce_mini.figures import *
-from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis import Evidence, views
-
-evidence = Evidence({folder})
-rows, arms = evidence.rows({study!r}), {arms}
-figure = {figure}
-figure
-"""
 
 
 class Study(NamedTuple):
@@ -70,10 +63,56 @@ class Choice(NamedTuple):
 
 
 class Shown(NamedTuple):
-    figure: go.Figure
+    figure: bytes
     takeaway: str
     table: dict[str, list[Any]]
     code: str
+
+
+def accuracy(
+    study: str, arms: list[str], variant: str, title: str, folder: Path = RESULTS
+) -> tuple[Summary, go.Figure]:
+    """Avg@m of each arm before and after RL, over seeds."""
+    rows = Evidence(folder).rows(study)
+    summary = views.over_seeds(rows, arms, variant)
+    return summary, before_after(summary, "avg_at_m", title, f"Avg@{samples(rows)} (share)")
+
+
+def pass_at_k(
+    study: str, arms: list[str], variant: str, title: str, folder: Path = RESULTS
+) -> tuple[Summary, go.Figure]:
+    """Pass@k of each arm before and after RL, over seeds."""
+    summary = views.over_seeds(Evidence(folder).rows(study), arms, variant)
+    return summary, pass_at_k_curves(summary, title)
+
+
+def training(
+    study: str, arms: list[str], stage: str, metric: str, variant: str, title: str, folder: Path = RESULTS
+) -> tuple[dict[str, list[views.Metrics]], go.Figure]:
+    """A metric over the steps of a training, each seed of each arm."""
+    curves = views.learning_curves_of(Evidence(folder).curves(study), arms, stage, metric, variant)
+    return curves, learning_curves(curves, metric, title, STEPS[stage], LOGGED[stage][metric].axis_title)
+
+
+def differences(
+    study: str, arms: list[str], baseline: str, metric: str, variant: str, title: str, folder: Path = RESULTS
+) -> tuple[dict[str, PairedDifference], go.Figure]:
+    """Each arm minus the baseline, paired over seeds."""
+    rows = Evidence(folder).rows(study)
+    found = views.paired_differences(rows, arms, baseline, metric, variant)
+    return found, paired_forest(found, title, column_title(metric, samples(rows)))
+
+
+def phase_diagram(
+    study: str, arm: str, baseline: str, metric: str, folder: Path = RESULTS
+) -> tuple[views.Phase, go.Figure]:
+    """An arm minus the baseline, over the two settings that vary in the study."""
+    rows = Evidence(folder).rows(study)
+    found = views.phase(rows, arm, baseline, metric)
+    assert found is not None  # other studies have no such picture
+    x_title, y_title = (name.replace("_", " ") for name in found[:2])
+    title, value_title = f"{arm} minus {baseline}", column_title(metric, samples(rows))
+    return found, phase_map(found.xs, found.ys, found.values, title, x_title, y_title, value_title)
 
 
 def studies(runs: Path) -> dict[str, Study]:
@@ -99,7 +138,7 @@ def evidence_of(folder: Path, stamp: float) -> Evidence:
 
 
 def choose(study: Study) -> Choice | None:
-    """The controls of a study with a table; None where there is nothing to choose, and `present` says why."""
+    """The controls of a study with a table; None if no row can be shown (`present` says why)."""
     try:
         rows = evidence_of(study.folder, stamp(study.folder)).rows(study.name)
     except RunError:
@@ -127,9 +166,14 @@ def choose(study: Study) -> Choice | None:
         variant = st.selectbox("Variant", variants, key="variant", bind="query-params")
     usual = arms if kind == DIFFERENCES else [arm for arm in arms if arm in PAPER_ARMS]
     picked = st.pills(
-        "Arms", arms, selection_mode="multi", default=usual, key=f"arms_{study.name}_{kind}", wrap=True,
+        "Arms",
+        arms,
+        selection_mode="multi",
+        default=usual,
+        key=f"arms_{study.name}_{kind}",
+        wrap=True,
         bind="query-params",
-    )  # fmt: skip
+    )
     return Choice(kind, [arm for arm in arms if arm in picked], variant, metric)
 
 
@@ -147,7 +191,7 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
     except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
     else:
-        shell.present(picture, shell.as_json(found.figure), found.takeaway, found.table, found.code, "study")
+        shell.present(picture, *found, "study")
     failed = [row for row in all_rows if row["error"] is not None]
     if failed:
         reasons = (f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip() for row in failed)
@@ -159,38 +203,29 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
         shell.refuse(st, f"The paper's claims cannot be judged: {shell.reason(error, study.folder)}.")
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it, so none needs a copy
+@st.cache_resource(max_entries=64, show_spinner=False)  # read only, so shared without a copy
 def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
-    """`show`, made once for the tables as they stood at `stamp`."""
-    return show(evidence_of(study.folder, stamp), study, choice)
+    """What was chosen, made once for the tables as they stood at `stamp`.
 
-
-def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
-    """
     Raises:
         ValueError: there is nothing to see yet, and why.
     """
     kind, arms, variant, metric = choice
-    rows = evidence.rows(study.name)
+    rows = evidence_of(study.folder, stamp).rows(study.name)
     m, baseline = samples(rows), views.arms(rows)[0]
     if not arms:
         raise ValueError("no arm is picked")
     where = f", {variant}" if variant else ""
+    source: dict[str, Any] = {"study": study.name} | ({"folder": study.folder} if study.own else {})
+    picked: dict[str, Any] = source | {"arms": arms, "variant": variant}
     if kind in (BEFORE_AFTER, PASS_AT_K):
-        summary = views.over_seeds(rows, arms, variant)
+        view, what = (accuracy, "Accuracy") if kind == BEFORE_AFTER else (pass_at_k, "Pass@k")
+        summary, figure, code = shell.run(view, **picked, title=f"{what} before and after RL{where}")
         if not told(summary, "avg_at_m"):
             raise ValueError("no picked arm has a finished row here")
-        if kind == BEFORE_AFTER:
-            title = f"Accuracy before and after RL{where}"
-            figure = before_after(summary, "avg_at_m", title, f"Avg@{m} (share)")
-            made = f'before_after(summary, "avg_at_m", {title!r}, "Avg@{m} (share)")'
-            sentence = f"RL took Avg@{m} of {', of '.join(told(summary, 'avg_at_m'))}{seeds(rows, arms, variant)}."
-        else:
-            figure = pass_at_k_curves(summary, f"Pass@k before and after RL{where}")
-            made = f"pass_at_k_curves(summary, {figure.layout.title.text!r})"
-            last = list(next(iter(summary.values()))["after"])[-1]
-            label = metric_of(f"{last}_after", m)[0].label
-            sentence = f"RL took {label} of {', of '.join(told(summary, last))}{seeds(rows, arms, variant)}."
+        last = "avg_at_m" if kind == BEFORE_AFTER else list(next(iter(summary.values()))["after"])[-1]
+        label = metric_of(f"{last}_after", m)[0].label
+        sentence = f"RL took {label} of {', of '.join(told(summary, last))}{seeds(rows, arms, variant)}."
         points = [
             (arm, label, name, *estimate.values())
             for arm, models in summary.items()
@@ -199,57 +234,53 @@ def show(evidence: Evidence, study: Study, choice: Choice) -> Shown:
             if kind == PASS_AT_K or name == "avg_at_m"
         ]
         table = as_columns(("arm", "when", "metric", "mean", "low", "high"), points)
-        made = made.replace("summary", f"views.over_seeds(rows, arms, {variant!r})")
     elif kind in CURVES:
-        training, name = CURVES[kind]
-        logged = LOGGED[training][name]
-        title, x_title, y_title = logged.title + where, STEPS[training], logged.axis_title
-        curves = views.learning_curves_of(evidence.curves(study.name), arms, training, name, variant)
+        stage, name = CURVES[kind]
+        logged = LOGGED[stage][name]
+        curves, figure, code = shell.run(training, **picked, stage=stage, metric=name, title=logged.title + where)
         if not curves:
             raise ValueError("these arms share another's prior or policy, or have no such curve; pick others")
-        figure = learning_curves(curves, name, title, x_title, y_title)
         points = [
             (arm, i, point["step"], point[name])
             for arm, of_seeds in curves.items()
             for i, of_seed in enumerate(of_seeds)
             for point in of_seed
         ]
-        table = as_columns(("arm", "place of the seed", x_title, y_title), points)
+        table = as_columns(("arm", "place of the seed", STEPS[stage], logged.axis_title), points)
         ends = {arm: [of_seed[-1][name] for of_seed in of_seeds] for arm, of_seeds in curves.items()}
         sentence = (
-            f"At the last {x_title}, {y_title}: "
+            f"At the last {STEPS[stage]}, {logged.axis_title}: "
             + ", ".join(f"{arm} {sum(values) / len(values):.2f}" for arm, values in ends.items())
             + f"{seeds(rows, arms, variant)}."
         )
-        made = (
-            f"learning_curves(\n    views.learning_curves_of(evidence.curves({study.name!r}), arms, {training!r}, "
-            f"{name!r}, {variant!r}),\n    {name!r}, {title!r}, {x_title!r}, {y_title!r},\n)"
-        )
     elif kind == PHASE:
-        return _phase(rows, study, arms[0], baseline, metric)
+        found, figure, code = shell.run(phase_diagram, **source, arm=arms[0], baseline=baseline, metric=metric)
+        sentence, table = phase_words(found, f"{arms[0]} minus {baseline}", column_title(metric, m))
     else:
-        found = views.paired_differences(rows, arms, baseline, metric, variant)
-        if not found:
-            raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
-        title, x_title = f"Each arm minus {baseline}{where}", column_title(metric, m)
-        figure = paired_forest(found, title, x_title)
-        made = (
-            f"paired_forest(\n    views.paired_differences(rows, arms, {baseline!r}, {metric!r}, {variant!r}),\n"
-            f"    {title!r}, {x_title!r},\n)"
+        gaps, figure, code = shell.run(
+            differences, **picked, baseline=baseline, metric=metric, title=f"Each arm minus {baseline}{where}"
         )
+        if not gaps:
+            raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
         seen: dict[Direction, list[str]] = {}
-        for arm, gap in found.items():
+        for arm, gap in gaps.items():
             seen.setdefault(verdict(gap), []).append(f"{arm} {signed(gap.mean)}")
         verdicts = "; ".join(f"{words}: {', '.join(seen[words])}" for words in sorted(seen))
-        sentence = f"{x_title}, minus {baseline}: {verdicts} (95 % intervals over seeds, each by itself)."
+        sentence = (
+            f"{column_title(metric, m)}, minus {baseline}: {verdicts} (95 % intervals over seeds, each by itself)."
+        )
         columns = ("n", "mean", "low", "high", "p", "detectable")
-        table = {"arm": list(found)} | {c: [getattr(gap, c) for gap in found.values()] for c in columns}
-    return Shown(figure, sentence[0].upper() + sentence[1:], table, code_of(study, arms, made))
+        table = {"arm": list(gaps), **{name: [getattr(gap, name) for gap in gaps.values()] for name in columns}}
+    return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
 
 
-def _phase(rows: Sequence[Columns], study: Study, arm: str, baseline: str, metric: str) -> Shown:
-    found = views.phase(rows, arm, baseline, metric)
-    assert found is not None  # it is not offered otherwise
+def phase_words(found: views.Phase, title: str, measure: str) -> tuple[str, dict[str, list[Any]]]:
+    """The sentence and the table of a phase diagram.
+
+    Raises:
+        ValueError: no cell of it has a number yet.
+    """
+    x_title, y_title = (name.replace("_", " ") for name in found[:2])
     cells = [
         (x, y, value)
         for y, row in zip(found.ys, found.values, strict=True)
@@ -259,19 +290,11 @@ def _phase(rows: Sequence[Columns], study: Study, arm: str, baseline: str, metri
     if not cells:
         raise ValueError("no pair of settings has two seeds of both arms yet")
     best = max(cells, key=lambda cell: abs(cell[2]))
-    measure = column_title(metric, samples(rows))
-    title, x_title, y_title = f"{arm} minus {baseline}", *(n.replace("_", " ") for n in found[:2])
-    figure = phase_map(found.xs, found.ys, found.values, title, x_title, y_title, measure)
     sentence = (
         f"{measure}, {title}: from {min(c[2] for c in cells):+.2f} to {max(c[2] for c in cells):+.2f}; "
         f"furthest from 0 at {x_title} {best[0]:g}, {y_title} {best[1]:g}. A map to look for directions, no test."
     )
-    made = (
-        f"(lambda found: phase_map(\n    found.xs, found.ys, found.values, {title!r}, {x_title!r}, {y_title!r}, "
-        f"{measure!r}\n))(views.phase(rows, {arm!r}, {baseline!r}, {metric!r}))"
-    )
-    table = as_columns((x_title, y_title, title), cells)
-    return Shown(figure, sentence[0].upper() + sentence[1:], table, code_of(study, [arm], made))
+    return sentence, as_columns((x_title, y_title, title), cells)
 
 
 def told(summary: Summary, metric: str) -> list[str]:
@@ -291,13 +314,8 @@ def as_columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str,
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
-def code_of(study: Study, arms: list[str], figure: str) -> str:
-    folder = 'Path("runs/studies")' if study.own else "RESULTS"
-    return CODE.format(folder=folder, study=study.name, arms=arms, figure=figure)
-
-
 def progress(studies: Sequence[StudyState]) -> str:
-    """Which of the studies are there, in one sentence or two."""
+    """How many studies are planned, and the state of each, in words."""
     names = {
         state: [
             f"{study.spec.name} ({study.finished} of {len(study.spec.rows)} rows)"
@@ -313,7 +331,7 @@ def progress(studies: Sequence[StudyState]) -> str:
 
 
 def present_claims(evidence: Evidence) -> None:
-    """The paper's claims and every planned comparison, as far as these tables go."""
+    """The paper's claims and every planned comparison, judged by these tables."""
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
     lines = ["\n- ".join(decision.lines) for decision in decided.values()]
@@ -321,15 +339,24 @@ def present_claims(evidence: Evidence) -> None:
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
         findings = [(family, evidence.findings[family.name, c]) for family in FAMILIES for c in family.comparisons]
-        rows = []
-        for family, finding in findings:
-            planned, gap = finding.comparison, finding.difference
-            numbers = (gap.n, gap.mean, gap.low, gap.high, finding.adjusted_p) if gap else (None,) * 5
-            study = " ".join((planned.study, planned.variant))
-            rows.append((family.name, study, evidence.words(planned), *numbers, planned.expected, finding.seen))
-        head = ("family", "study", "comparison", "seeds", "difference", "low", "high", "Holm's p", "expected",
-                "seen")  # fmt: skip
-        every.html(shell.as_html(as_columns(head, rows), "Every planned comparison"))
+        gaps = [finding.difference for _, finding in findings]
+        every.html(
+            shell.as_html(
+                {
+                    "family": [family.name for family, _ in findings],
+                    "study": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
+                    "comparison": [evidence.words(f.comparison) for _, f in findings],
+                    "seeds": [None if gap is None else gap.n for gap in gaps],
+                    "difference": [None if gap is None else gap.mean for gap in gaps],
+                    "low": [None if gap is None else gap.low for gap in gaps],
+                    "high": [None if gap is None else gap.high for gap in gaps],
+                    "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
+                    "expected": [f.comparison.expected for _, f in findings],
+                    "seen": [f.seen for _, f in findings],
+                },
+                "Every planned comparison",
+            )
+        )
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -338,13 +365,18 @@ def inventory_of(folder: Path, stamp: float) -> list[StudyState]:
 
 
 def present_inventory() -> None:
-    """What there is of the studies that come with the package, and what not."""
+    """Which of the planned studies come with the package, finished or not."""
     found = inventory_of(RESULTS, stamp(RESULTS))
     st.markdown(progress(found))
     if (table := st.expander("The planned studies", key="studies", on_change="rerun")).open:
-        rows = [
-            (study.spec.name, study.spec.question, f"{study.finished} of {len(study.spec.rows)}", study.state)
-            for study in found
-        ]
-        columns = as_columns(("study", "question", "rows", "state"), rows)
-        table.html(shell.as_html(columns, "The planned studies"))
+        table.html(
+            shell.as_html(
+                {
+                    "study": [study.spec.name for study in found],
+                    "question": [study.spec.question for study in found],
+                    "rows": [f"{study.finished} of {len(study.spec.rows)}" for study in found],
+                    "state": [study.state for study in found],
+                },
+                "The planned studies",
+            )
+        )

@@ -1,18 +1,16 @@
-"""The explorer's tables, as file and as shown: exact there, short here, and never read as anything but text."""
+"""The explorer's tables: in full as CSV, to four digits and escaped as HTML."""
 
 from __future__ import annotations
 
 import csv
 import importlib
 import io
-import json
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import plotly.graph_objects as go
 import pytest
 
 APP = Path(__file__).parents[1] / "app"
@@ -45,18 +43,3 @@ def test_html_shows_four_digits_and_escapes_everything(shell: ModuleType) -> Non
 def test_columns_of_unequal_length_are_refused(shell: ModuleType) -> None:
     with pytest.raises(ValueError, match="shorter"):
         shell.as_csv({"a": [1, 2], "b": [1]})
-
-
-def test_drawn_is_made_once_for_the_same_settings_and_is_the_figure(shell: ModuleType) -> None:
-    made: list[str] = []
-
-    def draw(title: str) -> go.Figure:
-        made.append(title)
-        return go.Figure(layout_title_text=title).add_scatter(x=[1, 2], y=[math.nan, 0.1])
-
-    pictures = [shell.drawn("a page", (title, [0.1]), lambda title=title: draw(title)) for title in "xyx"]
-    assert made == ["x", "y"]
-    assert pictures[0] == pictures[2]
-    figure = json.loads(pictures[1])
-    assert figure["layout"]["title"]["text"] == "y"
-    assert figure["data"][0]["y"] == [None, 0.1]

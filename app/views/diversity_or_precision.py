@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import plotly.graph_objects as go
@@ -10,15 +11,15 @@ from streamlit.delta_generator import DeltaGenerator
 
 import shell
 import tables
-from pgce_mini.evaluation import WHEN
+from pgce_mini.evaluation import WHEN, Estimate
 from pgce_mini.figures import arm_differences, paper_dots
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, RunError
 from pgce_mini.shipped.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
-from pgce_mini.study.analysis import signed
+from pgce_mini.study.analysis import Summary, signed
 
-PICTURES = {  # what it is called here -> in the report
-    tables.BEFORE_AFTER: "before-after",
+PICTURES = {  # name on the page -> chart of the report; "" for two with functions of their own
+    tables.BEFORE_AFTER: "",
     tables.DIFFERENCES: "",
     "Pass@k": "pass-at-k",
     "reward through RL": "reward",
@@ -26,17 +27,40 @@ PICTURES = {  # what it is called here -> in the report
     "length through RL": "length",
     "entropy of the priors": "pretraining-entropy",
 }
-CODE = """\
-from pathlib import Path
 
-from pgce_mini.evaluation import WHEN
-from pgce_mini.figures import arm_differences
-from pgce_mini.reports.html import Report
 
-report = Report(Path({folder!r}))  # made by: {command}
-figure = {figure}
-figure
-"""
+def paper(metric: PaperMetric) -> tuple[dict[str, dict[str, float]], go.Figure]:
+    """The paper's arms minus its cross-entropy."""
+    found = paper_differences(metric)
+    return found, paper_dots(found, f"The paper's {metric}, above its ce")
+
+
+def lines(figure: go.Figure) -> dict[str, list[Any]]:
+    """The points of a chart's named lines."""
+    named = [trace for trace in figure.data if trace.name and trace.x is not None and trace.x[0] is not None]
+    points = [(trace.name, x, y) for trace in named for x, y in zip(trace.x, trace.y, strict=True)]
+    columns = ("line", figure.layout.xaxis.title.text or "x", figure.layout.yaxis.title.text or "y")
+    return {column: [point[i] for point in points] for i, column in enumerate(columns)}
+
+
+def of_the_report(folder: Path, picture: str) -> tuple[dict[str, list[Any]], go.Figure]:
+    """A chart of a study's report."""
+    figure = Report(folder).figures()[picture][1]
+    return lines(figure), figure
+
+
+def accuracy(folder: Path) -> tuple[Summary, go.Figure]:
+    """Each arm before and after RL."""
+    report = Report(folder)
+    return report.summary, report.figures()["before-after"][1]
+
+
+def minus_the_baseline(folder: Path) -> tuple[dict[str, Estimate], go.Figure]:
+    """Each arm minus the baseline in Avg@m after RL."""
+    report = Report(folder)
+    found = {arm: differences["avg_at_m"] for arm, differences in report.differences.items()}
+    title = f"{report.labels['avg_at_m']} after RL, by arm"
+    return found, arm_differences(found, report.seed_gaps, report.baseline, title)
 
 
 def studies() -> list[str]:
@@ -53,23 +77,23 @@ def studies() -> list[str]:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the study …")
-def report_of(name: str, stamp: float) -> tuple[Report, dict[str, tuple[str, go.Figure]]]:
+def report_of(folder: Path, stamp: float) -> Report:
     """The report of a study as it stood at `stamp`; a study that goes on has a new one."""
-    report = Report(shell.RUNS / name)
-    return report, report.figures()
+    return Report(folder)
 
 
-def stamp_of(name: str) -> float:
-    files = [*(shell.RUNS / name).glob("*/*/evaluation.json"), *(shell.RUNS / name).glob("rows/*/*.error.txt")]
+@st.cache_resource(max_entries=64, show_spinner=False)
+def shown_of(folder: Path, stamp: float, kind: str) -> tuple[Any, bytes, str]:
+    """`shell.run`, once for the study as it stood at `stamp`."""
+    note = f"The study was made by: {'make demo' if folder.name == 'demo' else 'pgce study'}"
+    if picture := PICTURES[kind]:
+        return shell.run(of_the_report, note, folder=folder, picture=picture)
+    return shell.run(accuracy if kind == tables.BEFORE_AFTER else minus_the_baseline, note, folder=folder)
+
+
+def stamp_of(folder: Path) -> float:
+    files = [*folder.glob("*/*/evaluation.json"), *folder.glob("rows/*/*.error.txt")]
     return max((file.stat().st_mtime for file in files), default=0.0)
-
-
-def lines(figure: go.Figure) -> dict[str, list[Any]]:
-    """The points of a chart's named lines."""
-    named = [trace for trace in figure.data if trace.name and trace.x is not None and trace.x[0] is not None]
-    points = [(trace.name, x, y) for trace in named for x, y in zip(trace.x, trace.y, strict=True)]
-    columns = ("line", figure.layout.xaxis.title.text or "x", figure.layout.yaxis.title.text or "y")
-    return tables.as_columns(columns, points)
 
 
 def gaps(report: Report) -> dict[str, list[Any]]:
@@ -79,7 +103,8 @@ def gaps(report: Report) -> dict[str, list[Any]]:
     ]
     for arm, found in report.seed_gaps.items():
         rows += [(arm, "one seed", gap, "", "") for gap in found]
-    return tables.as_columns(("arm", "of", f"minus {report.baseline}", "low", "high"), rows)
+    columns = ("arm", "of", f"minus {report.baseline}", "low", "high")
+    return {column: [row[i] for row in rows] for i, column in enumerate(columns)}
 
 
 def before_after(report: Report) -> dict[str, list[Any]]:
@@ -88,11 +113,14 @@ def before_after(report: Report) -> dict[str, list[Any]]:
         for arm in report.summary
         for when, label in WHEN.items()
     ]
-    return tables.as_columns(("arm", "when", report.labels["avg_at_m"], "low", "high"), rows)
+    return {
+        column: [row[i] for row in rows]
+        for i, column in enumerate(("arm", "when", report.labels["avg_at_m"], "low", "high"))
+    }
 
 
 def takeaway_of(report: Report, kind: str) -> str:
-    """One sentence for the pictures that have intervals; of the others `at_the_end` tells."""
+    """One sentence for a picture with intervals; `at_the_end` makes that of a chart of lines."""
     label = report.labels["avg_at_m"]
     if kind == tables.BEFORE_AFTER:
         return f"RL took {label} of {', of '.join(tables.told(report.summary, 'avg_at_m'))}."
@@ -105,7 +133,7 @@ def takeaway_of(report: Report, kind: str) -> str:
 
 
 def at_the_end(table: dict[str, list[Any]]) -> str:
-    """Where the lines of a chart end, from the table of its points."""
+    """The last value of each line of a chart, from the table of its points."""
     names, places, values = table.values()
     last = dict(zip(names, zip(places, values, strict=True), strict=True))
     x_title, y_title = list(table)[1:]
@@ -113,8 +141,7 @@ def at_the_end(table: dict[str, list[Any]]) -> str:
     return f"At {x_title.partition(',')[0]} {max(place for place, _ in last.values()):g}, {y_title}: {told}."
 
 
-def paper_sentence(metric: PaperMetric) -> str:
-    found = paper_differences(metric)
+def paper_sentence(metric: PaperMetric, found: dict[str, dict[str, float]]) -> str:
     best = {model: max(row, key=row.__getitem__) for model, row in found.items()}
     told = ", ".join(
         f"{best[model]} {row[best[model]]:+.2f} at {model}" if row[best[model]] > 0 else f"ce at {model}"
@@ -145,9 +172,8 @@ def view() -> None:
         metric: PaperMetric = st.radio(
             "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
         )
-        title = f"The paper's {metric}, above its ce"
-        sentence = paper_sentence(metric)
-        figure = shell.drawn("paper", (metric,), lambda: paper_dots(paper_differences(metric), title))
+        differences, figure, _ = shell.made(paper, metric=metric)
+        sentence = paper_sentence(metric, differences)
         shell.chart("chart_paper", figure, sentence)
         st.markdown(sentence)
     if name in with_table:
@@ -157,43 +183,37 @@ def view() -> None:
     tables.present_inventory()
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):
-        columns = ("model", "arm", f"the paper's {metric}")
-        numbers = tables.as_columns(columns, [(row.model, row.arm, row.value) for row in chosen])
-        st.html(shell.as_html(numbers, "The paper's numbers"))
+        st.html(
+            shell.as_html(
+                {
+                    "model": [row.model for row in chosen],
+                    "arm": [row.arm for row in chosen],
+                    f"the paper's {metric}": [row.value for row in chosen],
+                },
+                "The paper's numbers",
+            )
+        )
 
 
 def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
     """A study of `make demo`, which has a report and intervals over problems."""
+    folder = shell.RUNS / study
+    stamp = stamp_of(folder)
     try:
-        report, pictures = report_of(study, stamp_of(study))
+        report = report_of(folder, stamp)
+        if kind == tables.DIFFERENCES and not report.differences:
+            shell.refuse(picture, "Only one arm is finished: there is nothing to compare it with yet.")
+            return
+        table, figure, code = shown_of(folder, stamp, kind)
     except (RunError, ValueError, OSError) as error:
         shell.refuse(picture, f"Nothing to show: {shell.reason(error, shell.RUNS)}.")
         return
-    takeaway = takeaway_of(report, kind)
-    if kind == tables.DIFFERENCES:
-        if not report.differences:
-            shell.refuse(picture, "Only one arm is finished: there is nothing to compare it with yet.")
-            return
-        estimates = {arm: found["avg_at_m"] for arm, found in report.differences.items()}
-        ours = arm_differences(
-            estimates, report.seed_gaps, report.baseline, f"{report.labels['avg_at_m']} after RL, by arm"
-        )
-        made = (
-            "arm_differences(\n    {arm: found['avg_at_m'] for arm, found in report.differences.items()},\n    "
-            f"report.seed_gaps, report.baseline, {ours.layout.title.text!r},\n)"
-        )
-        table = gaps(report)
+    if PICTURES[kind]:
+        takeaway = at_the_end(table)
     else:
-        _, ours = pictures[PICTURES[kind]]
-        made = f"report.figures()[{PICTURES[kind]!r}][1]"
-        if kind == tables.BEFORE_AFTER:
-            table = before_after(report)
-        else:
-            table = lines(ours)
-            takeaway = at_the_end(table)
-    command = "make demo" if study == "demo" else "pgce study"
-    code = CODE.format(folder=f"runs/{study}", command=command, figure=made)
-    shell.present(picture, shell.as_json(ours), takeaway, table, code, "study")
+        takeaway = takeaway_of(report, kind)
+        table = before_after(report) if kind == tables.BEFORE_AFTER else gaps(report)
+    shell.present(picture, figure, takeaway, table, code, "study")
     if study == "demo":
         st.markdown("This is what `make demo` left, a first look.")
     st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
