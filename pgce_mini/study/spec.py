@@ -38,7 +38,7 @@ from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import arm_named
 from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
-from pgce_mini.tasks import TASKS, ChainSum, Countdown, Task, Text, task_from_dict
+from pgce_mini.tasks import TASKS, Task, task_from_dict
 from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
 
 SET_BY_THE_STUDY = {
@@ -194,7 +194,7 @@ class _Variant:
     ) -> None:
         self.reader, self.content = reader, content
         with _located(reader, "task"):
-            self.corpus = _corpus(content["task"])
+            self.corpus = task_from_dict(content["task"])
             vocab = self.corpus.vocab  # reads the text
         with _located(reader, "model"):
             model = ModelShape(**content.get("model", {}))
@@ -208,7 +208,7 @@ class _Variant:
             if midtrain_loss not in MIDTRAIN_LOSSES:
                 raise reader._error(f"midtrain.loss must be arm or ce, got {midtrain_loss!r}", "loss")
             with _located(reader, "midtrain"):
-                corpus = _corpus({**content["task"], **settings.pop("task", {})})
+                corpus: Any = task_from_dict({**content["task"], **settings.pop("task", {})})
                 if corpus.vocab != vocab:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
                 midtrain = PretrainConfig(corpus=corpus, model=model, **settings)
@@ -259,14 +259,6 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 def _settings_of_task(name: object) -> tuple[str, ...]:
     task = TASKS.get(name) if isinstance(name, str) else None
     return ("name", *(field.name for field in fields(task))) if task else ("name",)
-
-
-def _corpus(settings: Mapping[str, Any]) -> ChainSum | Countdown | Text:
-    if settings.get("name") not in TASKS:
-        raise ValueError(f"name must be one of {', '.join(TASKS)}, got {settings.get('name')!r}")
-    corpus = task_from_dict(settings)
-    assert isinstance(corpus, (ChainSum, Countdown, Text))
-    return corpus
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
