@@ -200,7 +200,7 @@ class _Variant:
             model = ModelShape(**content.get("model", {}))
             check_length(self.corpus, model.config(self.corpus))
         with _located(reader, "pretrain"):
-            pretrain = PretrainConfig(corpus=self.corpus, model=model, **content.get("pretrain", {}))
+            pretrain = PretrainConfig(**{"corpus": self.corpus, "model": model, **content.get("pretrain", {})})
         midtrain, midtrain_loss = None, MIDTRAIN_LOSSES[0]
         if "midtrain" in content:
             settings = dict(content["midtrain"])
@@ -208,10 +208,10 @@ class _Variant:
             if midtrain_loss not in MIDTRAIN_LOSSES:
                 raise reader._error(f"midtrain.loss must be arm or ce, got {midtrain_loss!r}", "loss")
             with _located(reader, "midtrain"):
-                corpus: Any = task_from_dict({**content["task"], **settings.pop("task", {})})
+                corpus = task_from_dict({**content["task"], **settings.pop("task", {})})
                 if corpus.vocab != vocab:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
-                midtrain = PretrainConfig(corpus=corpus, model=model, **settings)
+                midtrain = PretrainConfig(**{"corpus": corpus, "model": model, **settings})
         rl = None
         if isinstance(self.corpus, Task) != ("rl" in content):
             needs = "has a verifier: say how to train on it in [rl]" if isinstance(self.corpus, Task) else (
