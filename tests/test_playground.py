@@ -181,7 +181,6 @@ def test_command_writes_the_page_and_says_where(tmp_path: Path, capsys: pytest.C
     [
         (["--html", "{tmp}"], "is a folder"),
         (["--html", "{tmp}/old.html", "--beta", "nan"], "beta must be a finite number"),
-        (["--html", "{tmp}/old.html", "--size", "99"], "size must be a whole number between 2 and 50, got 99"),
         (["--html", "{tmp}/old.html/new.html"], "old.html"),
     ],
 )
