@@ -1,12 +1,10 @@
 // The picture: a row for each token, drawn in SVG. It is built for a vocabulary and a width, and drawn in each frame.
 
-import { drawAxes } from "./axis.js";
 import { element, setAttributes, shape } from "./dom.js";
-import { fitted, framed } from "./frame.js";
+import { fitted, framed, place, ticksOf } from "./frame.js";
 import { drawHandle, drawTip, listen, makeHandle } from "./handles.js";
-import { drawLegend } from "./legend.js";
 import { drawRow, makeRow } from "./rows.js";
-import { drawHatch, textWidth } from "./shapes.js";
+import { arrowPath, diamondPath, drawHatch, textWidth, trianglePath } from "./shapes.js";
 
 export class Picture {
     constructor(instrument) {
@@ -83,4 +81,64 @@ export class Picture {
         this.rows[index].handle.focus();
         this.redraw();
     }
+}
+
+/** Draws the axes under the rows anew: probabilities at the left, pushes at the right, with lines through the rows. */
+function drawAxes(grid, frame) {
+    grid.replaceChildren();
+    const narrow = frame.plot < 260;
+    drawProbabilities(grid, frame, narrow);
+    drawPushes(grid, frame, narrow);
+}
+
+function drawProbabilities(grid, frame, narrow) {
+    const { axis, top, bottom, left } = frame;
+    for (const tick of ticksOf(frame, narrow)) {
+        const x = place(frame, tick);
+        shape("line", { class: "rule", x1: x, x2: x, y1: top, y2: bottom + 4 }, grid);
+        shape("text", { class: "tick", x, y: bottom + 15, "text-anchor": "middle" }, grid, tick);
+    }
+    const title = axis === "log" ? "probability (log)" : "probability";
+    shape("text", { class: "tick", x: left, y: bottom + 34 }, grid, title);
+}
+
+function drawPushes(grid, { top, bottom, middle, pushes, force }, narrow) {
+    shape("line", { class: "zero", x1: middle, x2: middle, y1: top, y2: bottom + 4 }, grid);
+    const end = Number(force.toPrecision(2));
+    const ends = [
+        [`−${end}`, middle - pushes / 2 + 2, "start"],
+        [`+${end}`, middle + pushes / 2, "end"],
+    ];
+    for (const [text, x, anchor] of narrow ? ends.slice(1) : ends)
+        shape("text", { class: "tick", x, y: bottom + 15, "text-anchor": anchor }, grid, text);
+    const title = narrow ? "−∂L/∂z" : "push −∂L/∂z";
+    shape("text", { class: "tick", x: middle, y: bottom + 34, "text-anchor": "middle" }, grid, title);
+}
+
+const rectangle = (kind, height, rx) => (x, y, group) =>
+    shape("rect", { class: kind, x, y: y - height / 2, width: 22, height, ...rx }, group);
+
+// The words, the width of the symbol, and what draws it with its left end at x and its middle at y.
+const ENTRIES = [
+    ["policy π, head", 22, rectangle("policy", 12, { rx: 2 })],
+    ["policy π, tail", 22, rectangle("policy tail", 12, { rx: 2 })],
+    ["labels q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
+    ["where training ends", 14, (x, y, group) => shape("path", { class: "end", d: trianglePath(x + 7, y - 4) }, group)],
+    ["cross-entropy after as many steps", 22, rectangle("ghost", 14)],
+    ["push on its logit z", 24, (x, y, group) => shape("path", { class: "push", d: arrowPath(x, x + 24, y) }, group)],
+    ["your prediction", 18, (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group)],
+];
+
+/** Draws the legend in as many lines as it takes and gives their height in px. */
+function drawLegend(svg, width, withPrediction) {
+    const group = shape("g", { class: "legend", "aria-hidden": "true" }, svg);
+    let [x, y] = [2, 12];
+    for (const [words, symbolWidth, drawSymbol] of withPrediction ? ENTRIES : ENTRIES.slice(0, -1)) {
+        const needed = symbolWidth + 6 + textWidth(svg, words, "13px");
+        if (x > 2 && x + needed > width) [x, y] = [2, y + 24];
+        drawSymbol(x, y, group);
+        shape("text", { x: x + symbolWidth + 6, y }, group, words);
+        x += needed + 18;
+    }
+    return y + 12;
 }

@@ -1,6 +1,6 @@
 // The page: its parts, each { node, draw(state, numbers) }, and their places. A home (homes.js) shows it.
 
-import { button, element } from "./dom.js";
+import { button, element, setText } from "./dom.js";
 import { fileButtons } from "./files.js";
 import { dataFold, pythonFold } from "./folds.js";
 import { STYLE } from "./from_python.js";
@@ -8,7 +8,6 @@ import { Instrument } from "./instrument.js";
 import { rewardPanel, trainingPanel } from "./panels.js";
 import { Picture } from "./picture.js";
 import { promptLine, takeawayLine, tiles } from "./readouts.js";
-import { transport } from "./transport.js";
 
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
 
@@ -51,4 +50,20 @@ function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward,
         element("div", { class: "side" }, reward.node),
         element("div", { class: "more" }, training.node, files, data.node, python.node),
     );
+}
+
+/** The buttons that train: Play, Step, Reset, and the one that asks for a prediction first. */
+function transport(instrument) {
+    const playOrPause = () => (instrument.playing ? instrument.pause() : instrument.play());
+    const play = button("Play", playOrPause, { class: "primary" });
+    const step = button("Step", () => instrument.goTo(instrument.state.steps + 1));
+    const reset = button("Reset", () => instrument.goTo(0));
+    const predict = button("Predict first", () => instrument.togglePrediction(), { "aria-pressed": "false" });
+    return {
+        node: element("div", { class: "row" }, play, step, reset, predict),
+        draw({ prediction }) {
+            setText(play, instrument.playing ? "Pause" : "Play");
+            predict.setAttribute("aria-pressed", String(Boolean(prediction)));
+        },
+    };
 }

@@ -16,6 +16,7 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -28,14 +29,19 @@ from pgce_mini.theory import entropy, expected_gradient, expected_reward
 
 Visit = Callable[..., Page]
 DEFAULT = PlaygroundState()
+SERVED = 60_000  # ms: a page of a server that has just started, on a busy machine
 
 
-@pytest.fixture(scope="module")
-def lesson(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a page written by `to_html`."""
-    path = tmp_path_factory.mktemp("lesson") / "lesson.html"
-    path.write_text(to_html(), encoding="utf-8")
-    return path.as_uri()
+@pytest.fixture
+def play(visit: Visit, tmp_path: Path) -> Visit:
+    """play(query, state) opens a page written by `to_html`."""
+
+    def open_page(query: str = "", state: PlaygroundState = DEFAULT, **options: Any) -> Page:
+        path = tmp_path / "lesson.html"
+        path.write_text(to_html(state), encoding="utf-8")
+        return visit(f"{path.as_uri()}#{query}", **options)
+
+    return open_page
 
 
 def slider(page: Page, name: str) -> Locator:
@@ -64,12 +70,19 @@ def downloaded(page: Page, kind: str) -> bytes:
 def shown(page: Page) -> dict[str, Any]:
     """The columns of the CSV: the numbers in full."""
     rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode())))
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    words = ("token", "rank")
+    return {name: c if name in words else np.array(c, dtype=float) for name, c in columns.items()}
 
-    def column(name: str) -> Any:
-        values = [row[name] for row in rows]
-        return values if name in ("token", "rank") else np.array(values, dtype=float)
 
-    return {name: column(name) for name in rows[0]}
+def python_cell(page: Page) -> tuple[dict[str, Any], str]:
+    """What "Copy as Python" defines and prints."""
+    page.get_by_text("Copy as Python").click()
+    expect(page.locator("pre code")).to_contain_text("import numpy")
+    cell: dict[str, Any] = {}
+    with redirect_stdout(io.StringIO()) as printed, np.errstate():  # the cell quietens NumPy for itself
+        exec(page.locator("pre code").text_content() or "", cell)
+    return cell, printed.getvalue()
 
 
 def assert_shows(page: Page, state: PlaygroundState) -> None:
@@ -133,9 +146,9 @@ export default function start() { return ` import { x } from "./y.js";`; }
 }
 
 
-def test_joined_modules_keep_their_own_names(lesson: str, visit: Visit) -> None:
+def test_joined_modules_keep_their_own_names(play: Visit) -> None:
     call = f"async (source) => {{ {LOAD} return [module.values(), await module.later(), module.default()]; }}"
-    results = visit(lesson).evaluate(call, join(MODULES, "main"))
+    results = play().evaluate(call, join(MODULES, "main"))
     assert results == [["main", 2, "other 1", 1], 3, ' import { x } from "./y.js";']
 
 
@@ -156,25 +169,21 @@ def random_states(count: int) -> list[dict[str, Any]]:
         head, tail = rng.uniform(-1, 1, 2) if i % 3 else (0.0, 0.0)
         if i % 2:
             head, tail = max(head, tail), min(head, tail)  # where an end is the rule
-        states.append(
-            {
-                "labels": (labels / labels.sum()).tolist(),
-                "logits": logits.tolist(),
-                "shaping": {
-                    "beta": float(rng.uniform(-1.2, 2)) if i % 6 else 0.0,
-                    "lambda_head": float(head),
-                    "lambda_tail": float(tail),
-                    "top_k": int(rng.choice([1, size, rng.integers(1, size + 1)])),
-                    "form": ("product", "exponent")[i // 2 % 2],
-                },
-            }
-        )
+        shaping = {
+            "beta": float(rng.uniform(-1.2, 2)) if i % 6 else 0.0,
+            "lambda_head": float(head),
+            "lambda_tail": float(tail),
+            "top_k": int(rng.choice([1, size, rng.integers(1, size + 1)])),
+            "form": ("product", "exponent")[i // 2 % 2],
+        }
+        labels /= labels.sum()
+        states.append({"labels": labels.tolist(), "logits": logits.tolist(), "shaping": shaping})
     return states
 
 
-def test_mathematics_is_that_of_the_library_for_hundreds_of_states(lesson: str, visit: Visit) -> None:
+def test_mathematics_is_that_of_the_library_for_hundreds_of_states(play: Visit) -> None:
     states = random_states(500)
-    results = visit(lesson).evaluate(COMPUTE, [javascript("dynamics"), states])
+    results = play().evaluate(COMPUTE, [javascript("dynamics"), states])
     ends = 0
     for state, ours in zip(states, results, strict=True):
         z, q, shaping = state["logits"], state["labels"], RewardShaping(**state["shaping"])
@@ -199,53 +208,28 @@ def test_mathematics_is_that_of_the_library_for_hundreds_of_states(lesson: str, 
 
 
 @pytest.mark.parametrize(
-    ("query", "state"),
+    ("changes", "sentence"),
     [
-        ("", DEFAULT),
-        ("beta=-0.25&steps=40", replace(DEFAULT, beta=-0.25, steps=40)),
-        (
-            "labels=flat&tokens=50&k=7&lambda_head=0.3&lambda_tail=-0.2&steps=500&lr=3",
-            PlaygroundState(0.0, 0.3, -0.2, 7, lr=3.0, steps=500, **preset("flat", 50)),
-        ),
-        (
-            "labels=two-way+tie&form=exponent&beta=1.5&start=labels&steps=9",
-            PlaygroundState(1.5, form="exponent", start="labels", steps=9, **preset("two-way tie")),
-        ),
-        ("lambda_head=-0.5&steps=12", replace(DEFAULT, lambda_head=-0.5, steps=12)),
-        ("beta=-1.2&steps=30", replace(DEFAULT, beta=-1.2, steps=30)),
+        ({}, "Cross-entropy ends at the labels themselves, with their entropy of 1.057 nats."),
+        ({"top_k": 8, "form": "exponent"}, "Cross-entropy ends at the labels themselves"),
+        ({"beta": -0.25, "steps": 40}, "sharper than the labels: entropy falls from 1.057 to 0.845 nats"),
+        ({"beta": 0.5}, "flatter than the labels: entropy rises from 1.057 to 1.319 nats"),
+        ({"beta": -1.0, "steps": 30}, "No end is marked: below β = −1 a token that leads far enough takes all"),
+        ({"lambda_head": -0.5}, "No end is marked: being in the head drives a token out of it"),
     ],
 )
-def test_page_shows_the_numbers_of_the_library(
-    lesson: str, visit: Visit, query: str, state: PlaygroundState
-) -> None:
-    assert_shows(visit(f"{lesson}#{query}"), state)
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("", "Cross-entropy ends at the labels themselves, with their entropy of 1.057 nats."),
-        (
-            "beta=-0.25",
-            "Training ends sharper than the labels: entropy falls from 1.057 to 0.845 nats",
-        ),
-        (
-            "beta=0.5",
-            "Training ends flatter than the labels: entropy rises from 1.057 to 1.319 nats",
-        ),
-        ("beta=-1", "No end is marked: below β = −1 a token that leads far enough takes all"),
-        ("lambda_head=-0.5", "No end is marked: being in the head drives a token out of it"),
-        ("k=8&lambda_head=0.0&form=exponent", "Cross-entropy ends at the labels themselves"),
-        (
-            "q=0.1,0.1,0.1,0.1,0.1,0.1,0.2,0.2&lambda_head=1&k=2&steps=500&lr=5",
-            "From this start other tokens hold the head, and training ends 0.",
-        ),
-    ],
-)
-def test_takeaway_follows_the_state(lesson: str, visit: Visit, query: str, sentence: str) -> None:
-    page = visit(f"{lesson}#{query}")
+def test_page_shows_and_says_what_the_library_finds(play: Visit, changes: dict[str, Any], sentence: str) -> None:
+    page = play(urlencode(changes).replace("top_k", "k"))
+    assert_shows(page, replace(DEFAULT, **changes))
     expect(takeaway(page)).to_contain_text(sentence)
     expect(page.get_by_role("status").first).to_have_text(takeaway(page).inner_text())  # what is read out
+
+
+def test_page_shows_the_numbers_of_other_presets(play: Visit) -> None:
+    tie = PlaygroundState(1.5, form="exponent", start="labels", steps=9, **preset("two-way tie"))
+    assert_shows(play("labels=two-way+tie&form=exponent&beta=1.5&start=labels&steps=9"), tie)
+    flat = PlaygroundState(0.0, 0.3, -0.2, 7, lr=3.0, steps=500, **preset("flat", 50))
+    assert_shows(play("labels=flat&tokens=50&k=7&lambda_head=0.3&lambda_tail=-0.2&steps=500&lr=3"), flat)
 
 
 # --- Hands and keys --------------------------------------------------------------------------------------
@@ -257,8 +241,8 @@ def middle(knob: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_dragged_label_renormalises_the_rest_and_moves_the_end(lesson: str, visit: Visit) -> None:
-    page = visit(lesson)
+def test_dragged_label_renormalises_the_rest_and_moves_the_end(play: Visit) -> None:
+    page = play()
     x, y = middle(handle(page, "4"))
     page.mouse.move(x + 2, y)
     page.mouse.down()
@@ -276,8 +260,8 @@ def test_dragged_label_renormalises_the_rest_and_moves_the_end(lesson: str, visi
     np.testing.assert_allclose(columns["end"], q, atol=1e-9)  # cross-entropy
 
 
-def test_press_beside_a_handle_brings_it_there(lesson: str, visit: Visit) -> None:
-    page = visit(lesson)
+def test_press_beside_a_handle_brings_it_there(play: Visit) -> None:
+    page = play()
     x, _ = middle(handle(page, "4"))
     _, y = middle(handle(page, "x"))
     page.mouse.click(x - 50, y)
@@ -285,8 +269,8 @@ def test_press_beside_a_handle_brings_it_there(lesson: str, visit: Visit) -> Non
     assert shown(page)["label q"][7] > 0.5
 
 
-def test_finger_drags_sideways_and_a_tap_sets_nothing(lesson: str, visit: Visit) -> None:
-    page = visit(lesson, width=360, has_touch=True)
+def test_finger_drags_sideways_and_a_tap_sets_nothing(play: Visit) -> None:
+    page = play(width=360, has_touch=True)
     x, y = middle(handle(page, "4"))
     page.touchscreen.tap(x - 60, y)
     expect(handle(page, "4")).to_have_attribute("aria-valuenow", "0.7347")
@@ -300,8 +284,8 @@ def test_finger_drags_sideways_and_a_tap_sets_nothing(lesson: str, visit: Visit)
     assert shown(page)["label q"][0] < 0.6
 
 
-def test_keys_reach_every_token_from_one_tab_stop(lesson: str, visit: Visit) -> None:
-    page = visit(lesson)
+def test_keys_reach_every_token_from_one_tab_stop(play: Visit) -> None:
+    page = play()
     tops = page.locator("[role=slider][tabindex='0']")
     expect(tops).to_have_count(1)
     tops.focus()
@@ -309,13 +293,8 @@ def test_keys_reach_every_token_from_one_tab_stop(lesson: str, visit: Visit) -> 
     page.keyboard.press("ArrowDown")
     expect(handle(page, "5")).to_be_focused()
     expect(tops).to_have_count(1)
-    for key, value in (
-        ("ArrowRight", 0.059),
-        ("PageUp", 0.139),
-        ("ArrowLeft", 0.131),
-        ("Home", 0.0),
-        ("End", 0.999),
-    ):
+    values = {"ArrowRight": 0.059, "PageUp": 0.139, "ArrowLeft": 0.131, "Home": 0.0, "End": 0.999}
+    for key, value in values.items():
         page.keyboard.press(key)
         expect(handle(page, "5")).to_have_attribute("aria-valuenow", re.compile(f"^{value:.3f}"))
     page.keyboard.press("ArrowUp")
@@ -323,8 +302,8 @@ def test_keys_reach_every_token_from_one_tab_stop(lesson: str, visit: Visit) -> 
     expect(handle(page, "four")).to_have_attribute("aria-valuenow", re.compile(r"^0\.0"))
 
 
-def test_label_can_go_to_zero_and_come_back(lesson: str, visit: Visit) -> None:
-    page = visit(lesson)
+def test_label_can_go_to_zero_and_come_back(play: Visit) -> None:
+    page = play()
     tokens = preset("peaked")["tokens"]
     for token in tokens[1:]:
         handle(page, token).focus()
@@ -336,8 +315,8 @@ def test_label_can_go_to_zero_and_come_back(lesson: str, visit: Visit) -> None:
     np.testing.assert_allclose(shown(page)["label q"], [0.9] + [0.1 / 7] * 7, atol=1e-9)
 
 
-def test_arm_moves_the_sliders_and_leaves_k(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#k=2")
+def test_arm_moves_the_sliders_and_leaves_k(play: Visit) -> None:
+    page = play("k=2")
     expect(page.get_by_role("radio", name="ce", exact=True)).to_be_checked()
     page.get_by_role("radio", name="tail-penalty").check()
     page.wait_for_function("() => location.hash === '#lambda_tail=-0.1&k=2'")
@@ -346,8 +325,8 @@ def test_arm_moves_the_sliders_and_leaves_k(lesson: str, visit: Visit) -> None:
     expect(page.get_by_role("radio", name="tail-penalty")).not_to_be_checked()
 
 
-def test_presets_and_sizes_change_the_rows(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#steps=9")
+def test_presets_and_sizes_change_the_rows(play: Visit) -> None:
+    page = play("steps=9")
     page.get_by_role("radio", name="flat").check()
     expect(page.get_by_text("Next token after “My favourite colour is”")).to_be_visible()
     page.get_by_role("slider", name="Tokens", exact=True).press("End")
@@ -361,8 +340,8 @@ def test_presets_and_sizes_change_the_rows(lesson: str, visit: Visit) -> None:
 # --- Training --------------------------------------------------------------------------------------------
 
 
-def test_play_trains_to_rest_and_step_and_reset_do_what_they_say(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#beta=-0.25&lr=4")
+def test_play_trains_to_rest_and_step_and_reset_do_what_they_say(play: Visit) -> None:
+    page = play("beta=-0.25&lr=4")
     page.get_by_role("button", name="Step").click()
     expect(readout(page, "step")).to_have_text("1")
     page.get_by_role("button", name="Play").click()
@@ -378,8 +357,8 @@ def test_play_trains_to_rest_and_step_and_reset_do_what_they_say(lesson: str, vi
     page.wait_for_function("() => location.hash === '#beta=-0.25&lr=4'")
 
 
-def test_play_pauses_where_it_is(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#labels=flat&tokens=50&lr=0.1")
+def test_play_pauses_where_it_is(play: Visit) -> None:
+    page = play("labels=flat&tokens=50&lr=0.1")
     page.get_by_role("button", name="Play").click()
     expect(readout(page, "step")).to_have_text(re.compile(r"^([4-9]|\d\d+)$"))
     page.get_by_role("button", name="Pause").click()
@@ -390,8 +369,8 @@ def test_play_pauses_where_it_is(lesson: str, visit: Visit) -> None:
     expect(readout(page, "step")).to_have_text(str(steps))
 
 
-def test_reduced_motion_goes_to_the_end_at_once(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#beta=0.5&lr=4", reduced_motion="reduce")
+def test_reduced_motion_goes_to_the_end_at_once(play: Visit) -> None:
+    page = play("beta=0.5&lr=4", reduced_motion="reduce")
     page.evaluate(
         """() => {
         window.seen = new Set();
@@ -405,8 +384,8 @@ def test_reduced_motion_goes_to_the_end_at_once(lesson: str, visit: Visit) -> No
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
 
 
-def test_prediction_is_asked_before_the_answer_is_shown_and_then_judged(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#beta=-0.25&lr=4", reduced_motion="reduce")
+def test_prediction_is_asked_before_the_answer_is_shown_and_then_judged(play: Visit) -> None:
+    page = play("beta=-0.25&lr=4", reduced_motion="reduce")
     page.get_by_role("button", name="Predict first").click()
     expect(takeaway(page)).to_have_text("Where will each token end? Drag the diamonds there, then press Play.")
     expect(readout(page, "distance to end")).to_have_text("?")
@@ -433,7 +412,7 @@ def test_prediction_is_asked_before_the_answer_is_shown_and_then_judged(lesson: 
     expect(takeaway(page)).to_contain_text("Training ends sharper")
 
 
-def test_start_that_leads_to_another_end_is_said_and_judged_by_it(lesson: str, visit: Visit) -> None:
+def test_start_that_leads_to_another_end_is_said_and_judged_by_it(play: Visit) -> None:
     labels = np.array([0.128, 0.191, 0.004, 0.0, 0.103, 0.306, 0.126, 0.142])  # the third likeliest comes last
     shaping = RewardShaping(lambda_head=1.0, top_k=3)
     marked = stationary_policy(labels, shaping)
@@ -441,20 +420,20 @@ def test_start_that_leads_to_another_end_is_said_and_judged_by_it(lesson: str, v
     apart = np.abs(reached - marked).sum() / 2
     assert apart > 0.1
     digits = ",".join(f"{p:.3f}" for p in labels)
-    query = f"{lesson}#q={digits}&lambda_head=1&steps=300"
-    page = visit(query)
+    query = f"q={digits}&lambda_head=1&steps=300"
+    page = play(query)
     expect(takeaway(page)).to_contain_text(f"training ends {apart:.3f} from the marked end")
     np.testing.assert_allclose(shown(page)["end"], marked, atol=1e-9)
     guess = ",".join(f"{p:.4f}" for p in reached)
-    page = visit(f"{query}&predict={guess}")
+    page = play(f"{query}&predict={guess}")
     expect(takeaway(page)).to_contain_text("misses where training ends by 0.000 (total variation)")
 
 
 # --- Addresses and files ---------------------------------------------------------------------------------
 
 
-def test_address_brings_the_state_back_in_another_browser(lesson: str, visit: Visit, browser: Browser) -> None:
-    page = visit(lesson)
+def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: Browser) -> None:
+    page = play()
     slider(page, "β").press("PageUp")
     page.get_by_role("radio", name="exponent").check()
     page.get_by_role("radio", name="log").check()
@@ -486,33 +465,30 @@ def test_address_brings_the_state_back_in_another_browser(lesson: str, visit: Vi
         "beta=nan&lambda_tail=inf&k=2.5&steps=1e9&tokens=-3",
         "beta=0x1&k=%00&form=%3Cscript%3Ealert(1)%3C/script%3E&labels=__proto__&axis=constructor",
         "q=1,2,3&predict=a,b&labels=&start=&tokens=1e1000",
-        "q=0.5,0.5,0,0,0,0,0,-0&predict=,,,,,,,1&unknown=1",
+        "q=0.5,0.5,0,0,0,0,0,x&predict=,,,,,,,1&unknown=1",
         "%E0%A4%A&q=" + "0," * 10_000,
     ],
 )
-def test_malformed_address_is_as_if_it_were_not_there(lesson: str, visit: Visit, query: str) -> None:
-    page = visit(f"{lesson}#{query.replace('q=0.5,0.5,0,0,0,0,0,-0', 'q=0.5,0.5,0,0,0,0,0,x')}")
-    assert_shows(page, DEFAULT)
+def test_malformed_address_is_as_if_it_were_not_there(play: Visit, query: str) -> None:
+    assert_shows(play(query), DEFAULT)
 
 
-def test_other_prompt_for_the_tokens_of_a_preset_is_a_preset_of_its_own(visit: Visit, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text(to_html(replace(DEFAULT, prompt="Which digit?")), encoding="utf-8")
-    opened = visit(f"{page.as_uri()}#tokens=4")
-    expect(opened.get_by_text("Next token after “Which digit?”")).to_be_visible()
-    expect(opened.get_by_role("radio", name="given")).to_be_checked()
-    assert shown(opened)["token"] == list(DEFAULT.tokens[:4])
+def test_other_prompt_for_the_tokens_of_a_preset_is_a_preset_of_its_own(play: Visit) -> None:
+    page = play("tokens=4", replace(DEFAULT, prompt="Which digit?"))
+    expect(page.get_by_text("Next token after “Which digit?”")).to_be_visible()
+    expect(page.get_by_role("radio", name="given")).to_be_checked()
+    assert shown(page)["token"] == list(DEFAULT.tokens[:4])
 
 
-def test_new_address_in_the_same_page_is_followed(lesson: str, visit: Visit) -> None:
-    page = visit(lesson)
+def test_new_address_in_the_same_page_is_followed(play: Visit) -> None:
+    page = play()
     page.evaluate("() => { location.hash = 'beta=0.5&steps=7'; }")
     expect(readout(page, "step")).to_have_text("7")
     assert_shows(page, replace(DEFAULT, beta=0.5, steps=7))
 
 
-def test_pictures_are_whole_and_carry_their_settings(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#beta=-0.25&steps=20", color_scheme="dark")
+def test_pictures_are_whole_and_carry_their_settings(play: Visit) -> None:
+    page = play("beta=-0.25&steps=20", color_scheme="dark")
     expect(readout(page, "step")).to_have_text("20")
     picture = ET.fromstring(downloaded(page, "SVG"))
     svg = "{http://www.w3.org/2000/svg}"
@@ -533,43 +509,28 @@ def test_pictures_are_whole_and_carry_their_settings(lesson: str, visit: Visit) 
 @pytest.mark.parametrize(
     "query", ["beta=-0.25&steps=33&lambda_tail=-0.1", "lambda_head=-0.5&start=labels&steps=5"]
 )
-def test_copied_python_runs_and_gives_the_numbers_that_are_shown(lesson: str, visit: Visit, query: str) -> None:
-    page = visit(f"{lesson}#{query}")
-    page.get_by_text("Copy as Python").click()
-    expect(page.locator("pre code")).to_contain_text("import numpy")
-    cell: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()) as printed:
-        exec(page.locator("pre code").text_content() or "", cell)
+def test_copied_python_runs_and_gives_the_numbers_that_are_shown(play: Visit, query: str) -> None:
+    page = play(query)
+    cell, printed = python_cell(page)
     columns = shown(page)
     assert cell["tokens"] == columns["token"]
-    names = {
-        "labels": "label q",
-        "policy": "policy π",
-        "cross_entropy": "cross-entropy",
-        "push": "push",
-        "end": "end",
-    }
-    for variable, column in names.items():
+    names = {"labels": "label q", "policy": "policy π", "cross_entropy": "cross-entropy"}
+    for variable in (*names, "push", "end"):
+        column = names.get(variable, variable)
         if cell[variable] is not None:
             np.testing.assert_allclose(cell[variable], columns[column], atol=1e-9)
-    says = dict(re.findall(r"^(.*?) (\d\S*)$", printed.getvalue(), re.MULTILINE)[:3])
+    says = dict(re.findall(r"^(.*?) (\d\S*)$", printed, re.MULTILINE)[:3])
     for line, tile in (("entropy (nats)", "entropy"), ("mean reward",) * 2, ("mass of the head",) * 2):
         expect(readout(page, tile)).to_have_text(f"{float(says[line]):.3f}")
     page.get_by_role("button", name="Copy", exact=True).click()
     expect(page.get_by_text("Copied", exact=True)).to_be_visible()
 
 
-def test_copied_python_holds_any_token_and_any_label(visit: Visit, tmp_path: Path) -> None:
+def test_copied_python_holds_any_token_and_any_label(play: Visit) -> None:
     tokens = ('"', "\\n", "🙂", "</script>", "a\nb")
     state = PlaygroundState(tokens=tokens, labels=(0.6, 0.2, 0.1, 0.1, 0.0), start="labels", steps=4, prompt="“x”")
-    path = tmp_path / "page.html"
-    path.write_text(to_html(state), encoding="utf-8")
-    page = visit(path.as_uri())
-    page.get_by_text("Copy as Python").click()
-    expect(page.locator("pre code")).to_contain_text("import numpy")
-    cell: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()), np.errstate():  # the cell quietens NumPy for itself
-        exec(page.locator("pre code").text_content() or "", cell)
+    page = play(state=state)
+    cell, _ = python_cell(page)
     assert tuple(cell["tokens"]) == tokens
     np.testing.assert_allclose(cell["policy"], state.policy(), atol=1e-12)
     expect(page.get_by_role("radio", name="given")).to_be_checked()
@@ -581,16 +542,23 @@ def test_copied_python_holds_any_token_and_any_label(visit: Visit, tmp_path: Pat
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("home", ["page", "explorer"])
 def test_page_is_accessible_and_fits(
-    lesson: str, visit: Visit, assert_accessible: Callable[..., None], width: int, scheme: str
-) -> None:
-    page = visit(f"{lesson}#tokens=12&beta=-0.25&steps=9&predict=" + ",".join(["0.1"] * 8 + ["0.05"] * 4),
-                 width=width, color_scheme=scheme)  # fmt: skip
+    home: str, width: int, scheme: str, visit: Visit, assert_accessible: Callable[..., None],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    query = "tokens=12&beta=-0.25&steps=9&predict=" + ",".join(["0.1"] * 8 + ["0.05"] * 4)
+    options = {"width": width, "color_scheme": scheme}
+    if home == "page":
+        page = request.getfixturevalue("play")(query, **options)
+    else:
+        page = visit(f"{request.getfixturevalue('explorer')}?{query}", **options)
+    expect(takeaway(page)).to_contain_text("misses", timeout=SERVED)
     for fold in ("Data", "Copy as Python"):
         page.get_by_text(fold, exact=True).click()
     expect(page.get_by_role("rowheader", name="fish")).to_be_visible()
-    assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
-    assert_accessible(page)
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+    assert_accessible(page, "body" if home == "page" else ".pgce-playground")
 
 
 # Texts of the picture that are cut off or lie on one another, in pairs.
@@ -609,14 +577,14 @@ TEXTS_THAT_CLASH = """() => {
 
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("query", ["", "tokens=50&labels=two-way+tie", "axis=log&labels=flat&tokens=20"])
-def test_texts_of_the_picture_are_whole_and_apart(lesson: str, visit: Visit, width: int, query: str) -> None:
-    page = visit(f"{lesson}#{query}", width=width)
+def test_texts_of_the_picture_are_whole_and_apart(play: Visit, width: int, query: str) -> None:
+    page = play(query, width=width)
     expect(page.locator(".token").first).to_be_visible()
     assert page.evaluate(TEXTS_THAT_CLASH) == []
 
 
-def test_dragging_makes_no_element_anew(lesson: str, visit: Visit) -> None:
-    page = visit(f"{lesson}#tokens=50")
+def test_dragging_makes_no_element_anew(play: Visit) -> None:
+    page = play("tokens=50")
     picture = page.locator(".picture")
     picture.evaluate(
         """svg => {
@@ -638,19 +606,18 @@ def test_dragging_makes_no_element_anew(lesson: str, visit: Visit) -> None:
 
 # --- In the explorer -------------------------------------------------------------------------------------
 
-SERVED = 60_000  # ms: a page of a server that has just started, on a busy machine
-
 
 def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
     explorer: str, visit: Visit
 ) -> None:
-    page = visit(f"{explorer}?steps=5&embed_options=light_theme")
+    page = visit(f"{explorer}?steps=5&beta=&beta=&k=0&labels=%00&q=1&embed_options=light_theme")
     expect(takeaway(page)).to_be_visible(timeout=SERVED)
     sent: list[Any] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.reload()
     expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
     page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("alert")).to_have_count(0)  # what is malformed is as if it were not there
     assert sent  # the script has run
     asked = len(sent)
     for _ in range(5):
@@ -697,29 +664,8 @@ def test_link_of_another_page_brings_its_own_state(explorer: str, visit: Visit) 
     expect(page).to_have_url(f"{explorer}?beta=-0.25")
 
 
-@pytest.mark.parametrize("query", ["beta=99&k=0", "beta=&beta=&labels=%00&q=1"])
-def test_explorer_ignores_a_malformed_address(explorer: str, visit: Visit, query: str) -> None:
-    page = visit(f"{explorer}?{query}")
-    expect(takeaway(page)).to_contain_text("Cross-entropy ends at the labels", timeout=SERVED)
-    expect(page.get_by_role("alert")).to_have_count(0)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-def test_explorers_page_is_accessible_and_fits(
-    explorer: str, visit: Visit, assert_accessible: Callable[..., None], width: int, scheme: str
-) -> None:
-    page = visit(f"{explorer}?beta=0.5&steps=9", width=width, color_scheme=scheme)
-    expect(takeaway(page)).to_contain_text("flatter", timeout=SERVED)
-    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
-    assert_accessible(page, ".pgce-playground")
-
-
-def test_explorers_picture_follows_a_change_to_dark(
-    explorer: str, visit: Visit, assert_accessible: Callable[..., None]
-) -> None:
+def test_explorers_picture_follows_a_change_to_dark(explorer: str, visit: Visit) -> None:
     page = visit(explorer, color_scheme="light")
     expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(0, 114, 178)", timeout=SERVED)
     page.emulate_media(color_scheme="dark")
     expect(page.locator("rect.policy").first).to_have_css("fill", "rgb(86, 180, 233)")
-    assert_accessible(page, ".pgce-playground")
