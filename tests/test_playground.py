@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import tomllib
+from collections import Counter
 from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
@@ -62,6 +63,14 @@ def test_state_in_the_page_is_data_whatever_it_says() -> None:
     script = "".join(reader.texts["script"])
     (written,) = re.findall(r"^inPage\(.*?, (\{.*\})\);$", script, re.MULTILINE)
     assert json.loads(written) == json.loads(json.dumps(asdict(NASTY_STATE)))
+
+
+def test_no_two_modules_define_one_name() -> None:
+    definition = r"(?m)^(?:export (?:default )?)?(?:const|let|class|(?:async )?function) (\w+)"
+    texts = [path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")]
+    names = Counter(name for text in texts for name in re.findall(definition, text))
+    assert len(names) > 100
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 LOWER = "export const x = 1;\nexport function f() {}\n"
