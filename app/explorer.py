@@ -27,9 +27,7 @@ PAGES = {
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
         st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
     ],
-    "Classroom": [
-        st.Page("views/teach.py", title="Teach", url_path="teach"),
-    ],
+    "Classroom": [st.Page("views/teach.py", title="Teach", url_path="teach")],
 }
 KEPT = ("playground", "quiz")  # prefixes of what the session keeps when the page changes
 

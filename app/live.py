@@ -50,11 +50,7 @@ class Size(NamedTuple):
     prompts_per_step: int
 
 
-SIZES = {
-    "tiny": Size(32, 120, 48, 12, 8),
-    "small": Size(64, 300, 96, 40, 16),
-    "full": Size(64, 600, 96, 80, 24),
-}
+SIZES = {"tiny": Size(32, 120, 48, 12, 8), "small": Size(64, 300, 96, 40, 16), "full": Size(64, 600, 96, 80, 24)}
 
 
 class Refused(ValueError):

@@ -30,8 +30,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast, PrinterCallback, Qwen3ForCausalLM, TrainerCallback
-from trl import GRPOConfig as TRLConfig
-from trl import GRPOTrainer
+from trl import GRPOConfig as TRLConfig, GRPOTrainer
 
 from pgce_mini.runs import load_model
 from pgce_mini.tasks import ChainSum, Task

@@ -8,8 +8,7 @@ from itertools import product
 from math import erf, sqrt
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tiny import assert_share
 
 from pgce_mini.tasks import ChainSum, Problem

@@ -7,8 +7,7 @@ import re
 from itertools import combinations_with_replacement, permutations, product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tiny import assert_share
 
 from pgce_mini.tasks import Countdown, Problem

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from traces import legend
-from traces import trace as named
+from hypothesis import given, strategies as st
+from traces import legend, trace as named
 
 from pgce_mini.figures import (
     advantages_over_right,

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from loss_oracle import MIXED, V, assert_same, each_arm, normal, random_ids, value_and_gradients
 from torch import Tensor
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from plain_gpt import SHAPES, make, plain_logits, plain_states, random_ids, seeded
 from torch import Tensor
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pgce_mini.reward import MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
 

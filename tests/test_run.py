@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from disk import everything_in, flip_byte, started, state
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from tiny import TASK, new_model
 
 from pgce_mini.runs import Run, RunError, save_model

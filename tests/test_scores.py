@@ -8,8 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pgce_mini.evaluation import avg_at_m, cons_at_m, pass_at_k
 

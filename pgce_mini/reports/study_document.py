@@ -66,7 +66,7 @@ test alone, without the correction, would have found with probability 0.8.
 NOTES = {  # family -> what its table does not show
     "5": "Arms with a temperature are sampled in RL *and scored* at it, precision at 1, as planned: a gain of "
     "theirs can come from either. In `chain`, `evaluation-temperature-0.75`, scored colder and nothing else, "
-    "tells the two apart (family 6, and below); it was not run elsewhere, nor was precision scored at 0.75.\n",
+    "tells the two apart (family 6, and below); it was not run elsewhere, nor was precision scored at 0.75.\n"
 }
 CAUTIONS = """\
 ## What a reader should not conclude

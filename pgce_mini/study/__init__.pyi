@@ -1,31 +1,24 @@
-from .arms import EXAMPLES as EXAMPLES
-from .arms import NAMED as NAMED
-from .arms import Arm as Arm
-from .arms import arm_named as arm_named
-from .demo import Results as Results
-from .demo import StudyConfig as StudyConfig
-from .demo import load_curves as load_curves
-from .demo import load_results as load_results
-from .demo import run_study as run_study
-from .engines.local import StudyTable as StudyTable
-from .engines.local import check_row as check_row
-from .engines.local import run_spec as run_spec
-from .inventory import STATES as STATES
-from .inventory import StudyState as StudyState
-from .inventory import inventory as inventory
-from .rows import RL_STEP_WORK as RL_STEP_WORK
-from .rows import Row as Row
-from .rows import lines_of as lines_of
-from .spec import SpecError as SpecError
-from .spec import load_spec as load_spec
+from .arms import EXAMPLES as EXAMPLES, NAMED as NAMED, Arm as Arm, arm_named as arm_named
+from .demo import (
+    Results as Results,
+    StudyConfig as StudyConfig,
+    load_curves as load_curves,
+    load_results as load_results,
+    run_study as run_study,
+)
+from .engines.local import StudyTable as StudyTable, check_row as check_row, run_spec as run_spec
+from .inventory import STATES as STATES, StudyState as StudyState, inventory as inventory
+from .rows import RL_STEP_WORK as RL_STEP_WORK, Row as Row, lines_of as lines_of
+from .spec import SpecError as SpecError, load_spec as load_spec
 from .summary import as_lines as as_lines
-from .tables import Columns as Columns
-from .tables import Curve as Curve
-from .tables import Key as Key
-from .tables import key_of as key_of
-from .tables import read_curves as read_curves
-from .tables import read_rows as read_rows
-from .tables import write_curves as write_curves
-from .tables import write_rows as write_rows
-from .templates import Spec as Spec
-from .templates import Templates as Templates
+from .tables import (
+    Columns as Columns,
+    Curve as Curve,
+    Key as Key,
+    key_of as key_of,
+    read_curves as read_curves,
+    read_rows as read_rows,
+    write_curves as write_curves,
+    write_rows as write_rows,
+)
+from .templates import Spec as Spec, Templates as Templates

@@ -174,11 +174,6 @@ def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:
     return r
 
 
-def _check_target(pi: FloatArray, target: int) -> None:
-    if not 0 <= target < pi.size:
-        raise ValueError(f"target must be an id in [0, {pi.size}), got {target}")
-
-
 class GradientComparison(NamedTuple):
     """What `compare_gradients` finds. Errors are |estimate - exact| / |exact|."""
 

@@ -105,10 +105,5 @@ def _curves(row: Columns) -> list[Curve]:
     steps = list(range(1, STEPS + 1))
     return [
         {"stage": stage, "metric": metric, "steps": steps, "values": [row["avg_at_m_after"] for _ in steps]}
-        for stage, metric in (
-            ("rl", "reward"),
-            ("rl", "entropy"),
-            ("rl", LENGTH),
-            ("pretrain", "heldout_entropy"),
-        )
+        for stage, metric in (("rl", "reward"), ("rl", "entropy"), ("rl", LENGTH), ("pretrain", "heldout_entropy"))
     ]
