@@ -54,8 +54,8 @@ CLASHES = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap(cha
 
 # A change of theme that was asked for has come.
 THEMED = """() => {
-    const paper = getComputedStyle(document.querySelector(".stApp") ?? document.documentElement).backgroundColor;
-    const isDark = Math.max(...paper.match(/[0-9]+/g).map(Number)) < 128;
+    const ink = getComputedStyle(document.querySelector(".stApp") ?? document.body).color;
+    const isDark = Math.max(...ink.match(/[0-9]+/g).map(Number)) >= 128;
     return isDark === matchMedia("(prefers-color-scheme: dark)").matches;
 }"""
 
