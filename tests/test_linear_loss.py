@@ -108,7 +108,7 @@ def test_a_frozen_side_of_the_linear_form_gets_no_gradient(frozen: str) -> None:
 def test_shapes_of_the_linear_form_that_do_not_belong_together_are_refused(
     hidden: Tensor, weight: Tensor, target: Tensor
 ) -> None:
-    with pytest.raises(ValueError, match=r"hidden \(\.\.\., d\), weight \(V, d\) and target"):
+    with pytest.raises(ValueError, match=r"input \(\.\.\., d\), linear_weight \(V, d\) and target"):
         linear_shaped_cross_entropy(hidden, weight, target, MIXED)
 
 

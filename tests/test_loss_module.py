@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
@@ -25,6 +27,7 @@ from loss_oracle import (
     value_and_gradients,
 )
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pgce_mini.loss import ShapedCrossEntropyLoss, linear_shaped_cross_entropy, shaped_cross_entropy
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
@@ -177,6 +180,72 @@ def test_without_autograd_there_is_a_value_and_no_graph() -> None:
         loss = shaped_cross_entropy(logits, target, MIXED)
     assert not loss.requires_grad
     assert loss.item() == shaped_cross_entropy(logits, target, MIXED).item()
+
+
+# --- torch.func, vmap, tensors without values ---
+
+
+def linear_loss(weight: Tensor, hidden: Tensor, target: Tensor, reduction: str) -> Tensor:
+    return linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction=reduction).sum()
+
+
+def logits_loss(weight: Tensor, hidden: Tensor, target: Tensor, reduction: str) -> Tensor:
+    return shaped_cross_entropy(hidden @ weight.T, target, MIXED, reduction=reduction).sum()
+
+
+@pytest.mark.parametrize("loss", [logits_loss, linear_loss])
+@each_reduction
+def test_per_sample_gradients_by_torch_func_are_those_of_a_loop(
+    loss: Callable[..., Tensor], reduction: str
+) -> None:
+    weight, hidden, target = normal(V, 4), normal(3, 5, 4, seed=1), random_ids(V, 3, 5)
+    target[1, 2] = -100
+    grad = torch.func.grad(partial(loss, reduction=reduction))
+    ours = torch.vmap(grad, in_dims=(None, 0, 0))(weight, hidden, target)  # (3, V, 4)
+    for of_sample, states, ids in zip(ours, hidden, target, strict=True):
+        alone = weight.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(loss(alone, states, ids, reduction), alone)
+        torch.testing.assert_close(of_sample, expected, rtol=1e-13, atol=1e-15)
+    outside = weight.clone().requires_grad_()
+    torch.vmap(partial(loss, reduction=reduction), in_dims=(None, 0, 0))(outside, hidden, target).sum().backward()
+    torch.testing.assert_close(outside.grad, ours.sum(0), rtol=1e-13, atol=1e-15)
+
+
+@each_reduction
+def test_jacobians_batch_the_backward_pass(reduction: str) -> None:
+    logits, target = rows()
+    loss = partial(shaped_cross_entropy, target=target, shaping=MIXED, reduction=reduction)
+    one_by_one = torch.autograd.functional.jacobian(loss, logits)
+    batched = torch.autograd.functional.jacobian(loss, logits, vectorize=True)
+    torch.testing.assert_close(batched, one_by_one, rtol=1e-13, atol=0)
+    torch.testing.assert_close(torch.func.jacrev(loss)(logits.detach()), one_by_one, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("loss", [logits_loss, linear_loss])
+@each_reduction
+def test_torch_func_refuses_a_second_derivative_too(loss: Callable[..., Tensor], reduction: str) -> None:
+    weight, hidden, target = normal(V, 4), normal(5, 4, seed=1), random_ids(V, 5)
+    first = torch.func.grad(partial(loss, reduction=reduction))
+    with pytest.raises(RuntimeError, match="differentiable once"):
+        torch.func.grad(lambda weight: first(weight, hidden, target).sum())(weight)
+
+
+@pytest.mark.parametrize("mode", [nullcontext, FakeTensorMode])
+@each_reduction
+def test_tensors_without_values_give_the_shapes_of_torch_s(mode: type, reduction: str) -> None:
+    with mode():
+        device = "meta" if mode is nullcontext else "cpu"
+        hidden = torch.empty(6, 4, device=device, dtype=torch.bfloat16, requires_grad=True)
+        weight = torch.empty(V, 4, device=device, dtype=torch.bfloat16, requires_grad=True)
+        target = torch.empty(6, device=device, dtype=torch.long)
+        theirs = F.cross_entropy(hidden @ weight.T, target, reduction=reduction)
+        for ours in (
+            shaped_cross_entropy(hidden @ weight.T, target, MIXED, reduction=reduction),
+            linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction=reduction),
+        ):
+            assert (ours.shape, ours.dtype, ours.device) == (theirs.shape, theirs.dtype, theirs.device)
+            gradients = torch.autograd.grad(ours.sum(), (hidden, weight))
+            assert [gradient.shape for gradient in gradients] == [hidden.shape, weight.shape]
 
 
 @pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")  # torch's own

@@ -59,7 +59,7 @@ def test_the_paper_s_own_top_k_of_100_binds_in_a_larger_vocabulary(shaping: Rewa
 def test_many_blocks_of_rows_give_what_one_gives(shaping: RewardShaping, monkeypatch: pytest.MonkeyPatch) -> None:
     logits, target = rows(n=23)
     whole = value_and_gradients(shaped_cross_entropy(logits, target, shaping, reduction="none"), logits)
-    monkeypatch.setattr("pgce_mini.loss.shaped.CPU_BLOCK_ELEMENTS", 4 * V + 1)
+    monkeypatch.setattr("pgce_mini.loss.rows.CPU_BLOCK_ELEMENTS", 4 * V + 1)
     blocks = value_and_gradients(shaped_cross_entropy(logits, target, shaping, reduction="none"), logits)
     assert_same(blocks, whole, tolerance=1e-14)
 

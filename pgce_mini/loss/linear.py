@@ -7,22 +7,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgce_mini.loss.shaped import Reduction, accumulation_dtype, check_ids, reduced_loss, shaped_rows
+from pgce_mini.loss.cpu import in_large_pages
+from pgce_mini.loss.rows import accumulation_dtype, check_ids, shaped_rows
+from pgce_mini.loss.shaped import Reduction, autocast_dtype, map_over_batch, reduced_loss
 from pgce_mini.reward import RewardShaping
 
-CHUNK_ELEMENTS = 2**23  # logits held at once by default: 32 MB of fp32
+CPU_CHUNK_ELEMENTS = 2**23  # logits held at once by default: 32 MB of fp32
+DEVICE_CHUNK_ELEMENTS = 2**27  # what fills an accelerator
+CHUNK_ROWS = 256  # but at least: each chunk reads the whole weight; 55 rows of V = 151,936 take 1.5 times as long
 HALF_ROWS = 1024  # rows that a half-precision product may sum over: of more the sum could leave fp16
 
 
 def linear_shaped_cross_entropy(
-    hidden: Tensor, weight: Tensor, target: Tensor, shaping: RewardShaping, *,
+    input: Tensor, linear_weight: Tensor, target: Tensor, shaping: RewardShaping, *,
     ignore_index: int = -100, reduction: Reduction = "mean", chunk_size: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """`shaped_cross_entropy(hidden @ weight.T, target)`, with a chunk of the logits in memory at a time.
+    """`shaped_cross_entropy(input @ linear_weight.T, target)`, with a chunk of the logits in memory at a time.
+
+    Names as in `torch.nn.functional.linear_cross_entropy`.
 
     Shapes:
-        hidden: (..., d); weight: (V, d), the unembedding; target: (...) -> () or (...), as shaped_cross_entropy
-        chunk_size: positions whose logits are held at once; by default as many as give 2^23 logits
+        input: (..., d) hidden states; linear_weight: (V, d), the unembedding; target: (...)
+        -> () or (...), as shaped_cross_entropy
+        chunk_size: positions whose logits are held at once; by default as many as give 2^23 logits on a CPU or
+        2^27 on an accelerator, but at least 256
 
     Ignored positions are dropped before the product. With reduction "none" the logits are computed twice, because
     the gradient of the weight needs the upstream gradient of each position.
@@ -35,21 +43,20 @@ def linear_shaped_cross_entropy(
 
     Source: as shaped_cross_entropy.
     """
-    if weight.dim() != 2 or hidden.shape[-1:] != weight.shape[1:] or hidden.shape[:-1] != target.shape:
+    if linear_weight.dim() != 2 or input.shape[-1:] != linear_weight.shape[1:] or input.shape[:-1] != target.shape:
         raise ValueError(
-            f"hidden (..., d), weight (V, d) and target (...) do not belong together: "
-            f"got {tuple(hidden.shape)}, {tuple(weight.shape)} and {tuple(target.shape)}"
+            f"input (..., d), linear_weight (V, d) and target (...) do not belong together: "
+            f"got {tuple(input.shape)}, {tuple(linear_weight.shape)} and {tuple(target.shape)}"
         )
     if chunk_size is None:
-        chunk_size = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        elements = CPU_CHUNK_ELEMENTS if input.device.type == "cpu" else DEVICE_CHUNK_ELEMENTS
+        chunk_size = max(CHUNK_ROWS, elements // max(1, linear_weight.shape[0]))
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):  # as F.linear would
-        dtype = torch.get_autocast_dtype(device)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
-    rows = hidden.reshape(-1, hidden.shape[-1])  # (N, d)
-    return reduced_loss(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, weight)
+    if (dtype := autocast_dtype(input)) is not None:  # as F.linear would
+        input, linear_weight = input.to(dtype), linear_weight.to(dtype)
+    rows = input.reshape(-1, input.shape[-1])  # (N, d)
+    return reduced_loss(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, linear_weight)
 
 
 @torch.library.custom_op("pgce_mini::linear_shaped_rows", mutates_args=())
@@ -65,7 +72,7 @@ def _linear_rows_op(
     losses = hidden.new_zeros(len(hidden), dtype=accumulation_dtype(hidden))
     grad_hidden = torch.zeros_like(hidden) if with_gradient else hidden.new_empty(0)
     grad_weight = torch.zeros_like(weight, dtype=losses.dtype) if with_gradient else losses.new_empty(0)
-    logits_buffer = hidden.new_empty(min(chunk_size, len(hidden)), len(weight))
+    logits_buffer = in_large_pages(hidden.new_empty(min(chunk_size, len(hidden)), len(weight)))
     for rows in keep_mask.nonzero().squeeze(-1).split(chunk_size):  # (n)
         chunk = hidden[rows]  # (n, d)
         logits = torch.mm(chunk, weight.T, out=logits_buffer[: len(rows)])  # (n, V)
@@ -79,6 +86,9 @@ def _linear_rows_op(
                 for part, states in zip(logits.split(HALF_ROWS), chunk.split(HALF_ROWS), strict=True):
                     grad_weight += part.T @ states  # summed in fp32
     return losses, grad_hidden, grad_weight
+
+
+map_over_batch(_linear_rows_op)
 
 
 @_linear_rows_op.register_fake

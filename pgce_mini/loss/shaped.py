@@ -20,14 +20,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pgce_mini.loss.head import find_head
-from pgce_mini.reward import RewardShaping, true_token_weight
+from pgce_mini.loss.cpu import in_large_pages
+from pgce_mini.loss.rows import accumulation_dtype, check_ids, shaped_rows
+from pgce_mini.reward import RewardShaping
 
 Reduction = Literal["mean", "sum", "none"]
-
-CPU_BLOCK_ELEMENTS = 2**19  # 2 MB of fp32: the block and its softmax stay in cache
-DEVICE_BLOCK_ELEMENTS = 2**26  # large enough to fill an accelerator
-LOG_FLOOR = -1e4  # exp of it is 0 in every dtype, and 0 * -1e4 is 0 where 0 * -inf is nan
 
 
 def shaped_cross_entropy(
@@ -38,7 +35,8 @@ def shaped_cross_entropy(
 
     Takes the layouts, dtypes and reductions of `torch.nn.functional.cross_entropy`: the mean runs over the targets
     that are not ignored (nan with gradient zero when all are), the result has the input's dtype (fp32 under
-    autocast), `input` is never written to. Differentiable once: `create_graph=True` is refused.
+    autocast), `input` is never written to. Differentiable once, in reverse mode: `create_graph=True` is refused.
+    torch.compile, torch.func.grad and torch.vmap (gradients of single samples) work.
 
     Shapes:
         input: (V), (N, V) or (N, V, d1, ...) logits; target: (), (N) or (N, d1, ...) of ids or `ignore_index`
@@ -113,62 +111,109 @@ def reduced_loss(
     settings = (
         shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k, shaping.form, chunk_size,
     )  # fmt: skip
-    loss: Tensor = _ShapedLoss.apply(op, settings, reduction, ids, keep_mask, *inputs)  # type: ignore[no-untyped-call] # in torch
-    dtype, device = inputs[0].dtype, inputs[0].device.type
-    if torch.is_autocast_enabled(device) and dtype in (torch.float16, torch.bfloat16):
+    count = keep_mask.sum() if reduction == "mean" and not _divides_late(reduction, inputs[0]) else 1
+    row_weight = keep_mask.to(accumulation_dtype(inputs[0])) / count  # (N)
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    now = reduction != "none" and (wanted or torch._C._are_functorch_transforms_active())
+    losses, *_ = _ShapedLoss.apply(op, settings, reduction, now, ids, keep_mask, row_weight, *inputs)  # type: ignore[no-untyped-call] # in torch
+    dtype = inputs[0].dtype
+    if autocast_dtype(inputs[0]) and dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32  # as F.cross_entropy
-    loss = loss.to(dtype)
+    loss: Tensor = losses.to(dtype)
     return loss.reshape(target.shape) if reduction == "none" else loss
 
 
 class _ShapedLoss(torch.autograd.Function):
-    """The losses of the rows, or their sum or mean, with the closed-form gradient.
+    """The losses of the rows, or their sum or mean, and the gradients of the inputs in closed form.
 
-    "sum" and "mean" compute the gradient in the forward pass; "none" does in the backward pass, where the upstream
-    gradient is the weight of each row.
+    "sum" and "mean" compute the gradients in the forward pass, where the weight of a row is its share in the loss;
+    "none" does in the backward pass, where the weight is the upstream gradient. The gradients are outputs, because
+    torch.func lets a backward pass see nothing else of its forward pass.
     """
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(
-        ctx: Any, op: Callable[..., tuple[Tensor, ...]], settings: tuple[Any, ...], reduction: Reduction,
-        ids: Tensor, keep_mask: Tensor, *inputs: Tensor,
-    ) -> Tensor:  # fmt: skip
-        ctx.op, ctx.settings, ctx.reduction = op, settings, reduction
-        dtype = accumulation_dtype(inputs[0])
-        count = keep_mask.sum() if reduction == "mean" else 1
-        # A half-precision gradient is divided after the loss scale has multiplied it: before, it could underflow.
-        late = reduction == "mean" and dtype != inputs[0].dtype
-        row_weight = keep_mask.to(dtype) / (1 if late else count)  # (N)
-        now = reduction != "none" and any(ctx.needs_input_grad)
+        op: Callable[..., tuple[Tensor, ...]], settings: tuple[Any, ...], reduction: Reduction, now: bool,
+        ids: Tensor, keep_mask: Tensor, row_weight: Tensor, *inputs: Tensor,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         losses, *gradients = op(*inputs, ids, keep_mask, row_weight, *settings, now)
         if reduction == "none":
-            ctx.save_for_backward(ids, keep_mask, *inputs)
-            return losses
-        ctx.save_for_backward(keep_mask.sum().clamp_min(1) if late else None, *gradients)
-        return losses.sum() / count  # nan if all are ignored, as in torch
+            return losses, *gradients
+        count = keep_mask.sum() if reduction == "mean" else 1
+        return losses.sum() / count, *gradients  # nan if all are ignored, as in torch
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        compiling = torch.compiler.is_compiling()  # torch.compile itself refuses a second derivative
-        if torch.is_grad_enabled() and not compiling:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.op, ctx.settings, ctx.reduction, _, ids, keep_mask, _, *tensors = inputs
+        ctx.set_materialize_grads(False)
+        if ctx.reduction == "none":
+            ctx.save_for_backward(ids, keep_mask, *tensors)
+        else:
+            late = _divides_late(ctx.reduction, tensors[0])
+            ctx.save_for_backward(keep_mask.sum().clamp_min(1) if late else None, *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor | None, *second: Tensor | None) -> tuple[Tensor | None, ...]:
+        compiling = torch.compiler.is_compiling()
+        transformed = not compiling and _is_transformed(upstream)
+        create_graph = torch.is_grad_enabled() and not transformed  # torch.func.grad always asks for one
+        if not compiling and (create_graph or any(tensor is not None for tensor in second)):
             raise RuntimeError("the shaped cross-entropy is differentiable once: drop create_graph=True")
+        if upstream is None:
+            return (None,) * (7 + len(second))
         if ctx.reduction == "none":
             ids, keep_mask, *inputs = ctx.saved_tensors
             dtype = inputs[0].dtype
-            _, *gradients = ctx.op(*inputs, ids, keep_mask, upstream, *ctx.settings, True)
+            settings = ctx.op, ctx.settings, ctx.reduction, True, ids, keep_mask, upstream
+            _, *gradients = _ShapedLoss.apply(*settings, *inputs)  # type: ignore[no-untyped-call] # in torch
         else:
             divisor, *gradients = ctx.saved_tensors
             dtype = gradients[0].dtype
             factor = upstream if divisor is None else upstream / divisor  # ()
-            on_cpu = upstream.device.type == "cpu"
-            if compiling or not on_cpu:
+            readable = type(factor) is Tensor and factor.device.type == "cpu" and not (compiling or transformed)
+            if not readable:
                 factor = factor.unsqueeze(0)  # a scalar tensor would be rounded to half precision first
-            if compiling or torch._C._autograd._get_current_graph_task_keep_graph():
+            if compiling or transformed or torch._C._autograd._get_current_graph_task_keep_graph():
                 gradients = [gradient * factor for gradient in gradients]  # another backward needs the saved ones
-            elif not on_cpu or factor.item() != 1:  # .item() on another device would wait for it
+            elif not readable or factor.item() != 1:  # .item() on another device would wait for it
                 for gradient in gradients:
                     gradient.mul_(factor)
-        return None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
+        return None, None, None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
+
+
+def _divides_late(reduction: Reduction, tensor: Tensor) -> bool:
+    """A half-precision gradient is divided after the loss scale has multiplied it: before, it could underflow."""
+    return reduction == "mean" and accumulation_dtype(tensor) != tensor.dtype
+
+
+def _is_transformed(upstream: Tensor | None) -> bool:
+    """Whether the backward pass runs under torch.func, vmap or `is_grads_batched`, where no value can be read."""
+    batched = upstream is not None and torch._C._functorch.is_legacy_batchedtensor(upstream)
+    return batched or torch._C._are_functorch_transforms_active()
+
+
+def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
+    """What autocast computes products in on this device; None where it is off or, as on "meta", unknown."""
+    device = tensor.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return None
+
+
+def map_over_batch(op: Any) -> None:
+    """Teaches torch.vmap an operator of `_ShapedLoss`: a call for each element of the batch."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        calls = [
+            op(*(arg if dim is None else arg.select(dim, i) for arg, dim in zip(args, in_dims, strict=True)))
+            for i in range(info.batch_size)
+        ]
+        outputs = tuple(torch.stack(each) for each in zip(*calls, strict=True))
+        return outputs, (0,) * len(outputs)
+
+    op.register_vmap(rule)
 
 
 @torch.library.custom_op("pgce_mini::shaped_rows", mutates_args=())
@@ -183,7 +228,7 @@ def _rows_op(
     """
     check_ids(ids, logits.shape[1])
     shaping = RewardShaping(beta, lambda_head, lambda_tail, top_k, form)  # type: ignore[arg-type] # a str in the schema
-    gradient = torch.empty_like(logits) if with_gradient else logits.new_empty(0)
+    gradient = in_large_pages(torch.empty_like(logits)) if with_gradient else logits.new_empty(0)
     losses = shaped_rows(logits, ids, row_weight, shaping, gradient if with_gradient else None)
     ignored = (~keep_mask).nonzero().squeeze(-1)
     if with_gradient:
@@ -191,80 +236,10 @@ def _rows_op(
     return losses.index_fill_(0, ignored, 0), gradient
 
 
+map_over_batch(_rows_op)
+
+
 @_rows_op.register_fake
 def _(logits: Tensor, ids: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
     gradient = torch.empty_like(logits) if settings[-1] else logits.new_empty(0)
     return logits.new_empty(logits.shape[0], dtype=accumulation_dtype(logits)), gradient
-
-
-def check_ids(ids: Tensor, vocab_size: int) -> None:
-    if ids.device.type == "cpu" and len(ids):
-        least, most = (int(bound) for bound in ids.aminmax())
-        if least < 0 or most >= vocab_size:
-            raise IndexError(f"Target {least if least < 0 else most} is out of bounds.")
-
-
-def accumulation_dtype(tensor: Tensor) -> torch.dtype:
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
-def shaped_rows(
-    logits: Tensor,  # (N, V)
-    ids: Tensor,  # (N)
-    row_weight: Tensor,  # (N)
-    shaping: RewardShaping,
-    gradient: Tensor | None,  # (N, V), may be `logits` itself: a block is read before it is written
-) -> Tensor:
-    """Fills `gradient` with row_weight * dL/dz and returns the losses (N)."""
-    vocab_size = logits.shape[1]
-    whole = shaping.top_k >= vocab_size
-    tail = shaping.lambda_head if whole else shaping.lambda_tail  # what a wrong token earns outside the head
-    bonus = 0.0 if whole else shaping.lambda_head - shaping.lambda_tail  # what it earns more inside
-    dtype = accumulation_dtype(logits)
-    losses = logits.new_empty(len(logits), 1, dtype=dtype)
-    indices, scales = ids.unsqueeze(-1), row_weight.to(dtype).unsqueeze(-1)  # (N, 1)
-
-    elements = CPU_BLOCK_ELEMENTS if logits.device.type == "cpu" else DEVICE_BLOCK_ELEMENTS
-    block_rows = max(1, min(elements // max(1, vocab_size), len(logits)))
-    probs_buffer = logits.new_empty(block_rows, vocab_size, dtype=dtype)
-    spare_buffer = torch.empty_like(probs_buffer)
-
-    for start in range(0, len(logits), block_rows):
-        rows = slice(start, start + block_rows)
-        block, index, scale = logits[rows], indices[rows], scales[rows]  # (n, V), (n, 1), (n, 1)
-        probs, spare = probs_buffer[: len(block)], spare_buffer[: len(block)]  # (n, V)
-        torch.softmax(block, -1, dtype=dtype, out=probs)
-        top = block.amax(-1, keepdim=True).to(dtype)  # (n, 1)
-        log_top_prob = probs.amax(-1, keepdim=True).log()  # (n, 1), never log 0: it is at least 1 / V
-        log_prob = block.gather(-1, index).to(dtype) - top + log_top_prob  # (n, 1)
-        prob, complement = log_prob.exp(), -log_prob.expm1()  # pi(x), 1 - pi(x)
-        prob_log_prob = prob * log_prob.clamp_min(LOG_FLOOR)  # (n, 1)
-        weight = true_token_weight(log_prob, shaping)  # (n, 1), w_x
-
-        loss = -weight * log_prob  # (n, 1)
-        wrong = tail * complement  # (n, 1), the sum of w_a over a != x
-        if tail:
-            torch.sub(block, top, out=spare).clamp_min_(LOG_FLOOR)
-            negentropy = spare.mul_(probs).sum(-1, keepdim=True) + log_top_prob  # (n, 1)
-            loss -= tail * (negentropy - prob_log_prob)
-        if bonus:
-            head = find_head(block, probs, index, shaping.top_k, spare)
-            wrong += bonus * (head.probs.sum(-1, keepdim=True) - head.has_true * prob)
-            loss -= bonus * (_x_log_x(head.probs).sum(-1, keepdim=True) - head.has_true * prob_log_prob)
-        losses[rows] = loss
-
-        if gradient is not None:
-            out = gradient[rows]  # (n, V)
-            coefficient = scale * (weight + wrong - tail)  # (n, 1), W - r_a in the tail
-            if bonus:
-                head.multiply(probs, coefficient - bonus * scale, coefficient, out)
-            else:
-                torch.mul(probs, coefficient, out=out)
-            # pi_x W - w_x without the cancellation near pi_x = 1
-            out.scatter_(-1, index, (scale * (prob * wrong - weight * complement)).to(out.dtype))
-    return losses.squeeze(-1)
-
-
-def _x_log_x(x: Tensor) -> Tensor:
-    """x log x with 0 log 0 = 0; torch.xlogy is not vectorised on CPU."""
-    return x * x.clamp_min(torch.finfo(x.dtype).tiny).log()
