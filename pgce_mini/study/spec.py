@@ -34,12 +34,20 @@ from typing import Any
 
 from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.paths import expanded
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import arm_named
 from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, Task, task_from_dict
-from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.training import (
+    GRPOConfig,
+    ModelShape,
+    PretrainConfig,
+    check_head,
+    check_length,
+    check_pretraining_memory,
+)
 
 SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
@@ -61,12 +69,12 @@ def load_spec(path: Path, study_dir: Path) -> Spec:
     Raises:
         SpecError: naming file and line, when anything in it is unknown or makes no sense.
     """
-    return _Reader(path).spec(study_dir)
+    return _Reader(path).spec(expanded(study_dir))
 
 
 class _Reader:
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = expanded(path)
         try:
             self.text = path.read_text(encoding="utf-8")
             self.content: dict[str, Any] = tomllib.loads(self.text)
@@ -201,6 +209,7 @@ class _Variant:
             check_length(self.corpus, model.config(self.corpus))
         with _located(reader, "pretrain"):
             pretrain = PretrainConfig(**{"corpus": self.corpus, "model": model, **content.get("pretrain", {})})
+            check_pretraining_memory(pretrain, model.config(self.corpus))
         midtrain, midtrain_loss = None, MIDTRAIN_LOSSES[0]
         if "midtrain" in content:
             settings = dict(content["midtrain"])
