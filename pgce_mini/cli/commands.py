@@ -37,9 +37,11 @@ def run(words: Sequence[str]) -> None:
     """Runs the command that `words` name; exits as `main` says."""
     command: Any = None
     try:
-        command = parse(words, COMMANDS, (__doc__ or "").strip())
-        command.run()
-        sys.stdout.flush()  # so that a full disk is noticed
+        try:
+            command = parse(words, COMMANDS, (__doc__ or "").strip())
+            command.run()
+        finally:
+            sys.stdout.flush()  # here a full disk can still be told
     except KeyboardInterrupt:
         _leave("; ".join(filter(None, ("stopped", _goes_on(command)))), 130)
     except (RunError, ValueError, FloatingPointError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -62,9 +63,11 @@ class Playground(Options):
         if self.html.is_dir():
             raise ValueError(f"html must name a file, and {self.html} is a folder")
         page = to_html(state).encode()
+        is_stdout = self.html.exists() and os.path.samestat(self.html.stat(), os.fstat(1))
         write_atomic(self.html, page)
         text = f"{self.html}: open it in a browser; no server, no network, {len(page) / 1000:.0f} kB to mail"
-        self.say(text, {"html": str(self.html), "bytes": len(page)})
+        with contextlib.redirect_stdout(sys.stderr if is_stdout else sys.stdout):  # the page alone
+            self.say(text, {"html": str(self.html), "bytes": len(page)})
 
 
 @dataclass(frozen=True)

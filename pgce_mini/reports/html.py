@@ -192,7 +192,7 @@ class Report:
         """Leaves summary.json and report.html in the study's folder; returns their paths."""
         summary, page = self.study_dir / "summary.json", self.study_dir / "report.html"
         write_json(summary, self.as_json())
-        write_atomic(page, self.as_html().encode())
+        write_atomic(page, self.as_html().encode(errors="backslashreplace"))  # the folder's name
         return summary, page
 
     def as_html(self) -> str:

@@ -130,9 +130,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     path = expanded(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        data = path.read_bytes()  # `safe_open` takes no path that is not UTF-8
+        tensors = safetensors.torch.load(data)
+        header_end = 8 + int.from_bytes(data[:8], "little")
+        text = (json.loads(data[8:header_end]).get("__metadata__") or {}).get(METADATA_KEY, "{}")
         metadata = json.loads(text)
     except FileNotFoundError:
         raise RunError(f"{path} does not exist: check the path of the run") from None

@@ -82,6 +82,8 @@ class _Reader:
             raise SpecError(f"{path} cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f"{path} is no TOML file: {error}") from None
+        if re.search("[\ud800-\udfff]", path.stem):
+            raise SpecError(f"{path} names the study, and is not written in UTF-8: rename the file")
 
     def spec(self, study_dir: Path) -> Spec:
         content = self.content
