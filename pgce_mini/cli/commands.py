@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             then = _goes_on(command) or "run the same command again"
             _leave(f"the disk is full: free some space, then {then}", 2)
-        _leave(f"{error.filename or 'a file'}: {error.strerror}", 2)
+        _leave(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
     except (MemoryError, RuntimeError, TypeError) as error:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise  # a fault of ours, whose trace we want

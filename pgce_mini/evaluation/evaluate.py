@@ -24,7 +24,7 @@ from pgce_mini.evaluation.intervals import Estimate, estimate
 from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
-from pgce_mini.gpt.memory import check_memory, generation_bytes, model_bytes
+from pgce_mini.gpt.memory import check_memory, documents_bytes, generation_bytes, model_bytes
 from pgce_mini.paths import expanded
 from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import RunError, config_to_dict, load_model, read_json, write_atomic, write_json
@@ -95,7 +95,9 @@ def evaluate(
 
 
 def _check_memory(model: GPT, corpus: Corpus, config: EvaluationConfig) -> None:
-    documents = 4 * config.documents * corpus.max_document_length  # tokens, shorter than the longest
+    if model.unembedding.device.type != "cpu":  # whose memory is its own
+        return
+    documents = documents_bytes(config.documents, corpus.max_document_length)
     rows = min(config.documents, config.batch_size)
     logits = 2 * rows * corpus.max_document_length * model.config.vocab_size
     samples = generation = 0

@@ -24,8 +24,8 @@ def parameter_count(config: GPTConfig) -> int:
 
 
 def model_bytes(config: GPTConfig, per_parameter: int = FLOAT) -> int:
-    """Of the weights, with what a training adds to each parameter, and of the tables of the positions."""
-    tables = 2 * FLOAT * config.max_position_embeddings * config.size_of_head
+    """Of the weights, with what a training adds to them, and of the positions' tables while they are made."""
+    tables = 4 * FLOAT * config.max_position_embeddings * config.size_of_head
     return per_parameter * parameter_count(config) + config.num_hidden_layers * LAYER + tables
 
 
@@ -34,6 +34,12 @@ def generation_bytes(config: GPTConfig, rows: int, length: int) -> int:
     tokens with their log-probabilities, and the cache of keys and values."""
     cache = 2 * config.num_hidden_layers * config.num_key_value_heads * config.size_of_head
     return rows * (2 * FLOAT * config.vocab_size + length * (8 + FLOAT + FLOAT * cache))
+
+
+def documents_bytes(documents: int, length: int) -> int:
+    """Of documents of up to `length` tokens, on average at least half as long, as lists, and of four numbers for
+    each of their tokens, which are joined and then made double."""
+    return documents * (64 + length // 2 * (8 + 4 * (FLOAT + FLOAT + 8)))
 
 
 def check_memory(needed: int, smaller: str) -> None:

@@ -16,7 +16,7 @@ from pgce_mini.checks import (
     plain_numbers,
 )
 from pgce_mini.gpt import GPTConfig
-from pgce_mini.gpt.memory import TRAINED, check_memory, generation_bytes, model_bytes
+from pgce_mini.gpt.memory import TRAINED, check_memory, documents_bytes, generation_bytes, model_bytes
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
 from pgce_mini.training.grpo_loss import LossType, ScaleRewards
@@ -227,16 +227,20 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
 
 def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
     """Raises ValueError if this machine has too little memory for the model, for the logits of a batch (documents
-    are shorter than the longest, but a gradient comes to them), or for the documents."""
+    are shorter than the longest, but a gradient comes to them), or for the held-out documents. A GPU has its own."""
+    if config.device != "cpu":
+        return
     length = config.corpus.max_document_length
     logits = 4 * config.batch_size * length * model.vocab_size
-    needed = model_bytes(model, TRAINED) + logits + 4 * config.eval_documents * length
+    needed = model_bytes(model, TRAINED) + logits + documents_bytes(config.eval_documents, length)
     check_memory(needed, "hidden_size, num_hidden_layers, batch_size or eval_documents")
 
 
 def check_rl_memory(config: GRPOConfig, model: GPTConfig, limit: int) -> None:
     """Raises ValueError if this machine has too little memory for the model, or for the completions of a step, of
-    up to `limit` tokens."""
+    up to `limit` tokens; on a CPU."""
+    if config.device != "cpu":
+        return
     rows = config.prompts_per_step * config.num_generations
     needed = model_bytes(model, TRAINED) + generation_bytes(model, rows, limit)
     check_memory(needed, "prompts_per_step, num_generations or max_completion_length")
