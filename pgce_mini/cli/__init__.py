@@ -9,15 +9,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from pgce_mini.cli.streams import prepare_streams
-
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; exits with 0, with 2 after a user's error, or with 130 after Ctrl-C."""
-    prepare_streams()
     with _leaving_at_ctrl_c():
+        from pgce_mini.cli.streams import prepare_streams
+
+        prepare_streams()
         from pgce_mini.cli.commands import run
     run(sys.argv[1:] if arguments is None else list(arguments))
 

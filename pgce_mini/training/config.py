@@ -227,7 +227,7 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
 
 def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
     """Raises ValueError if this machine has too little memory for the model, for the logits of a batch (documents
-    are shorter than the longest, but a gradient comes to them), or for the held-out documents. A GPU has its own."""
+    are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU has its own."""
     if config.device != "cpu":
         return
     length = config.corpus.max_document_length
@@ -238,7 +238,7 @@ def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
 
 def check_rl_memory(config: GRPOConfig, model: GPTConfig, limit: int) -> None:
     """Raises ValueError if this machine has too little memory for the model, or for the completions of a step, of
-    up to `limit` tokens; on a CPU."""
+    up to `limit` tokens. A GPU has its own."""
     if config.device != "cpu":
         return
     rows = config.prompts_per_step * config.num_generations
