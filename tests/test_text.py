@@ -178,6 +178,7 @@ def test_files_that_cannot_be_used_are_named(
     ("settings", "message"),
     [
         ({"path": 3}, "path must be the name of a file as a str, got 3"),
+        ({"path": "a\0b"}, r"path must be the name of a file as a str, got 'a\\x00b'"),
         ({"tokenizer": "word"}, "tokenizer must be one of bpe, char, got 'word'"),
         ({"vocab_size": 257}, "vocab_size must be a whole number of at least 258, got 257"),
         ({"context_length": 0}, "context_length must be a whole number of at least 1, got 0"),

@@ -63,7 +63,7 @@ class Text(Corpus):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None and not isinstance(self.path, str):
+        if self.path is not None and (not isinstance(self.path, str) or "\0" in self.path):
             raise ValueError(f"path must be the name of a file as a str, got {self.path!r}")
         check_choice("tokenizer", self.tokenizer, get_args(Tokenization))
         if self.tokenizer == "bpe":
