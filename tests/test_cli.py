@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import io
 import json
@@ -203,18 +204,26 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
         (["pretrain"], True), (["rl"], True), (["demo"], True), (["study", "--quick"], True),
         (["build-priors"], True), (["build-policies"], True), (["study", "--report", "docs"], False),
         (["study", "--quick", "--check", "ce/seed0"], False), (["sample", "runs/prior"], False),
+        (["evaluate", "runs/prior"], False), (["playground"], False), (["compare", "runs/prior"], False),
     ],
 )  # fmt: skip
-def test_ctrl_c_promises_to_go_on_only_where_something_was_saved(
+def test_commands_promise_to_go_on_only_where_something_was_saved(
     arguments: list[str], saves: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object) -> None:
-        raise KeyboardInterrupt
+    stopped_by: BaseException = KeyboardInterrupt()
 
-    monkeypatch.setattr(COMMANDS[arguments[0]], "run", interrupted)
+    def run(_: object) -> None:
+        raise stopped_by
+
+    monkeypatch.setattr(COMMANDS[arguments[0]], "run", run)
+    goes_on = "the same command goes on from the last saved step"
     pgce(*arguments, code=130)
-    wanted = "stopped; the same command goes on from the last saved step" if saves else "stopped"
-    assert error_of(capsys) == f"pgce: {wanted}"
+    assert error_of(capsys) == (f"pgce: stopped; {goes_on}" if saves else "pgce: stopped")
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        stopped_by = OSError(code, os.strerror(code), "runs/prior/model.safetensors")
+        pgce(*arguments, code=2)
+        then = goes_on if saves else "run the same command again"
+        assert error_of(capsys) == f"pgce: the disk is full: free some space, then {then}"
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,14 @@ def test_results_are_printed_to_any_reader(line: str, environment: dict[str, str
     assert ended.stdout == out if out is not None else ended.stdout.isascii() and ended.stdout
 
 
+def test_page_on_stdout_comes_alone() -> None:
+    ended = shell("pgce playground --html /dev/stdout")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith(b"<!doctype html>")
+    assert ended.stdout.endswith(b"</html>\n")
+    assert ended.stderr.startswith(b"/dev/stdout: open it in a browser")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("arguments", ["--help", "doctor --json"])
 def test_results_that_cannot_be_written_are_an_error(arguments: str) -> None:
