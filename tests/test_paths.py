@@ -18,11 +18,13 @@ from pgce_mini.gpt import GPT
 from pgce_mini.paths import expanded
 from pgce_mini.reports.html import Report
 from pgce_mini.reports.study_document import build
+from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import Run, load_model, load_tensors, read_json, save_tensors, write_atomic, write_json
 from pgce_mini.shipped import RESULTS, policies, priors
 from pgce_mini.study import StudyConfig, load_curves, load_results, load_spec, run_study
 from pgce_mini.study.analysis import Evidence
 from pgce_mini.tasks import Text
+from pgce_mini.teaching.duel import duel
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 PRETRAIN = PretrainConfig(corpus=TASK, model=SHAPE, steps=2, batch_size=2, eval_documents=2)
@@ -82,6 +84,7 @@ USES: dict[str, Callable[[], Any]] = {
     "study": lambda: load_spec(Path("~/study.toml"), Path("~/new")).rows[0].folder.mkdir(),
     "demo": lambda: (run_study(study_of_demo(), progress=False), load_results(Path("~/new")),
                      load_curves(Path("~/new"), "after"), Report(Path("~/new")).write()),
+    "duel": lambda: duel("mine", RewardShaping(0.1), Path("~/new")).rows[0].folder.mkdir(),
     "priors": lambda: priors.build(Path("~/new"), Path("~/new/runs"), (), ()),
     "policies": lambda: policies.build(Path("~/new"), Path("~/new/runs"), (), ()),
     "Evidence": lambda: Evidence(Path("~/../home/results")).rows("chain")[0],

@@ -69,7 +69,7 @@ def load_spec(path: Path, study_dir: Path) -> Spec:
     Raises:
         SpecError: naming file and line, when anything in it is unknown or makes no sense.
     """
-    return _Reader(path).spec(expanded(study_dir))
+    return _Reader(path).spec(study_dir)
 
 
 class _Reader:
