@@ -24,6 +24,7 @@ from streamlit.components.v1 import declare_component
 from streamlit.delta_generator import DeltaGenerator
 
 from cell import cell
+from pgce_mini.paths import expanded
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
@@ -38,7 +39,7 @@ STYLE = """<style>
 </style>"""
 
 HERE = Path(__file__).parent
-RUNS = Path(os.environ.get("PGCE_RUNS_DIR", HERE.parent / "runs"))
+RUNS = expanded(os.environ.get("PGCE_RUNS_DIR", HERE.parent / "runs"))
 
 N = TypeVar("N")
 View = Callable[..., tuple[N, go.Figure]]  # a pure function: the values of controls in, (numbers, figure) out

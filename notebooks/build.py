@@ -21,6 +21,8 @@ import plotly.io as pio
 from nbclient import NotebookClient
 from PIL import Image
 
+from pgce_mini.paths import expanded
+
 HERE = Path(__file__).parent
 REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -104,7 +106,7 @@ def build(path: Path) -> None:
 def main() -> None:
     if CHROMIUM.exists():
         os.environ.setdefault("BROWSER_PATH", str(CHROMIUM))
-    chosen = [Path(name) for name in sys.argv[1:]]
+    chosen = [expanded(name) for name in sys.argv[1:]]
     for path in chosen or sorted(path for path in HERE.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts):
         build(path)
 

@@ -6,11 +6,15 @@ python notebooks/student_copies.py [TO]      a folder, or a file if its name end
 
 from __future__ import annotations
 
+import io
 import sys
 import zipfile
 from pathlib import Path
 
 import nbformat
+
+from pgce_mini.paths import expanded
+from pgce_mini.runs import write_atomic
 
 HERE = Path(__file__).parent
 TO = Path("student-notebooks.zip")
@@ -31,21 +35,26 @@ def write_copies(to: Path) -> list[str]:
     """Writes a copy of every notebook but the solutions, and the badges in them; returns the names of the files.
 
     Raises:
-        ValueError: the folder is not empty: it could hold somebody's answers.
+        ValueError: the folder is not empty: it could hold somebody's answers; or it is a file.
     """
+    to = expanded(to)
     copies = {path.name: student_copy(path) for path in sorted(HERE.glob("[0-9]*.ipynb"))}
-    copies |= {f"badges/{path.name}": path.read_text() for path in sorted((HERE / "badges").glob("*.svg"))}
+    copies |= {
+        f"badges/{path.name}": path.read_text(encoding="utf-8") for path in sorted((HERE / "badges").glob("*.svg"))
+    }
     if to.suffix == ".zip":
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in copies.items():
                 archive.writestr(zipfile.ZipInfo(f"{to.stem}/{name}", EPOCH), text, zipfile.ZIP_DEFLATED)
+        write_atomic(to, data.getvalue())
     else:
+        if to.exists() and not to.is_dir():
+            raise ValueError(f"{to} is no folder: name another, or a file that ends in .zip")
         if to.exists() and any(to.iterdir()):
             raise ValueError(f"{to} is not empty, and may hold somebody's answers: name another folder")
-        (to / "badges").mkdir(parents=True)
         for name, text in copies.items():
-            (to / name).write_text(text, encoding="utf-8")
+            write_atomic(to / name, text.encode())
     return list(copies)
 
 

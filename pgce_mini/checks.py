@@ -24,6 +24,12 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> N
         raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
 
 
+def check_count(name: str, value: Any, least: int, most: int = 10**12) -> None:
+    """`check_whole` where only a slip of the hand is above `most`: who is below `least` is not told of it."""
+    check_whole(name, value, least)
+    check_whole(name, value, least, most)
+
+
 def check_seed(seed: Any, name: str = "seed") -> None:
     check_whole(name, seed, 0, MAX_SEED)
 

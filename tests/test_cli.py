@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import io
 import json
 import os
 import resource
@@ -20,6 +22,7 @@ import pytest
 import torch
 
 from pgce_mini import cli
+from pgce_mini.cli.commands import COMMANDS
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
 from pgce_mini.shipped import priors
@@ -65,11 +68,11 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     pgce(command, "--help")
     printed = capsys.readouterr().out
-    assert (cli.COMMANDS[command].__doc__ or "").split()[0] in printed
+    assert (COMMANDS[command].__doc__ or "").split()[0] in printed
     assert "--json" in printed
 
 
@@ -201,18 +204,26 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(
         (["pretrain"], True), (["rl"], True), (["demo"], True), (["study", "--quick"], True),
         (["build-priors"], True), (["build-policies"], True), (["study", "--report", "docs"], False),
         (["study", "--quick", "--check", "ce/seed0"], False), (["sample", "runs/prior"], False),
+        (["evaluate", "runs/prior"], False), (["playground"], False), (["compare", "runs/prior"], False),
     ],
 )  # fmt: skip
-def test_ctrl_c_promises_to_go_on_only_where_something_was_saved(
+def test_commands_promise_to_go_on_only_where_something_was_saved(
     arguments: list[str], saves: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object) -> None:
-        raise KeyboardInterrupt
+    stopped_by: BaseException = KeyboardInterrupt()
 
-    monkeypatch.setattr(cli.COMMANDS[arguments[0]], "run", interrupted)
+    def run(_: object) -> None:
+        raise stopped_by
+
+    monkeypatch.setattr(COMMANDS[arguments[0]], "run", run)
+    goes_on = "the same command goes on from the last saved step"
     pgce(*arguments, code=130)
-    wanted = "stopped; the same command goes on from the last saved step" if saves else "stopped"
-    assert error_of(capsys) == f"pgce: {wanted}"
+    assert error_of(capsys) == (f"pgce: stopped; {goes_on}" if saves else "pgce: stopped")
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        stopped_by = OSError(code, os.strerror(code), "runs/prior/model.safetensors")
+        pgce(*arguments, code=2)
+        then = goes_on if saves else "run the same command again"
+        assert error_of(capsys) == f"pgce: the disk is full: free some space, then {then}"
 
 
 @pytest.mark.parametrize(
@@ -253,16 +264,77 @@ def test_finished_run_without_its_metrics_is_named(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["pretrain", "--stepz", "3"], "--stepz"), (["fly"], "fly"), ([], "Missing subcommand"),
-        (["pretrain", "--arm", "boldness"], "boldness"), (["pretrain", "--top-k", "0"], "top_k must"),
+        (["pretrain", "--stepz", "3"], "--stepz is no option of pgce pretrain: did you mean --steps? See"),
+        (["sample", "a", "b"], "'b' is no argument of pgce sample; see pgce sample --help"),
+        (["pretrain", "tex"], "'tex' is no argument of pgce pretrain: did you mean text? See pgce"),
+        (["pretrain", "text", "--steps", "3"], "--steps is no option of pgce pretrain text, but of pgce pretrain"),
+        (["pretrain", "--quiet", "yes"], "'yes' is no argument of pgce pretrain"),
+        (["doctor", "--quiet"], "--quiet is no option of pgce doctor"),
+        (["fly"], "'fly' is no command; see pgce --help"),
+        (["pretain"], "'pretain' is no command: did you mean pretrain? See pgce --help"),
+        ([], "say what to do: demo, study, pretrain,"),
+        (["--steps", "3"], "--steps stands before the command: say first what to do, demo,"),
+        (["pretrain", "--steps"], "--steps needs a value; see pgce pretrain --help"),
+        (["rl", "--prior"], "--prior needs a value; see pgce rl --help"),
+        (["pretrain", "--steps", "abc"], "--steps must be a whole number, got 'abc'; see pgce pretrain --help"),
+        (["pretrain", "--seed=1.5"], "--seed must be a whole number, got '1.5'"),
+        (["pretrain", "--lr", ""], "--lr must be a number, got ''"),
+        (["pretrain", "--warmup-steps", "x"], "--warmup-steps must be a whole number, got ['x']"),
+        (["evaluate", "--ks", "1", "x"], "--ks must be whole numbers, got ['1', 'x']; see pgce evaluate --help"),
+        (["pretrain", "--arm", "boldness"], "--arm must be one of ce, diversity, head-reward, precision,"),
+        (["pretrain", "text", "--tokenizer", "x"], "--tokenizer must be one of bpe, char, got 'x'; see pgce"),
+        (["demo", "--arms", "ce", "x"], "--arms must be one of"),
+        (["pretrain", "--steps", "caf\udce9"], r"--steps must be a whole number, got 'caf\udce9'"),
+        (["pretrain", "--top-k", "0"], "top_k must be a whole number of at least 1, got 0"),
         (["pretrain", "--beta", "nan"], "beta must be a finite number"),
+        (["pretrain", "--arm", "precision", "--top-k", "0"], "top_k must be a whole number of at least 1, got 0"),
     ],
 )  # fmt: skip
-def test_words_and_values_that_do_not_parse_are_named_in_a_box(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro's box has other signs then
+def test_words_and_values_that_do_not_parse_are_one_sentence(
+    arguments: list[str], sentence: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
     pgce(*arguments, code=2)
-    assert sentence in " ".join(capsys.readouterr().err.split())  # its lines broken
+    for stream in (out, err):
+        stream.seek(0)
+    assert out.read() == ""
+    (line,) = err.read().splitlines()
+    assert line.startswith(f"pgce: {sentence}")
+
+
+@pytest.mark.parametrize("prompt", ["caf\udce9", "\ud800", "a\udcff b"])
+@pytest.mark.parametrize("task", ["text", "chain-sum"])
+def test_prompt_that_is_no_text_is_one_sentence(
+    prompt: str, task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pgce("sample", str(priors.path(task, "ce")), "--prompt", prompt, "--samples", "1", code=2)
+    assert error_of(capsys).startswith("pgce: text holds ")
+
+
+def test_prompt_is_read_where_the_locale_has_no_signs_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    prior = str(priors.path("text", "ce"))
+    pgce(
+        "sample", prior, "--prompt", "\udcc3\udca9", "--samples", "1", "--json"
+    )  # as Python reads é in the C locale
+    assert json.loads(capsys.readouterr().out)[0]["prompt"] == "é"
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "5", "20", "-5", "abc", "1000000000"])
+def test_terminal_of_any_width_gets_help_and_the_same_sentences(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in ("pretrain", "doctor"):
+        pgce(command, "--help")
+        assert "--json" in capsys.readouterr().out
+    pgce("--help")
+    assert "build-policies" in capsys.readouterr().out
+    pgce("pretrain", "--stepz", code=2)
+    assert error_of(capsys).endswith("did you mean --steps? See pgce pretrain --help")
+    assert os.environ["COLUMNS"] == columns
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,78 @@ def test_failed_write_leaves_the_old_file_and_no_temporary(
     with pytest.raises(type(failure)):
         write_atomic(path, b"new")
     assert everything_in(tmp_path) == {"file": b"old"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_stay_and_what_they_lead_to_is_written(there: bool, tmp_path: Path) -> None:
+    target, link, second = tmp_path / "real" / "file", tmp_path / "link", tmp_path / "second"
+    if there:
+        write_atomic(target, b"old")
+    link.symlink_to("real/file")
+    second.symlink_to(link)
+    write_atomic(second, b"new")
+    assert (link.is_symlink(), second.is_symlink()) == (True, True)
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_pipe_gets_the_bytes_and_stays(tmp_path: Path) -> None:
+    pipe, link, got = tmp_path / "pipe", tmp_path / "link", []
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+        reader.start()
+        write_atomic(path, b"data")
+        reader.join()
+    assert got == [b"data", b"data"]
+    assert pipe.is_fifo()
+
+
+def test_device_gets_the_bytes_and_stays() -> None:
+    write_atomic(Path(os.devnull), b"data")
+    assert Path(os.devnull).is_char_device()
+
+
+def test_deleted_file_that_is_still_open_gets_the_bytes(tmp_path: Path) -> None:
+    with open(tmp_path / "gone", "w+b") as file:
+        (tmp_path / "gone").unlink()
+        write_atomic(Path(f"/proc/self/fd/{file.fileno()}"), b"data")
+        assert file.read() == b"data"
+    assert everything_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("folder", errno.EISDIR, "Is a directory"), ("link to folder", errno.EISDIR, "Is a directory"),
+        ("loop", errno.ELOOP, "Too many levels"), ("file/x", errno.ENOTDIR, "Not a directory"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_written_is_named_and_stays(name: str, code: int, words: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link to folder").symlink_to("folder")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("old")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(OSError, match=words) as error:
+        write_atomic(tmp_path / name, b"new")
+    assert (error.value.errno, error.value.filename) == (code, str(tmp_path / name))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_folder_that_a_link_promises_is_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    with Run.start(tmp_path / "link", "pretrain", {}):
+        pass
+    assert (tmp_path / "real" / "config.json").exists()
+
+
+def test_name_that_is_not_utf8_is_one_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
+    save_tensors(path, TENSORS, {"step": 3})
+    assert load_tensors(path)[1] == {"step": 3}
 
 
 def test_json_comes_back_with_its_schema_version_on_disk(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 SCRIPT = NOTEBOOKS / "student_copies.py"
@@ -42,6 +43,21 @@ def test_a_zip_holds_the_same_and_its_bytes_repeat(tmp_path: Path) -> None:
     with zipfile.ZipFile(first) as archive:
         assert sorted(archive.namelist()) == [f"class/{name}" for name in (*NAMES, *BADGES)]
         assert "solution" not in "".join(archive.namelist())
+
+
+def test_copies_go_where_they_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_copies = runpy.run_path(str(SCRIPT))["write_copies"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link.zip").symlink_to("real.zip")
+    write_copies(tmp_path / "link.zip")
+    write_copies(Path("~/home.zip"))
+    assert (tmp_path / "link.zip").is_symlink()
+    assert zipfile.is_zipfile(tmp_path / "real.zip")
+    assert zipfile.is_zipfile(tmp_path / "home.zip")
+    (tmp_path / "real").write_text("mine")
+    with pytest.raises(ValueError, match="real is no folder"):
+        write_copies(tmp_path / "real")
+    assert (tmp_path / "real").read_text() == "mine"
 
 
 def test_answers_that_are_there_are_not_overwritten(tmp_path: Path) -> None:

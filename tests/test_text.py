@@ -57,7 +57,7 @@ def test_byte_pairs_are_those_of_the_trainer(text: str | None, tmp_path: Path) -
     trainer = trainers.BpeTrainer(vocab_size=598, initial_alphabet=alphabet, show_progress=False)
     trained.train_from_iterator(task._split()["train"], trainer)
     assert len(task.vocab) == 2 + trained.get_vocab_size()
-    for sample in (task._text[:20_000], "ünïcode 😀 abcabcab\r\n"):
+    for sample in (task._text[:20_000], "ünïcode 😀 abcabcab\n"):
         assert task.encode(sample) == [2 + i for i in trained.encode(sample).ids]
 
 
@@ -83,7 +83,7 @@ def test_fitted_state_survives_json_and_decodes_the_same_where_the_text_is_anoth
 @example("<eos><pad>\r\n")
 def test_byte_pairs_encode_any_text(text: str) -> None:
     ids = manual().encode(text)
-    assert manual().decode(ids) == text
+    assert manual().decode(ids) == text.replace("\r\n", "\n").replace("\r", "\n")
     assert all(PAD_ID + 1 < i < len(manual().vocab) for i in ids)  # not even "<eos>" in a text becomes EOS
 
 
@@ -108,6 +108,45 @@ def test_characters_are_those_of_the_file_in_order(tmp_path: Path) -> None:
     assert task.decode(task.encode("hello".replace("e", "é"))) == "héllo"
     with pytest.raises(ValueError, match=r"text holds 'z', which is not a character of .*text\.txt"):
         task.encode("hz")
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_line_ends_are_the_same_in_the_file_and_in_what_is_encoded(
+    end: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "text.txt"
+    lines = ["first", "second\u2028 line", "third\x00\x85", ""]
+    path.write_bytes((b"\xef\xbb\xbf" if end == "\r\n" else b"") + (end.join(lines) * 100).encode())
+    task = Text(path=str(path), tokenizer=tokenizer, vocab_size=300, context_length=4)
+    (tmp_path / "unix.txt").write_bytes(("\n".join(lines) * 100).encode())
+    unix = Text(path=str(tmp_path / "unix.txt"), tokenizer=tokenizer, vocab_size=300, context_length=4)
+    assert task.fitted_state() == unix.fitted_state()
+    assert task.document(0, 7) == unix.document(0, 7)
+    assert task.encode(end.join(lines)) == unix.encode("\n".join(lines))
+    assert task.decode(task.encode(end.join(lines))) == "\n".join(lines)
+    assert task.encode("\r") == task.encode("\n")
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "char"])
+@pytest.mark.parametrize("text", ["t\udce9", "\ud800", "\udfff\udfff"])
+def test_text_that_is_no_unicode_is_refused(text: str, tokenizer: Any, tmp_path: Path) -> None:
+    task = Text(path=write(tmp_path, "the cat sat on the mat. " * 50), tokenizer=tokenizer)
+    with pytest.raises(ValueError, match=r"text holds '\\ud[8-f].{2}', which is no character"):
+        task.encode(text)
+
+
+@pytest.mark.parametrize("size", [10**7 + 1, 10**10, 10**30])
+def test_vocabulary_that_nobody_needs_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="vocab_size must be a whole number between 258 and 10000000"):
+        Text(vocab_size=size)
+
+
+def test_trainer_has_room_for_no_more_than_the_text_can_give(tmp_path: Path) -> None:
+    path = write(tmp_path, "ab abc abcd abcde " * 40)
+    few, many = (Text(path=path, vocab_size=size, context_length=4) for size in (2000, 10**7))
+    assert few.fitted_state() == many.fitted_state()
+    assert "abcde" in "".join(few.vocab)
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "char"])
@@ -139,6 +178,7 @@ def test_files_that_cannot_be_used_are_named(
     ("settings", "message"),
     [
         ({"path": 3}, "path must be the name of a file as a str, got 3"),
+        ({"path": "a\0b"}, r"path must be the name of a file as a str, got 'a\\x00b'"),
         ({"tokenizer": "word"}, "tokenizer must be one of bpe, char, got 'word'"),
         ({"vocab_size": 257}, "vocab_size must be a whole number of at least 258, got 257"),
         ({"context_length": 0}, "context_length must be a whole number of at least 1, got 0"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,8 +63,9 @@ class Sample(Computing):
     def run(self) -> None:
         self.prepare()
         model, corpus = load_model(self.run_dir)
+        prompt = None if self.prompt is None else _as_typed(self.prompt)
         samples = draw_samples(
-            model, corpus, self.prompt, prompts=self.prompts, samples=self.samples, temperature=self.temperature,
+            model, corpus, prompt, prompts=self.prompts, samples=self.samples, temperature=self.temperature,
             max_completion_length=self.max_completion_length, seed=self.seed,
         )  # fmt: skip
         lines = []
@@ -104,6 +107,14 @@ class Compare(Options):
         self.say(
             text + "\n\n95 % bootstrap intervals over problems; they know nothing of other seeds.", columns | gaps
         )
+
+
+def _as_typed(word: str) -> str:
+    """A word of the command line, in UTF-8 even where the locale's encoding lacks its signs, as that of C does."""
+    try:
+        return os.fsencode(word).decode() if re.search("[\ud800-\udfff]", word) else word
+    except UnicodeError:
+        return word
 
 
 def _visible(token: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tyro.extras import literal_type_from_choices
 
+from pgce_mini.checks import check_whole
 from pgce_mini.cli.options import Options, repository_path
 from pgce_mini.playground import PRESETS, PlaygroundState, preset, to_html
 from pgce_mini.reward import Form
@@ -32,6 +34,7 @@ class Explore(Options):
 
     def run(self) -> None:
         _need("streamlit", "app")
+        check_whole("port", self.port, 1, 65535)
         page = repository_path("app/explorer.py")
         # The library is imported before the server is up, and not by its first visitor.
         serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
@@ -60,10 +63,11 @@ class Playground(Options):
         if self.html.is_dir():
             raise ValueError(f"html must name a file, and {self.html} is a folder")
         page = to_html(state).encode()
-        self.html.parent.mkdir(parents=True, exist_ok=True)
+        is_stdout = self.html.exists() and os.path.samestat(self.html.stat(), os.fstat(1))
         write_atomic(self.html, page)
         text = f"{self.html}: open it in a browser; no server, no network, {len(page) / 1000:.0f} kB to mail"
-        self.say(text, {"html": str(self.html), "bytes": len(page)})
+        with contextlib.redirect_stdout(sys.stderr if is_stdout else sys.stdout):  # the page alone
+            self.say(text, {"html": str(self.html), "bytes": len(page)})
 
 
 @dataclass(frozen=True)

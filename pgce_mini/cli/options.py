@@ -5,9 +5,12 @@ The comment behind an option, or the string below it, is its help text.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import signal
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 else:
     Arm = literal_type_from_choices(PAPER_ARMS)
 
+THREADS_PER_CORE = 32  # more is no slip of the hand; some thousands end the process
 ROOT = Path(__file__).resolve().parents[2]  # of the repository: app and notebooks are not in the package
 
 
@@ -48,12 +52,21 @@ class Computing(Options):
     """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
 
     def prepare(self) -> None:
-        if self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
+        check_threads("threads", self.threads)
         torch.set_num_threads(self.threads)
         if self.stop_with_stdin:
+            if sys.stdin is None:
+                raise ValueError("stop_with_stdin must have a stdin to watch, and it is closed: leave it out")
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
             threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+def check_threads(name: str, count: int) -> None:
+    """Raises ValueError unless the machine may run so many threads, or processes, at a time."""
+    cores = os.cpu_count() or 1
+    if not 1 <= count <= THREADS_PER_CORE * cores:
+        most = f"{THREADS_PER_CORE * cores}, {THREADS_PER_CORE} for each core of this machine"
+        raise ValueError(f"{name} must be a whole number between 1 and {most}, got {count}")
 
 
 def repository_path(relative: str) -> Path:
@@ -71,6 +84,7 @@ def repository_path(relative: str) -> Path:
 
 
 def _stop_with_stdin() -> None:
-    while os.read(0, 4096):  # to its end: the other side has closed it, or died
-        pass
+    with contextlib.suppress(OSError):  # such as a terminal that is gone
+        while select.select([0], [], []) and os.read(0, 4096):  # to its end: the other side has closed it, or died
+            pass
     os.kill(os.getpid(), signal.SIGINT)

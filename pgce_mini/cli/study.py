@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from pgce_mini.cli.options import Arm, Options, repository_path
+from pgce_mini.cli.options import Arm, Options, check_threads, repository_path
 from pgce_mini.reports.html import Report
 from pgce_mini.reports.study_document import build
 from pgce_mini.runs import RunError, write_atomic
@@ -32,6 +32,7 @@ class Demo(Options):
     quiet: bool = False  # no progress bar
 
     def run(self) -> None:
+        check_threads("workers", self.workers)
         config = StudyConfig(self.study_dir, self.arms, top_k=self.top_k, seeds=self.seeds, workers=self.workers)
         if not self.json:
             print(
@@ -84,8 +85,7 @@ class Study(Options):
             return
         if (self.spec is None) != self.quick:
             raise ValueError("spec must name a TOML file, as in: pgce study studies/chain.toml; or give --quick")
-        if self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}")
+        check_threads("workers", self.workers)
         path = self.spec or QUICK_STUDY
         if self.check is not None:
             differences = check_row(path, self.check, results)

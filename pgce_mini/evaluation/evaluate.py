@@ -17,7 +17,6 @@ from typing import TypedDict, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import Heldout, evaluate_documents
@@ -25,6 +24,9 @@ from pgce_mini.evaluation.intervals import Estimate, estimate
 from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
+from pgce_mini.gpt.memory import check_memory, documents_bytes, generation_bytes, model_bytes
+from pgce_mini.paths import expanded
+from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import RunError, config_to_dict, load_model, read_json, write_atomic, write_json
 from pgce_mini.tasks import Corpus, Task, task_to_dict
 
@@ -74,8 +76,10 @@ def evaluate(
     The same arguments give the same numbers. `progress(done, total)` counts problems, a batch at a time.
 
     Raises:
-        ValueError: when the model's logits are not numbers (its training diverged).
+        ValueError: when the model's logits are not numbers (its training diverged), or this machine has too little
+            memory for the settings.
     """
+    _check_memory(model, corpus, config)
     documents = [corpus.document(config.seed, index, "heldout") for index in range(config.documents)]
     evaluation: Evaluation = {
         "corpus": task_to_dict(corpus),
@@ -88,6 +92,23 @@ def evaluate(
         groups = sample_completions(model, corpus, heldout_problems(corpus, config), config, progress)
         evaluation["samples"], evaluation["per_problem"] = _evaluate_samples(groups, config)
     return evaluation
+
+
+def _check_memory(model: GPT, corpus: Corpus, config: EvaluationConfig) -> None:
+    if (
+        not isinstance(model, GPT) or model.unembedding.device.type != "cpu"
+    ):  # a stand-in; a GPU has its own memory
+        return
+    documents = documents_bytes(config.documents, corpus.max_document_length)
+    rows = min(config.documents, config.batch_size)
+    logits = 2 * rows * corpus.max_document_length * model.config.vocab_size
+    samples = generation = 0
+    if isinstance(corpus, Task):
+        rows = min(config.problems, max(1, config.batch_size // config.samples)) * config.samples
+        generation = generation_bytes(model.config, rows, corpus.max_completion_length)
+        samples = 200 * config.problems * config.samples  # objects of Python
+    needed = model_bytes(model.config) + documents + samples + max(logits, generation)
+    check_memory(needed, "batch_size, or fewer documents, problems or samples")
 
 
 def _evaluate_samples(
@@ -133,12 +154,13 @@ def evaluate_run(path: Path, config: EvaluationConfig, *, progress: bool = True)
     Raises:
         RunError: naming the file, when the run is not finished or a file is damaged.
     """
+    path = expanded(path)
     target = path / "evaluation.json"
     if target.exists() and (found := load_evaluation(path))["config"] == config_to_dict(config):
         return found
     model, corpus = load_model(path)
     silent = not progress or not isinstance(corpus, Task)  # a text has no problems
-    with tqdm(total=config.problems, desc=f"evaluate {path}", unit="problem", disable=silent) as bar:
+    with ProgressBar(total=config.problems, desc=f"evaluate {path}", unit="problem", silent=silent) as bar:
         evaluation = evaluate(model, corpus, config, lambda done, total: bar.update(done - bar.n))
     if path.is_file():
         return evaluation
@@ -155,6 +177,7 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises:
         RunError: naming the file, when it is missing or damaged.
     """
+    path = expanded(path)
     if path.is_file():
         raise RunError(f"{path} is a file: name the folder of a run that has been evaluated")
     if path.is_dir() and not (path / "evaluation.json").exists():

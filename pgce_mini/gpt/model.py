@@ -15,6 +15,7 @@ from pgce_mini.gpt.attention import Attend, causal_attention, pack
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.first_layer import Projections, looked_up
 from pgce_mini.gpt.generate import GenerationMixin
+from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.norm import rms_norm
 from pgce_mini.gpt.qwen3 import Qwen3Mixin
 
@@ -144,11 +145,15 @@ class GPT(GenerationMixin, Qwen3Mixin):
     Matrices start normal with std 1 / sqrt(hidden_size), norms at 1: at widths near 64 that learns the chain sum
     faster than GPT-2's 0.02, which suits widths near a thousand. `generator` (on the CPU, by default of seed 0)
     draws the weights. The global random state is neither read nor moved.
+
+    Raises:
+        ValueError: this machine has too little memory for a model of this size.
     """
 
     model: Decoder
 
     def __init__(self, config: GPTConfig, generator: torch.Generator | None = None) -> None:
+        check_memory(model_bytes(config), "hidden_size, num_hidden_layers or intermediate_size")
         super().__init__()
         self.config = config
         with torch.device("meta"):  # torch's own initialisation would draw from the global random state

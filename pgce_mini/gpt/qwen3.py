@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pgce_mini.gpt.config import GPTConfig
+from pgce_mini.paths import expanded
 
 FEATURES: dict[str, object] = {
     "model_type": "qwen3",
@@ -38,7 +39,7 @@ class Qwen3Mixin(nn.Module):
                 which weights do not fit.
             FileNotFoundError: when a file is missing.
         """
-        directory = Path(directory)
+        directory = expanded(directory)
         config = read_config(directory)
         model, weights = cls(config).to(dtype), read_weights(directory)
         if config.tie_word_embeddings:
@@ -55,7 +56,7 @@ class Qwen3Mixin(nn.Module):
         They do not say which ids pad and end a text, because that belongs to the task: pass these to transformers'
         `generate`.
         """
-        directory, weights = Path(directory), self.state_dict()
+        directory, weights = expanded(directory), self.state_dict()
         directory.mkdir(parents=True, exist_ok=True)
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}

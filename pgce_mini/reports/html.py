@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from pgce_mini import figures
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS, WHEN, Estimate
+from pgce_mini.paths import expanded
 from pgce_mini.runs import Run, write_atomic, write_json
 from pgce_mini.study import Results, load_curves, load_results
 from pgce_mini.study.analysis import (
@@ -38,7 +39,7 @@ class Report:
     """
 
     def __init__(self, study_dir: Path) -> None:
-        self.study_dir = study_dir
+        self.study_dir = study_dir = expanded(study_dir)
         self.settings: dict[str, Any] = Run(study_dir).config()["config"]
         self.results: Results = load_results(study_dir)
         finished = {arm: models for arm, models in self.results.evaluations.items() if models["after"]}
@@ -191,7 +192,7 @@ class Report:
         """Leaves summary.json and report.html in the study's folder; returns their paths."""
         summary, page = self.study_dir / "summary.json", self.study_dir / "report.html"
         write_json(summary, self.as_json())
-        write_atomic(page, self.as_html().encode())
+        write_atomic(page, self.as_html().encode(errors="backslashreplace"))  # the folder's name
         return summary, page
 
     def as_html(self) -> str:

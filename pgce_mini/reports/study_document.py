@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import fmean
 
 from pgce_mini.evaluation import LOGGED, STEPS, column_label, metric_of
-from pgce_mini.gpt import GPT, GPTConfig
+from pgce_mini.gpt import GPTConfig
+from pgce_mini.gpt.memory import parameter_count
 from pgce_mini.reports.svg import Interval, forest, lines
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.study import Columns, Spec, StudyState, inventory
@@ -321,7 +322,7 @@ def _cautions(specs: Iterable[Spec]) -> str:
         corpus = row.pretrain.corpus
         vocab_size = corpus.vocab_size if isinstance(corpus, Text) else len(corpus.vocab)
         configs.add(GPTConfig(vocab_size, **asdict(row.pretrain.model)))
-    weights = [sum(parameter.numel() for parameter in GPT(config).parameters()) for config in configs]
+    weights = [parameter_count(config) for config in configs]
     sizes = [config.vocab_size for config in configs]
     return CAUTIONS.format(least=min(weights), most=max(weights), few=min(sizes), many=max(sizes))
 

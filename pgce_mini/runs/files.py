@@ -1,7 +1,7 @@
 """Files on disk: written whole or not at all, verified when read, and a folder that one process owns.
 
-A file is written beside its place, synced and renamed over it. Tensors and their header carry a SHA-256: a damaged
-file is named in the error and never overwritten.
+A file is written beside its place, synced and renamed over it; through links, so that they stay. Tensors and their
+header carry a SHA-256: a damaged file is named in the error and never overwritten.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+
+from pgce_mini.paths import expanded
 
 SCHEMA_VERSION = 1
 LOCK = ".lock"
@@ -31,11 +34,41 @@ class RunError(Exception):
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, whole or not at all; it is on the disk when this returns.
+    """Writes `data` to `path`, whole or not at all; it is on the disk when this returns. Where `path` is a link,
+    the file that it leads to is written; what is no file, such as a pipe or a device, gets the bytes.
 
     Raises:
-        OSError: the disk is full or the folder is not writable; the old file at `path` is untouched.
+        OSError: the disk is full, the folder is not writable, or `path` is a folder; the old file is untouched.
     """
+    path = expanded(path)
+    try:
+        target = _target(path)
+        if target is None:
+            with open(path, "wb") as stream:
+                stream.write(data)
+        else:
+            _replace(target, data)
+    except OSError as error:
+        error.filename = str(path)  # and not the one beside it
+        raise
+
+
+def _target(path: Path) -> Path | None:
+    """The regular file that `path` is or will be, behind all links; None when it is something else."""
+    target = Path(os.path.realpath(path))
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return target
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    # /dev/stdout leads to a file that has no name of its own once it is deleted
+    return target if stat.S_ISREG(found.st_mode) and target.exists() else None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.parent.exists() and not path.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -65,6 +98,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         RunError: naming the file, when it is missing, damaged, or of a schema this version does not know.
     """
+    path = expanded(path)
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -94,10 +128,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         RunError: naming the file, when it is missing, damaged or not one of ours.
     """
+    path = expanded(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        data = path.read_bytes()  # `safe_open` takes no path that is not UTF-8
+        tensors = safetensors.torch.load(data)
+        header_end = 8 + int.from_bytes(data[:8], "little")
+        text = (json.loads(data[8:header_end]).get("__metadata__") or {}).get(METADATA_KEY, "{}")
         metadata = json.loads(text)
     except FileNotFoundError:
         raise RunError(f"{path} does not exist: check the path of the run") from None
@@ -134,7 +170,8 @@ def sole_owner(folder: Path, lock: str = LOCK) -> Iterator[None]:
     Raises:
         RunError: another process holds the lock.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = expanded(folder)
+    Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)  # where a link leads, too
     with open(folder / lock, "ab") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from pgce_mini.checks import plain_number
+from pgce_mini.paths import expanded
 from pgce_mini.runs.files import (
     LOCK,
     RunError,
@@ -48,7 +49,7 @@ class Run:
     """A run's folder: `with Run.start(...)` makes or continues it, `Run(path)` reads it."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self.config_path = self.path / "config.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.model_path = self.path / "model.safetensors"

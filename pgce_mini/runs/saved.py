@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from pgce_mini.gpt import GPT, GPTConfig
+from pgce_mini.paths import expanded
 from pgce_mini.runs.files import RunError, digest, load_tensors, save_tensors
 from pgce_mini.runs.run import config_to_dict
 from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
@@ -32,7 +33,7 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
     Raises:
         RunError: naming the file, when it is missing, damaged or not one of ours.
     """
-    path = Path(path)
+    path = expanded(path)
     file = path / "model.safetensors" if path.is_dir() or not path.suffix else path
     if path.is_dir() and not file.exists() and (path / "config.json").exists():
         raise RunError(f"{path} is not finished: it has no model.safetensors yet; run it to its end first")

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
+from pgce_mini.paths import expanded
 from pgce_mini.runs import Run, load_model, read_json, save_model, write_json
 from pgce_mini.training import GRPOConfig, PretrainConfig
 
@@ -42,6 +43,7 @@ def build_models(
 
     describe(config, file) gives an entry without its SHA-256; more() what the manifest holds besides entries.
     """
+    folder, runs = expanded(folder), expanded(runs)
     path, names = folder / "manifest.json", list(order)
     entries = read_json(path)[kind] if path.exists() else {}
     for config in configs:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import Evaluation, EvaluationConfig, When, load_evaluation
+from pgce_mini.paths import expanded
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, config_to_dict
 from pgce_mini.study.arms import arm_named
@@ -50,6 +51,7 @@ class StudyConfig:
     """processes at a time, one thread each"""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "study_dir", expanded(self.study_dir))
         for arm in self.arms:
             if arm not in PAPER_ARMS:
                 raise ValueError(f"arms must be among {', '.join(PAPER_ARMS)}, got {arm!r}")
@@ -114,6 +116,7 @@ def load_results(study_dir: Path) -> Results:
     Raises:
         RunError: naming the file, when study_dir is no study or a file is damaged.
     """
+    study_dir = expanded(study_dir)
     recorded = Run(study_dir).config()
     if recorded["kind"] != "study":
         raise RunError(f"{study_dir} is a {recorded['kind']} run, not a study: give the folder of a study")
@@ -125,7 +128,7 @@ def load_results(study_dir: Path) -> Results:
             path = study_dir / f"{arm}-seed{seed}"
             error = error_path(study_dir, f"{arm}/seed{seed}")
             if error.exists():
-                failed[path.name] = error.read_text().strip()
+                failed[path.name] = error.read_text(encoding="utf-8", errors="replace").strip()
             elif all((path / folder / "evaluation.json").exists() for folder in FOLDERS.values()):
                 for when, folder in FOLDERS.items():
                     evaluations[arm][when][seed] = load_evaluation(path / folder)
@@ -134,6 +137,7 @@ def load_results(study_dir: Path) -> Results:
 
 def load_curves(study_dir: Path, when: When) -> dict[str, list[list[dict[str, Any]]]]:
     """The curves of pre-training ("before") or RL ("after"): arm -> for each seed the lines of metrics.jsonl."""
+    study_dir = expanded(study_dir)
     settings = Run(study_dir).config()["config"]
     return {
         arm: [Run(study_dir / f"{arm}-seed{seed}" / FOLDERS[when]).metrics() for seed in settings["seeds"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from pgce_mini.paths import expanded
 from pgce_mini.study.analysis import ORDER, Evidence
 from pgce_mini.study.spec import load_spec
 from pgce_mini.study.templates import Spec
@@ -29,7 +30,7 @@ class StudyState(NamedTuple):
 
 def inventory(evidence: Evidence, specs_dir: Path) -> list[StudyState]:
     """Every study that has a specification in `specs_dir`, in the order of the document."""
-    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(specs_dir.glob("*.toml"))}
+    specs = {path.stem: load_spec(path, Path("runs")) for path in sorted(expanded(specs_dir).glob("*.toml"))}
     return [
         StudyState(
             specs[name],

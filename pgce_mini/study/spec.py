@@ -34,12 +34,20 @@ from typing import Any
 
 from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.paths import expanded
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import arm_named
 from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, Task, task_from_dict
-from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.training import (
+    GRPOConfig,
+    ModelShape,
+    PretrainConfig,
+    check_head,
+    check_length,
+    check_pretraining_memory,
+)
 
 SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
@@ -66,7 +74,7 @@ def load_spec(path: Path, study_dir: Path) -> Spec:
 
 class _Reader:
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = expanded(path)
         try:
             self.text = path.read_text(encoding="utf-8")
             self.content: dict[str, Any] = tomllib.loads(self.text)
@@ -74,6 +82,8 @@ class _Reader:
             raise SpecError(f"{path} cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f"{path} is no TOML file: {error}") from None
+        if re.search("[\ud800-\udfff]", path.stem):
+            raise SpecError(f"{path} names the study, and is not written in UTF-8: rename the file")
 
     def spec(self, study_dir: Path) -> Spec:
         content = self.content
@@ -201,6 +211,7 @@ class _Variant:
             check_length(self.corpus, model.config(self.corpus))
         with _located(reader, "pretrain"):
             pretrain = PretrainConfig(**{"corpus": self.corpus, "model": model, **content.get("pretrain", {})})
+            check_pretraining_memory(pretrain, model.config(self.corpus))
         midtrain, midtrain_loss = None, MIDTRAIN_LOSSES[0]
         if "midtrain" in content:
             settings = dict(content["midtrain"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.paths import expanded
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.rows import Row
 from pgce_mini.training import GRPOConfig, PretrainConfig
@@ -43,6 +44,10 @@ class Templates:
     """the settings of this variant, by their names in a specification"""
     keep_evaluations: bool = False
     """leave evaluation.json and samples.jsonl beside each model"""
+
+    def __post_init__(self) -> None:
+        for name in ("folder", "runs"):
+            object.__setattr__(self, name, expanded(getattr(self, name)))
 
     def row(self, arm: Arm, seed: int, reference: Row | None = None) -> Row:
         """reference: the row of the arm whose entropy is matched."""

@@ -17,6 +17,7 @@ PLUS_ID, EQUALS_ID, REASON_ID, ANSWER_ID = range(2, 6)
 ZERO_ID = len(SYMBOLS)  # the id of the total 0; total t is ZERO_ID + t
 
 MIN_PROBLEMS = 1000  # fewer leave too little to hold out
+MOST_TOTAL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class ChainSum(Task):
         check_number("reasoned_share", self.reasoned_share, 1)
         check_number("slip_rate", self.slip_rate, 1)
         check_number("direct_noise", self.direct_noise)
+        if self._max_total > MOST_TOTAL:
+            raise ValueError(
+                f"num_operands x max_operand must be at most {MOST_TOTAL:,}, as each total is a token, got "
+                f"{self.num_operands} x {self.max_operand}"
+            )
         problems = (self.max_operand + 1) ** self.num_operands
         if problems < MIN_PROBLEMS:
             raise ValueError(

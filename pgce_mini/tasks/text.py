@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pgce_mini.checks import check_choice, check_whole
+from pgce_mini.checks import check_choice, check_count
+from pgce_mini.paths import expanded
 from pgce_mini.tasks.base import HELDOUT_EVERY, SPECIAL_TOKENS, Corpus, Split, below
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Tokenization = Literal["bpe", "char"]
 
 NUM_SPECIAL = len(SPECIAL_TOKENS)
 NUM_BLOCKS = 50  # the file is cut into so many blocks of equal length, and every HELDOUT_EVERY-th is held out
+MAX_BPE_VOCAB = 10**7  # what a trainer has room for, and many times what anybody uses
 MIN_BPE_VOCAB = NUM_SPECIAL + 256  # every byte is a token, so that any text can be encoded
 
 
@@ -36,6 +38,9 @@ class Text(Corpus):
     and every tenth is held out: no window crosses from one split to the other. Byte pairs are learnt from
     the train split. A model is saved with its tokens, so it reads and writes where the text is another or gone;
     windows are then refused: the model may have been trained on those that are held out now.
+
+    Every line ends in "\\n", in the file and in what is encoded: "\\r\\n" and a single "\\r" are read as one. A
+    byte order mark at the beginning of the file is no text; every other character is, NUL and U+2028 too.
 
     tokenizer "bpe": at most `vocab_size` byte pairs (fewer when the text has no more), which encode any text;
     "char": the characters of the whole file, whatever `vocab_size`.
@@ -58,12 +63,12 @@ class Text(Corpus):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None and not isinstance(self.path, str):
+        if self.path is not None and (not isinstance(self.path, str) or "\0" in self.path):
             raise ValueError(f"path must be the name of a file as a str, got {self.path!r}")
         check_choice("tokenizer", self.tokenizer, get_args(Tokenization))
         if self.tokenizer == "bpe":
-            check_whole("vocab_size", self.vocab_size, MIN_BPE_VOCAB)
-        check_whole("context_length", self.context_length, 1)
+            check_count("vocab_size", self.vocab_size, MIN_BPE_VOCAB, MAX_BPE_VOCAB)
+        check_count("context_length", self.context_length, 1, 10**9)
 
     @cached_property
     def vocab(self) -> tuple[str, ...]:
@@ -94,6 +99,9 @@ class Text(Corpus):
         return window
 
     def encode(self, text: str) -> list[int]:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # as in a file that is opened as text
+        if broken := re.search("[\ud800-\udfff]", text):
+            raise ValueError(f"text holds {broken[0]!r}, which is no character: it was not written in UTF-8")
         if self.tokenizer == "bpe":
             return [NUM_SPECIAL + i for i in self._bpe.encode(text).ids]
         for character in text:
@@ -118,7 +126,7 @@ class Text(Corpus):
 
             return "\n\n".join(topics[key] for key in sorted(topics))
         try:
-            text = Path(self.path).read_text(encoding="utf-8-sig")  # a byte order mark is no text
+            text = expanded(self.path).read_text(encoding="utf-8-sig")  # a byte order mark is no text
         except OSError as error:
             raise ValueError(f"path must be a readable file, got {self.path!r}: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -145,12 +153,14 @@ class Text(Corpus):
 
         bpe = Tokenizer(models.BPE())
         bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        train = self._split()["train"]
+        letters = sum(len(stretch.encode()) for stretch in train)  # each merge makes the text a piece shorter
         trainer = trainers.BpeTrainer(
-            vocab_size=self.vocab_size - NUM_SPECIAL,
+            vocab_size=min(self.vocab_size - NUM_SPECIAL, 256 + letters),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        bpe.train_from_iterator(self._split()["train"], trainer)
+        bpe.train_from_iterator(train, trainer)
         return [f"{left} {right}" for left, right in json.loads(bpe.to_str())["model"]["merges"]]
 
     def _split(self) -> dict[Split, list[str]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from pgce_mini.checks import check_seed
 from pgce_mini.evaluation import token_entropy
 from pgce_mini.gpt import GPT
+from pgce_mini.gpt.memory import check_memory, generation_bytes
 from pgce_mini.tasks import Corpus, Problem, Task
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 
@@ -138,6 +139,12 @@ def draw_samples(
         ValueError: naming the argument, as `encode_prompt` and `GPT.generate` do.
     """
     check_seed(seed)
+    if max_completion_length is None:
+        max_completion_length = corpus.max_completion_length if isinstance(corpus, Task) else TEXT_COMPLETION
+    rows = samples * (prompts if prompt is None else 1)
+    check_memory(
+        generation_bytes(model.config, rows, max_completion_length), "number of prompts, samples or tokens"
+    )
     problems: list[Problem] = []
     if prompt is not None:
         ids = [encode_prompt(corpus, prompt, 1)]
@@ -146,8 +153,6 @@ def draw_samples(
         ids = [list(problem.prompt) for problem in problems]
     else:
         ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
-    if max_completion_length is None:
-        max_completion_length = corpus.max_completion_length if isinstance(corpus, Task) else TEXT_COMPLETION
     generator = torch.Generator().manual_seed(int(seed))
     generation = model.generate(
         ids, max_completion_length, temperature=temperature, generator=generator, num_generations=samples

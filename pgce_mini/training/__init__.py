@@ -1,6 +1,13 @@
 """The two trainings: pre-training with the shaped loss, and GRPO."""
 
-from pgce_mini.training.config import GRPOConfig, ModelShape, PretrainConfig, check_head, check_length
+from pgce_mini.training.config import (
+    GRPOConfig,
+    ModelShape,
+    PretrainConfig,
+    check_head,
+    check_length,
+    check_pretraining_memory,
+)
 from pgce_mini.training.grpo import Update, train_grpo, update_policy
 from pgce_mini.training.grpo_loss import (
     LossType,
@@ -17,7 +24,8 @@ from pgce_mini.training.rollout import MAX_DRAWS, Rollout, per_token_logps, samp
 
 __all__ = [
     "ADAM_BETAS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout", "ScaleRewards",
-    "Update", "adamw", "check_device", "check_head", "check_length", "clip_gradient", "group_advantages",
+    "Update", "adamw", "check_device", "check_head", "check_length", "check_pretraining_memory", "clip_gradient",
+    "group_advantages",
     "grpo_loss", "held_back", "kl_to_reference", "learning_rate", "masked_mean", "per_token_logps", "pretrain",
     "sample_rollout", "train_grpo", "update_policy",
 ]  # fmt: skip

@@ -6,8 +6,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
-from pgce_mini.checks import check_choice, check_number, check_positive, check_seed, check_whole, plain_numbers
+from pgce_mini.checks import (
+    check_choice,
+    check_count,
+    check_number,
+    check_positive,
+    check_seed,
+    check_whole,
+    plain_numbers,
+)
 from pgce_mini.gpt import GPTConfig
+from pgce_mini.gpt.memory import TRAINED, check_memory, documents_bytes, generation_bytes, model_bytes
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
 from pgce_mini.training.grpo_loss import LossType, ScaleRewards
@@ -189,7 +198,7 @@ class GRPOConfig:
 def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
     """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
     for name in ("steps", "save_every", *counts):
-        check_whole(name, getattr(config, name), 1)
+        check_count(name, getattr(config, name), 1)
     check_seed(config.seed)
     check_number("weight_decay", config.weight_decay)
     for name in ("lr", "max_grad_norm"):
@@ -214,3 +223,24 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
             f"max_position_embeddings must be at least {longest} for the documents of this corpus, "
             f"got {model.max_position_embeddings}"
         )
+
+
+def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
+    """Raises ValueError if this machine has too little memory for the model, for the logits of a batch (documents
+    are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU has its own."""
+    if config.device != "cpu":
+        return
+    length = config.corpus.max_document_length
+    logits = 4 * config.batch_size * length * model.vocab_size
+    needed = model_bytes(model, TRAINED) + logits + documents_bytes(config.eval_documents, length)
+    check_memory(needed, "hidden_size, num_hidden_layers, batch_size or eval_documents")
+
+
+def check_rl_memory(config: GRPOConfig, model: GPTConfig, limit: int) -> None:
+    """Raises ValueError if this machine has too little memory for the model, or for the completions of a step, of
+    up to `limit` tokens. A GPU has its own."""
+    if config.device != "cpu":
+        return
+    rows = config.prompts_per_step * config.num_generations
+    needed = model_bytes(model, TRAINED) + generation_bytes(model, rows, limit)
+    check_memory(needed, "prompts_per_step, num_generations or max_completion_length")

@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
-from pgce_mini.training.config import GRPOConfig
+from pgce_mini.training.config import GRPOConfig, check_rl_memory
 from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
@@ -62,6 +62,7 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
         )
     limit = config.completion_limit(task)
     model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
+    check_rl_memory(config, model.config, limit)
     settings = config_to_dict(config) | {"prior": fingerprint(model)}
     reference = copy.deepcopy(model).to(config.device) if config.kl_coef else None
 

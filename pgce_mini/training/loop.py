@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from pgce_mini.gpt import GPT
+from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import Run, deferred_interrupt, save_model
 from pgce_mini.tasks import Corpus
 from pgce_mini.training.config import GRPOConfig, PretrainConfig
@@ -33,7 +33,7 @@ def run_training(
         model.to(config.device)
         optimizer = adamw(model, config.lr, config.weight_decay)
         done = run.load_state(model, optimizer)
-        bar = tqdm(total=config.steps, initial=done, desc=run.path.name, unit="step", disable=not progress)
+        bar = ProgressBar(total=config.steps, initial=done, desc=run.path.name, unit="step", silent=not progress)
         with bar, deferred_interrupt() as interrupted:
             for step in range(done + 1, config.steps + 1):
                 row = train_step(optimizer, step)

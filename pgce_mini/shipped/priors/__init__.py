@@ -22,6 +22,7 @@ import torch
 from pgce_mini.checks import check_choice
 from pgce_mini.evaluation import evaluate_documents
 from pgce_mini.gpt import GPT
+from pgce_mini.paths import expanded
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.runs import Run, config_to_dict, load_model, load_tensors, save_tensors
 from pgce_mini.shipped.build import build_models, read_manifest
@@ -111,6 +112,7 @@ def build(
         ValueError: as `settings`.
         RunError: a run in `runs` has other settings, or a file is damaged.
     """
+    folder = expanded(folder)
     windows = folder / WINDOWS
 
     def train(config: PretrainConfig) -> Run:

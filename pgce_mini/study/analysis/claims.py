@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Literal
 
 from pgce_mini.evaluation import CHANGES, column_label
+from pgce_mini.paths import expanded
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study.analysis.statistics import PairedDifference, compare, holm, verdict
 from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
@@ -198,7 +199,7 @@ class Evidence:
     """The tables of a folder, with what is derived from the curves."""
 
     def __init__(self, results_dir: Path = RESULTS) -> None:
-        self.results_dir = results_dir
+        self.results_dir = expanded(results_dir)
         self._rows: dict[str, list[Columns]] = {}
         self._curves: dict[str, dict[Key, list[Curve]]] = {}
 

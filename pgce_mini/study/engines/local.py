@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from pgce_mini.gpt import GPT
+from pgce_mini.gpt.memory import parameter_count
+from pgce_mini.paths import expanded
+from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import RunError, settings_difference
 from pgce_mini.study.engines.workers import run_jobs, sole_study
 from pgce_mini.study.rows import Row, work_done
@@ -85,9 +86,9 @@ def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress
         store.collect()
         missing = [row for row in spec.rows if not store.has(row)]
         work = {path: steps for row in missing for path, steps in row.trainings()}
-        bar = tqdm(
+        bar = ProgressBar(
             total=sum(work.values()), initial=sum(map(work_done, work)), desc=spec.name, unit="step",
-            disable=not progress, smoothing=0.05,
+            silent=not progress, smoothing=0.05,
         )  # fmt: skip
 
         def advance(unfinished: int) -> None:
@@ -157,6 +158,7 @@ class _Store:
         if results_dir is None:
             return
         check_installed("pyarrow")
+        results_dir = expanded(results_dir)
         self.rows_path = results_dir / f"{spec.name}.parquet"
         self.curves_path = results_dir / f"{spec.name}-curves.parquet"
         curves = read_curves(self.curves_path)
@@ -188,7 +190,9 @@ class _Store:
             if key in self.results:
                 rows.append({**self.results[key][0], "error": None})
             elif row.error_path.exists():
-                rows.append({**row.identity, "error": row.error_path.read_text().strip()})
+                rows.append(
+                    {**row.identity, "error": row.error_path.read_text(encoding="utf-8", errors="replace").strip()}
+                )
         return StudyTable(self.spec, rows, self.rows_path)
 
     def _check(self, row: Mapping[str, Any], where: Path) -> None:
@@ -221,7 +225,7 @@ def _check_room(rows: Sequence[Row], folder: Path, workers: int) -> None:
     """
     sizes = {row.pretrain.model: row.pretrain.corpus for row in rows}
     weights = max(
-        (4 * sum(p.numel() for p in GPT(model.config(corpus)).parameters()) for model, corpus in sizes.items()),
+        (4 * parameter_count(model.config(corpus)) for model, corpus in sizes.items()),
         default=0,
     )
     needed = len(rows) * (BYTES_PER_ROW + TRAININGS_PER_ROW * weights) + workers * STATE_SIZE * weights

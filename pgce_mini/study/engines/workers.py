@@ -159,4 +159,4 @@ def _work(job: Job, lock: Path, stop_line: Connection) -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             sys.exit(DISK_FULL_EXIT)
-        write_atomic(job.error_path, f"{error} ({type(error).__name__})\n".encode())
+        write_atomic(job.error_path, f"{error} ({type(error).__name__})\n".encode(errors="backslashreplace"))

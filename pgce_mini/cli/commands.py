@@ -1,0 +1,72 @@
+"""`pgce`: every step from the command line; options are the fields of the library's own settings.
+
+Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2; Ctrl-C
+is 130, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pgce_mini.cli.doctor import Doctor
+from pgce_mini.cli.evaluate import Compare, Evaluate, Sample
+from pgce_mini.cli.open import Explore, Lab, Playground
+from pgce_mini.cli.parsing import parse
+from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
+from pgce_mini.cli.study import Demo, Study
+from pgce_mini.cli.train import RL, Pretrain
+from pgce_mini.runs import RunError
+
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
+"""How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": Demo, "study": Study, "pretrain": Pretrain, "build-priors": BuildPriors,
+    "build-policies": BuildPolicies, "rl": RL, "evaluate": Evaluate, "sample": Sample, "compare": Compare,
+    "explore": Explore, "playground": Playground, "lab": Lab, "doctor": Doctor,
+}  # fmt: skip
+SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)
+"""Commands that go on where they were stopped."""
+
+
+def run(words: Sequence[str]) -> None:
+    """Runs the command that `words` name; exits as `main` says."""
+    command: Any = None
+    try:
+        try:
+            command = parse(words, COMMANDS, (__doc__ or "").strip())
+            command.run()
+        finally:
+            sys.stdout.flush()  # here a full disk can still be told
+    except KeyboardInterrupt:
+        _leave("; ".join(filter(None, ("stopped", _goes_on(command)))), 130)
+    except (RunError, ValueError, FloatingPointError) as error:
+        _leave(str(error), 2)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            then = _goes_on(command) or "run the same command again"
+            _leave(f"the disk is full: free some space, then {then}", 2)
+        _leave(f"{error.filename or 'a file'}: {error.strerror or error}", 2)
+    except (MemoryError, RuntimeError, TypeError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise  # a fault of ours, whose trace we want
+        advice = "ask for a smaller model, smaller batches, fewer samples or fewer prompts"
+        _leave(f"the memory of this machine is too small for that: {advice}", 2)
+
+
+def _goes_on(command: Any) -> str:
+    """What the same command will do, where it has saved its steps; else nothing."""
+    only_reads = isinstance(command, Study) and (command.check or command.report)
+    saves = isinstance(command, SAVING) and not only_reads
+    return "the same command goes on from the last saved step" if saves else ""
+
+
+def _leave(sentence: str, code: int) -> None:
+    if os.environ.get("PGCE_DEBUG"):
+        raise
+    print(f"pgce: {sentence}", file=sys.stderr)
+    raise SystemExit(code)

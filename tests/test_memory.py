@@ -1,0 +1,111 @@
+"""Sizes that no machine has room for are refused before anything is allocated, and what fits is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import SHAPE, TASK
+
+from pgce_mini import cli
+from pgce_mini.evaluation import EvaluationConfig, evaluate
+from pgce_mini.gpt import GPT, GPTConfig
+from pgce_mini.gpt.memory import LAYER, check_memory, machine_bytes, model_bytes, parameter_count
+from pgce_mini.shipped import priors
+from pgce_mini.study import load_spec
+from pgce_mini.tasks import ChainSum, Text
+from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
+
+SIZES = [10**8, 10**12, 10**30]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPTConfig(17), GPTConfig(300, tie_word_embeddings=False, num_hidden_layers=3),
+        GPTConfig(50, hidden_size=48, num_attention_heads=6, num_key_value_heads=2, head_dim=10),
+    ],
+)  # fmt: skip
+def test_parameters_are_counted_as_the_model_has_them(config: GPTConfig) -> None:
+    assert parameter_count(config) == sum(p.numel() for p in GPT(config).parameters())
+    tables = 4 * 4 * config.max_position_embeddings * config.size_of_head
+    assert model_bytes(config) == 4 * parameter_count(config) + LAYER * config.num_hidden_layers + tables
+
+
+def test_what_the_machine_has_is_not_refused() -> None:
+    check_memory(machine_bytes(), "model")
+    with pytest.raises(
+        ValueError, match=r"needs at least \d+ GB of memory, and this machine has \d+ GB: choose a"
+    ):
+        check_memory(machine_bytes() + 10**9, "model")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "field", ["hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings", "vocab_size"]
+)
+def test_model_that_is_too_large_is_refused(field: str, size: int) -> None:
+    if (field, size) in (("max_position_embeddings", 10**8), ("vocab_size", 10**8)):
+        size = 10**10  # 25 GB may be there
+    settings: dict[str, Any] = {"vocab_size": 10, "num_attention_heads": 1, "num_key_value_heads": 1, field: size}
+    with pytest.raises(ValueError, match="choose a smaller hidden_size"):
+        GPT(GPTConfig(**settings))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (["pretrain"], "batch-size"), (["pretrain"], "eval-documents"), (["pretrain"], "hidden-size"),
+        (["pretrain", "text"], "vocab-size"), (["pretrain", "text"], "context-length"),
+        (["pretrain", "chain-sum"], "num-operands"), (["pretrain", "chain-sum"], "max-operand"),
+        (["pretrain", "countdown"], "max-attempts"),
+        (["rl", "--prior", "{prior}"], "prompts-per-step"), (["rl", "--prior", "{prior}"], "num-generations"),
+        (["rl", "--prior", "{prior}"], "max-completion-length"),
+        (["sample", "{prior}"], "prompts"), (["sample", "{prior}"], "samples"),
+        (["sample", "{prior}"], "max-completion-length"),
+        (["evaluate", "{prior}"], "problems"), (["evaluate", "{prior}"], "samples"),
+        (["evaluate", "{prior}"], "documents"),
+        (["pretrain"], "threads"), (["rl"], "threads"), (["sample"], "threads"), (["evaluate"], "threads"),
+        (["demo"], "workers"), (["study", "--quick"], "workers"), (["explore"], "port"),
+    ],
+)  # fmt: skip
+def test_absurd_option_is_one_sentence_and_nothing_is_written(
+    options: list[str], field: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pgce_mini.gpt.memory.machine_bytes", lambda: 4 * 10**9)
+    prior = str(priors.path("chain-sum", "ce"))
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([*(word.replace("{prior}", prior) for word in options), f"--{field}", str(size)])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("pgce: ")  # after an evaluation's bar
+    assert not list(tmp_path.iterdir())
+
+
+def test_absurd_specification_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "pgce_mini" / "study" / "quick.toml").read_text(encoding="utf-8")
+    spec = tmp_path / "study.toml"
+    spec.write_text(text.replace("[pretrain]\n", "[pretrain]\nbatch_size = 100_000_000_000\n"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"study\.toml, line \d+: pretrain: that needs at least .* GB of memory"):
+        load_spec(spec, tmp_path / "runs")
+
+
+def test_library_refuses_as_the_command_line(prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgce_mini.gpt.memory.machine_bytes", lambda: 10**9)
+    config = PretrainConfig(run_dir=tmp_path / "run", corpus=TASK, model=SHAPE)
+    for settings in (replace(config, batch_size=10**8), replace(config, init_from=prior, batch_size=10**8)):
+        with pytest.raises(ValueError, match="GB of memory"):
+            pretrain(settings)
+    with pytest.raises(ValueError, match="GB of memory"):
+        train_grpo(GRPOConfig(run_dir=tmp_path / "run", prior=prior, prompts_per_step=10**8))
+    with pytest.raises(ValueError, match="GB of memory"):
+        evaluate(*priors.load("text", "ce"), EvaluationConfig(documents=10**10))
+    with pytest.raises(ValueError, match="at most 1,000,000, as each total is a token, got 1000 x 1001"):
+        ChainSum(num_operands=1000, max_operand=1001)
+    with pytest.raises(ValueError, match="context_length must be a whole number between 1 and 1000000000"):
+        Text(context_length=10**10)
+    assert not list(tmp_path.iterdir())
