@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+
+from pgce_mini.gpt.weights import read_safetensors
 
 SCHEMA_VERSION = 1
 LOCK = ".lock"
@@ -95,20 +96,18 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         RunError: naming the file, when it is missing, damaged or not one of ours.
     """
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY, "{}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        metadata = json.loads(text)
+        tensors, texts = read_safetensors(path)
+        metadata = json.loads(texts.get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise RunError(f"{path} does not exist: check the path of the run") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error})") from None
-    except (safetensors.SafetensorError, ValueError):
+    except ValueError as error:
         raise RunError(
-            f"{path} is no model of pgce_mini, or damaged: check the path; if it belongs to a run, restore a "
-            "copy, or move it away and run again"
+            f"{path} is no model of pgce_mini, or damaged ({error}): check the path; if it belongs to a run, "
+            "restore a copy, or move it away and run again"
         ) from None
-    if metadata.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
     header = metadata.get("header")
     if metadata.get("sha256") != digest(header, tensors):
