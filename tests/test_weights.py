@@ -111,8 +111,9 @@ def test_json_that_is_none_is_named(file: str, data: bytes, cause: str, tmp_path
     ("field", "value"),
     [
         ("hidden_size", "64"), ("hidden_size", None), ("hidden_size", 64.0), ("vocab_size", [50]),
-        ("vocab_size", 0), ("rope_theta", "1e4"), ("rms_norm_eps", {}), ("tie_word_embeddings", "true"),
-        ("rope_parameters", [1]), ("rope_parameters", "default"), ("model_type", ["qwen3"]), ("vocab_size", True), ("rms_norm_eps", None),
+        ("vocab_size", 0), ("model_type", ["qwen3"]), ("vocab_size", True), ("rms_norm_eps", None),
+        ("rope_theta", "1e4"), ("rms_norm_eps", {}), ("tie_word_embeddings", "true"),
+        ("rope_parameters", [1]), ("rope_parameters", "default"),
     ],
 )  # fmt: skip
 def test_setting_of_another_type_is_named_with_its_file(field: str, value: Any, tmp_path: Path) -> None:
