@@ -97,7 +97,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         tensors, texts = read_safetensors(path)
-        metadata: Any = json.loads(texts.get(METADATA_KEY, "{}"))
+        metadata = json.loads(texts.get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise RunError(f"{path} does not exist: check the path of the run") from None
     except OSError as error:
@@ -109,7 +109,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
     if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
-    header: dict[str, Any] = metadata.get("header")
+    header: Any = metadata.get("header")
     if metadata.get("sha256") != digest(header, tensors):
         raise RunError(f"{path} is damaged (its SHA-256 differs): delete it and run again, or restore a copy")
     return tensors, header

@@ -117,6 +117,9 @@ def load_results(study_dir: Path) -> Results:
     recorded = Run(study_dir).config()
     if recorded["kind"] != "study":
         raise RunError(f"{study_dir} is a {recorded['kind']} run, not a study: give the folder of a study")
+    missing = {"arms", "seeds", "evaluation"} - recorded["config"].keys()
+    if missing:
+        raise RunError(f"{study_dir / 'config.json'} lacks {', '.join(sorted(missing))}: restore a copy")
     evaluations: dict[str, dict[When, dict[int, Evaluation]]] = {}
     failed = {}
     for arm in recorded["config"]["arms"]:
