@@ -18,6 +18,8 @@ from pgce_mini.checks import check_choice, check_finite, check_whole, plain_numb
 Form = Literal["product", "exponent"]
 
 MIN_COMPLEMENT = 1e-6  # least value of 1 - pi(x) inside a weight, so that a negative beta stays finite
+BETAS = (-6.0, 100.0)  # beyond, a weight overflows single precision, or is 0 for nearly every token
+MOST_LAMBDA = 1e6  # of either sign: sums of squares stay finite in single precision
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class RewardShaping:
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        for name in ("beta", "lambda_head", "lambda_tail"):
-            check_finite(name, getattr(self, name))
+        check_finite("beta", self.beta, *BETAS)
+        for name in ("lambda_head", "lambda_tail"):
+            check_finite(name, getattr(self, name), -MOST_LAMBDA, MOST_LAMBDA)
         check_whole("top_k", self.top_k, 1)
         check_choice("form", self.form, get_args(Form))
 

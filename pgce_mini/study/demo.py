@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.checks import check_seed, check_whole, plain_numbers
 from pgce_mini.evaluation import Evaluation, EvaluationConfig, When, load_evaluation
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, config_to_dict
@@ -50,6 +50,9 @@ class StudyConfig:
     """processes at a time, one thread each"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
+        object.__setattr__(self, "seeds", tuple(check_seed(seed, "seeds") for seed in self.seeds))
+        object.__setattr__(self, "arms", tuple(self.arms))
         for arm in self.arms:
             if arm not in PAPER_ARMS:
                 raise ValueError(f"arms must be among {', '.join(PAPER_ARMS)}, got {arm!r}")
@@ -57,8 +60,6 @@ class StudyConfig:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must name at least one, none twice, got {values!r}")
-        for seed in self.seeds:
-            check_seed(seed, "seeds")
         check_whole("workers", self.workers, 1)
         if not isinstance(self.pretrain.corpus, Task):
             raise ValueError(f"pretrain.corpus must be a task with a verifier, got {self.pretrain.corpus.name}")

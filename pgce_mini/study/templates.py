@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pgce_mini.checks import check_seed
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.rows import Row
@@ -73,5 +74,6 @@ class Templates:
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:
         """A study of this one variant, of arms that match no other."""
+        seeds = [check_seed(seed, "seeds") for seed in seeds]
         rows = tuple(self.row(arm, seed) for seed in seeds for arm in arms)
         return Spec(self.study, question, tuple(arm.name for arm in arms), tuple(seeds), rows)
