@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -74,6 +75,14 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
 
 def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def as_index(value: Any) -> int:
+    """An id as Python's number, or -1 if it is none; an element of a tensor of whole numbers is one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        return -1
 
 
 def is_finite(value: Any) -> bool:

@@ -38,11 +38,13 @@ from pgce_mini.evaluation import (
 )
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.playground import PlaygroundState
+from pgce_mini.reward import token_rewards
 from pgce_mini.runs import config_to_dict, write_json
 from pgce_mini.study import StudyConfig
 from pgce_mini.tasks import ChainSum, Countdown
 from pgce_mini.teaching.reading import draw_samples, read_on
 from pgce_mini.theory import (
+    HIDDEN_REWARDS,
     cross_entropy_rewards,
     expected_score,
     policy_flow,
@@ -362,6 +364,37 @@ def test_tables_with_nan_are_refused() -> None:
     for documents in ([], [[1]], [[]]):
         with pytest.raises(ValueError, match="documents must hold one of two tokens"):
             evaluate_documents(new_model(), documents, 2)
+
+
+@pytest.mark.parametrize("token", [1.5, 2.0, math.nan, "2", None, -1, 10**400, np.float64(2)])
+def test_half_a_token_is_none(token: Any) -> None:
+    with pytest.raises(ValueError, match=r"^prompts must be or hold ids"):
+        new_model().generate([[2, token]], 2, temperature=0)
+    with pytest.raises(ValueError, match=r"^eos_id must be or hold ids"):
+        new_model().generate([[2]], 2, temperature=0, eos_id=token)
+    with pytest.raises(ValueError, match=r"^ids must be in"):
+        TASK.decode([2, token])
+    assert TASK.decode(np.array([2, 6])) == TASK.decode(torch.tensor([2, 6])) == TASK.decode([2, 6])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [0.5, 1.0, -1, 3, True, None, "1"])
+def test_half_a_target_is_none(target: Any) -> None:
+    for reward in HIDDEN_REWARDS.values():
+        with pytest.raises(ValueError, match="target must be an id"):
+            reward.rewards(Q, target)
+    with pytest.raises(ValueError, match="target must be an id"):
+        cross_entropy_rewards(Q, target)
+    with pytest.raises(ValueError, match="target must hold ids"):
+        token_rewards(torch.tensor(Q), torch.tensor(0.5), RewardShaping())
+
+
+@pytest.mark.parametrize("number", [0.5, 1.0, math.nan, "1", True, None])
+def test_half_a_document_is_none(number: Any) -> None:
+    for draw in (TASK.document, TASK.problem, Countdown().document, Countdown().problem):
+        for seed, index in ((number, 0), (0, number)):
+            with pytest.raises(ValueError, match="seed and index must be whole numbers"):
+                draw(seed, index)
+    assert TASK.document(np.int64(3), np.uint8(4)) == TASK.document(3, 4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("ks", [5, 1.5, (1.5,), (True,), ("1",), (0,), (np.float64(1),), None])

@@ -63,6 +63,9 @@ def test_what_is_missing_or_does_not_fit_is_made_again(change: str, run: Path) -
     assert evaluated(run) == files
     assert [(run / name).stat().st_mtime_ns for name in files] == times  # nothing was missing
     STALE[change](run)
+    if "version" in change:
+        with pytest.raises(RunError, match=r"evaluation\.json is of a version that says no model: pgce evaluate"):
+            load_evaluation(run)
     assert evaluated(run) == files
 
 

@@ -195,7 +195,8 @@ def load_evaluation(path: Path) -> Evaluation:
             f"{path / EVALUATION} lacks {', '.join(sorted(missing))}: delete it, then pgce evaluate {path}"
         )
     if not is_made_from(path, found.get("weights")):
-        raise RunError(f"{path / EVALUATION} is of another model than the one beside it: pgce evaluate {path}")
+        of = "of another model than the one beside it" if "weights" in found else "of a version that says no model"
+        raise RunError(f"{path / EVALUATION} is {of}: pgce evaluate {path}, or the command of its study again")
     return cast(Evaluation, {name: found[name] for name in Evaluation.__annotations__})
 
 

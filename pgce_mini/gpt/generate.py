@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pgce_mini.checks import check_temperature, check_whole
+from pgce_mini.checks import as_index, check_temperature, check_whole
 from pgce_mini.gpt.attention import causal_attention
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.first_layer import token_projections
@@ -140,7 +140,7 @@ class GenerationMixin(nn.Module):
             self._check_id("prompts", token)
 
     def _check_id(self, name: str, token: int) -> None:
-        if not 0 <= token < self.config.vocab_size:
+        if not 0 <= as_index(token) < self.config.vocab_size:
             raise ValueError(f"{name} must be or hold ids in [0, {self.config.vocab_size}), got {token}")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from pgce_mini.checks import is_finite
+from pgce_mini.checks import is_finite, is_whole
 from pgce_mini.reward import Form, RewardShaping, true_token_weight
 from pgce_mini.theory.distributions import FloatArray
 
@@ -54,9 +54,11 @@ class HiddenReward:
             probs: (V,), all above 0 -> (V,)
 
         Raises:
-            ValueError: when `strength` is out of range or a probability is not in (0, 1).
+            ValueError: when `strength` or `target` is out of range or a probability is not in (0, 1).
         """
         pi = np.asarray(probs, dtype=np.float64)
+        if pi.ndim != 1 or not is_whole(target) or not 0 <= target < pi.size:
+            raise ValueError(f"target must be an id of probs, a row of (V,), got {target!r} and {pi.shape}")
         rewards = self.wrong_reward_at(pi, strength, pi.size)
         rewards[target] = self.reward_at(pi[target], strength, pi.size)
         return rewards
