@@ -58,7 +58,8 @@ class ChainSum(Task):
         check_whole("max_operand", self.max_operand, 1)
         check_number("reasoned_share", self.reasoned_share, 1)
         check_number("slip_rate", self.slip_rate, 1)
-        check_number("direct_noise", self.direct_noise, 1e6)
+        check_number("direct_noise", self.direct_noise)
+        check_number("direct_noise", self.direct_noise, 1e6)  # a guess far out is rounded to a whole number
         problems = (self.max_operand + 1) ** self.num_operands
         if problems < MIN_PROBLEMS:
             raise ValueError(
