@@ -18,6 +18,9 @@ from pgce_mini.checks import check_choice, check_finite, check_whole, plain_numb
 Form = Literal["product", "exponent"]
 
 MIN_COMPLEMENT = 1e-6  # least value of 1 - pi(x) inside a weight, so that a negative beta stays finite
+BETAS = (-6.0, 100.0)  # beyond, a weight overflows single precision, or is 0 for nearly every token
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+MOST_LAMBDA = 1e6  # of either sign: sums of squares stay finite in single precision
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ class RewardShaping:
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        for name in ("beta", "lambda_head", "lambda_tail"):
-            check_finite(name, getattr(self, name))
+        check_finite("beta", self.beta, *BETAS)
+        for name in ("lambda_head", "lambda_tail"):
+            check_finite(name, getattr(self, name), -MOST_LAMBDA, MOST_LAMBDA)
         check_whole("top_k", self.top_k, 1)
         check_choice("form", self.form, get_args(Form))
 
@@ -93,7 +97,7 @@ def token_rewards(probs: Tensor, target: Tensor, shaping: RewardShaping) -> Tens
         probs: (..., V), each row a distribution; target: (...) with ids in [0, V) -> (..., V)
 
     Raises:
-        ValueError: the shapes do not belong together, or an id is out of range.
+        ValueError: the shapes do not belong together, or an id is out of range or no whole number.
 
     Source: paper Eq. 11 and 12.
     """
@@ -102,7 +106,9 @@ def token_rewards(probs: Tensor, target: Tensor, shaping: RewardShaping) -> Tens
             f"probs (..., V) and target (...) must agree but for V: "
             f"got {tuple(probs.shape)} and {tuple(target.shape)}"
         )
-    vocab_size = probs.shape[-1]
+    if target.dtype not in INTEGERS:
+        raise ValueError(f"target must hold ids, whole numbers, got {target.dtype}")
+    target, vocab_size = target.long(), probs.shape[-1]
     if target.numel() and (int(target.min()) < 0 or int(target.max()) >= vocab_size):
         raise ValueError(f"target must hold ids in [0, {vocab_size}), got {target.min()} to {target.max()}")
     probs = probs.detach()

@@ -92,7 +92,8 @@ def shown_of(folder: Path, stamp: float, kind: str) -> tuple[Any, bytes, str]:
 
 
 def stamp_of(folder: Path) -> float:
-    files = [*folder.glob("*/*/evaluation.json"), *folder.glob("rows/*/*.error.txt")]
+    kinds = ("*/*/evaluation.json", "*/*/model.safetensors", "rows/*/*.error.txt")
+    files = [file for kind in kinds for file in folder.glob(kind)]
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 

@@ -3,7 +3,14 @@
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import ReliabilityBin, calibration, evaluate_documents
 from pgce_mini.evaluation.entropy import completion_entropy, matching_temperature, token_entropy
-from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, evaluate, evaluate_run, load_evaluation
+from pgce_mini.evaluation.evaluate import (
+    Evaluation,
+    PerProblem,
+    evaluate,
+    evaluate_run,
+    is_evaluated,
+    load_evaluation,
+)
 from pgce_mini.evaluation.intervals import (
     Estimate,
     bootstrap_interval,
@@ -36,7 +43,7 @@ __all__ = [
     "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "WHEN", "Estimate", "Evaluation", "EvaluationConfig",
     "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When", "avg_at_m",
     "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy", "cons_at_m",
-    "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "load_evaluation",
+    "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated", "load_evaluation",
     "matching_temperature", "measured", "metric_of", "metrics", "paired_difference", "pass_at_k",
     "percentile_interval", "repetition", "sample_completions", "sample_records", "sample_text", "token_entropy",
 ]  # fmt: skip

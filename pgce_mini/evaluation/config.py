@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from pgce_mini.checks import check_positive, check_seed, check_whole, plain_number, plain_numbers
+from pgce_mini.checks import check_seed, check_temperature, check_whole, plain_number, plain_numbers
 
 KS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -37,11 +39,12 @@ class EvaluationConfig:
         for name in ("problems", "samples", "documents", "batch_size"):
             check_whole(name, getattr(self, name), least=1)
         check_seed(self.seed)
-        ks = tuple(plain_number(k) for k in self.ks)
+        ks: tuple[Any, ...] = tuple(map(plain_number, self.ks)) if isinstance(self.ks, Iterable) else ()
+        given = self.ks
         object.__setattr__(self, "ks", tuple(k for k in KS if k <= self.samples) if ks == KS else ks)
-        if not self.ks or not all(isinstance(k, int) and 1 <= k <= self.samples for k in self.ks):
+        if not self.ks or not all(type(k) is int and 1 <= k <= self.samples for k in self.ks):
             raise ValueError(
-                f"ks must be whole numbers between 1 and samples={self.samples}, got {self.ks!r}: "
+                f"ks must be whole numbers between 1 and samples={self.samples}, got {given!r}: "
                 "leave out the larger k or draw more samples"
             )
-        check_positive("temperature", self.temperature)
+        check_temperature(self.temperature)

@@ -52,8 +52,11 @@ def evaluate_documents(model: GPT, documents: Sequence[Sequence[int]], batch_siz
     """Cross-entropy, entropy and calibration of the next token over all tokens of `documents` but the first.
 
     Raises:
-        ValueError: when the model's logits are not numbers (its training diverged).
+        ValueError: when no document has two tokens, or the model's logits are not numbers (its training diverged).
     """
+    check_whole("batch_size", batch_size, 1)
+    if max(map(len, documents), default=0) < 2:
+        raise ValueError("documents must hold one of two tokens or more: the first of each is only read")
     columns = []
     for start in range(0, len(documents), batch_size):
         ids = pad_rows(documents[start : start + batch_size], model)  # (B, T)
@@ -95,6 +98,8 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Ca
         )
     if not ((predicted >= 0) & (predicted <= 1)).all():
         raise ValueError("confidence must lie in [0, 1]")
+    if not (np.asarray(correct) == np.asarray(correct)).all():  # nan is not 0, and would count as right
+        raise ValueError("correct must say of each prediction whether it is right, and some of it is nan")
     check_whole("bins", bins, 1)
     edges = np.linspace(0, 1, bins + 1)
     index = np.searchsorted(edges[1:-1], predicted)  # bin b holds edges[b] < confidence <= edges[b + 1]

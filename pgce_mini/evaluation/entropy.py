@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from pgce_mini.checks import check_finite, check_temperature
 from pgce_mini.gpt import GPT
 from pgce_mini.tasks.base import PAD_ID
 
@@ -34,7 +35,11 @@ def completion_entropy(
 
     Shapes:
         prompts, completions: B rows of ids, no prompt empty -> B rows, each as long as its completion
+
+    Raises:
+        ValueError: the temperature is none.
     """
+    temperature = check_temperature(temperature)
     pairs = zip(prompts, completions, strict=True)
     ids = pad_rows([[*prompt, *completion] for prompt, completion in pairs], model)  # (B, T)
     lengths = torch.tensor([len(completion) for completion in completions], device="cpu")
@@ -42,6 +47,7 @@ def completion_entropy(
     position = torch.arange(ids.shape[1] - 1, device="cpu")
     keep_mask = (start[:, None] <= position) & (position < (start + lengths)[:, None])  # (B, T - 1)
     logits = model(ids[:, :-1])[keep_mask.to(ids.device)]  # (sum of lengths, V), row after row
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision would overflow
     return list(torch.split(token_entropy(logits / temperature).cpu(), lengths.tolist()))
 
 
@@ -52,10 +58,11 @@ def matching_temperature(model: GPT, documents: Sequence[Sequence[int]], entropy
     is more than another prior sampled at another temperature.
 
     Raises:
-        ValueError: no T between 0.05 and 20 gives that entropy.
+        ValueError: no T between 0.05 and 20 gives that entropy, or it is no number.
 
     Source: ours.
     """
+    entropy = check_finite("entropy", entropy)
     device = next(model.parameters()).device
     rows = []
     for document in documents:

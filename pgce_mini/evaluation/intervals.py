@@ -12,7 +12,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgce_mini.checks import check_whole
+from pgce_mini.checks import check_number, check_seed, check_whole
 
 Array = NDArray[np.float64]
 
@@ -79,11 +79,14 @@ def bootstrap_interval(
     if total.ndim != 1 or total.size == 0 or not np.isfinite(total).all():
         raise ValueError(f"values must be a non-empty row of finite numbers, got shape {total.shape}")
     count = np.ones_like(total) if counts is None else np.asarray(counts, dtype=np.float64)
-    if count.shape != total.shape or not (count >= 0).all() or not count.any():
-        raise ValueError("counts must hold a number of at least 0 for each value, and not only zeros")
+    whole = np.isfinite(count) & (count >= 0) & (count == np.floor(count))
+    if count.shape != total.shape or not whole.all() or not count.any():
+        raise ValueError("counts must hold a whole number of at least 0 for each value, and not only zeros")
 
     def means(rows: NDArray[np.int64]) -> Array:
         totals, items = total[rows].sum(1), count[rows].sum(1)  # (resamples,)
+        if not items.any():
+            raise ValueError("resamples must be more: not one of them drew a problem with an item")
         return np.asarray(totals[items > 0] / items[items > 0])
 
     return percentile_interval(means, total.size, seed, confidence, resamples)
@@ -103,12 +106,14 @@ def percentile_interval(
         statistic: (resamples, problems) -> (resamples,)
 
     Raises:
-        ValueError: confidence or resamples makes no sense.
+        ValueError: confidence, problems, seed or resamples makes no sense.
 
     Source: Efron 1979.
     """
-    if not 0 < confidence < 1:
+    if not 0 < check_number("confidence", confidence, 1) < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}")
+    check_seed(seed)
+    check_whole("problems", problems, 1)
     check_whole("resamples", resamples, 1)
     rows = np.random.default_rng(seed).integers(problems, size=(resamples, problems))
     tail = (1 - confidence) / 2

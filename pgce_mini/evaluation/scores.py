@@ -9,6 +9,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgce_mini.checks import check_whole
+
 Array = NDArray[np.float64]
 
 
@@ -32,12 +34,13 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array | float:
 
     Source: paper, metrics; Chen et al. 2021 (arXiv 2107.03374), Eq. 1.
     """
+    k = check_whole("k", k, 1)
     total, right = np.broadcast_arrays(n, c)
     if not (np.issubdtype(total.dtype, np.integer) and np.issubdtype(right.dtype, np.integer)):
         raise ValueError(f"n and c must be whole numbers, got {total.dtype} and {right.dtype}")
     if ((right < 0) | (right > total)).any():
         raise ValueError("c must count some of the n samples: 0 <= c <= n")
-    if k < 1 or (k > total).any():
+    if (k > total).any():
         raise ValueError(f"k must lie between 1 and n, got k={k} and n={total.min()}: draw more samples")
     drawn = np.arange(k)
     # C(n-c, k) / C(n, k) as a product of k ratios in [0, 1]; one is 0 where fewer than k samples are wrong.
@@ -53,13 +56,15 @@ def avg_at_m(rewards: ArrayLike) -> Array:
         rewards: (P, m) -> (P,)
 
     Raises:
-        ValueError: rewards is not a table with at least one sample a problem.
+        ValueError: rewards is not a table of finite numbers with at least one sample a problem.
 
     Source: paper, metrics.
     """
     table = np.asarray(rewards, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] == 0:
         raise ValueError(f"rewards must be (problems, samples), at least one sample each, got {table.shape}")
+    if not np.isfinite(table).all():
+        raise ValueError("rewards must hold finite numbers")
     return np.asarray(table.mean(axis=1))
 
 
@@ -73,11 +78,14 @@ def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> Ar
         answers: P rows of m; correct: (P, m), nonzero where the sample is right -> (P,) in [0, 1]
 
     Raises:
-        ValueError: answers and correct have different shapes.
+        ValueError: answers and correct have different shapes, or correct holds nan.
 
     Source: paper, metrics; Wang et al. 2022 (arXiv 2203.11171); ties are ours.
     """
-    right = np.asarray(correct) != 0
+    given = np.asarray(correct)
+    right = given != 0
+    if not (given == given).all():  # nan is not 0, and would count as right
+        raise ValueError("correct must say of each sample whether it is right, and some of it is nan")
     if right.ndim != 2 or [len(row) for row in answers] != [right.shape[1]] * right.shape[0]:
         raise ValueError(f"answers must have the rows and columns of correct, which is {right.shape}")
     scores = np.zeros(len(answers))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.gpt import GPT, written
 from pgce_mini.tasks import Text
 
@@ -38,7 +39,8 @@ def distinct(completions: Sequence[Sequence[int]], n: int) -> float:
 def sample_text(model: GPT, corpus: Text, documents: int, temperature: float, seed: int) -> dict[str, float]:
     """Completions of 48 tokens after the first 16 of each of `documents` held-out documents, measured:
     `repetition` and `distinct_1` to `distinct_3`, as shares."""
-    generator = torch.Generator(next(model.parameters()).device).manual_seed(seed)
+    check_whole("documents", documents, 1)
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(check_seed(seed))
     completions: list[list[int]] = []
     for first in range(0, documents, BATCH_SIZE):
         indices = range(first, min(first + BATCH_SIZE, documents))
@@ -49,4 +51,5 @@ def sample_text(model: GPT, corpus: Text, documents: int, temperature: float, se
 
 
 def _n_grams(ids: Sequence[int], n: int) -> list[tuple[int, ...]]:
+    n = check_whole("n", n, 1)
     return [tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)]

@@ -6,6 +6,11 @@ from dataclasses import dataclass, fields
 
 from pgce_mini.checks import check_positive, check_whole, plain_numbers
 
+MOST = {
+    "rope_theta": 1e12,
+    "rms_norm_eps": 1.0,
+}  # of the real numbers: more than that wipes out what it is added to
+
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -38,7 +43,7 @@ class GPTConfig:
                 if not isinstance(value, bool):
                     raise ValueError(f"{field.name} must be True or False, got {value!r}")
             elif field.type == "float":
-                check_positive(field.name, value)
+                check_positive(field.name, value, MOST[field.name])
             elif value is not None or field.name != "head_dim":
                 check_whole(field.name, value, 1)
         if self.num_attention_heads % self.num_key_value_heads:

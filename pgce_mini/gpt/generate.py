@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pgce_mini.checks import check_number, check_whole
+from pgce_mini.checks import as_index, check_temperature, check_whole
 from pgce_mini.gpt.attention import causal_attention
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.first_layer import token_projections
@@ -62,19 +62,21 @@ class GenerationMixin(nn.Module):
     ) -> Generation:
         """Sample `num_generations` completions of each prompt, up to EOS or `max_completion_length` tokens.
 
-        Prompts may differ in length; each is read once. Temperature 0 takes the likeliest token. `generator` is on
+        Prompts may differ in length; each is read once. Temperature 0 takes the likeliest token; others lie within
+        `checks.TEMPERATURES`. `generator` is on
         the model's device and only needed to sample. The same generator state, weights and arguments give the same
         result.
 
         Raises:
-            ValueError: naming the argument, when a value makes no sense or does not fit the model.
+            ValueError: naming the argument, when a value makes no sense or does not fit the model; when the logits
+                are not numbers (the training diverged).
         """
         check_whole("max_completion_length", max_completion_length, 1)
         check_whole("num_generations", num_generations, 1)
         self._check_id("eos_id", eos_id)
         self._check_id("pad_id", pad_id)
         device = self.unembedding.device
-        check_number("temperature", temperature)
+        temperature = check_temperature(temperature, or_zero=True)
         if temperature and (generator is None or generator.device.type != device.type):
             raise ValueError(
                 f"generator must be a torch.Generator on the model's device ({device.type}) when temperature "
@@ -114,6 +116,8 @@ class GenerationMixin(nn.Module):
                 row, token, position, running = (x[keep_index] for x in (row, token, position, running))
             hidden = self.model(token, position, kv_cache.extend, projections)  # (R, d)
             position = position + 1
+        if logps.isnan().any():
+            raise ValueError("model gives logits that are not numbers: its training diverged")
         completions, logps = completions[:, : step + 1], logps[:, : step + 1]
         ended = completions == eos_id
         mask = ended.cumsum(1) - ended.long() == 0  # True up to and including the first EOS
@@ -136,7 +140,7 @@ class GenerationMixin(nn.Module):
             self._check_id("prompts", token)
 
     def _check_id(self, name: str, token: int) -> None:
-        if not 0 <= token < self.config.vocab_size:
+        if not 0 <= as_index(token) < self.config.vocab_size:
             raise ValueError(f"{name} must be or hold ids in [0, {self.config.vocab_size}), got {token}")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pgce_mini.gpt.config import GPTConfig
+from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
 
 FEATURES: dict[str, object] = {
@@ -35,15 +36,21 @@ class Qwen3Mixin(nn.Module):
         """Load a local transformers directory: config.json and *.safetensors, in one file or sharded.
 
         Raises:
-            ValueError: naming the field of config.json that is missing or that `GPT` does not support, or saying
-                which weights do not fit.
-            FileNotFoundError: when a file is missing.
+            ValueError: naming the field of config.json that is missing or that `GPT` does not support, or the file
+                that holds something else, with the likely cause, or saying which weights do not fit.
+            FileNotFoundError: naming the file that is missing.
         """
         directory = expanded(directory)
-        config = read_config(directory)
-        model, weights = cls(config).to(dtype), read_weights(directory)
+        config, weights = read_config(directory), read_weights(directory)
         if config.tie_word_embeddings:
             weights.pop("lm_head.weight", None)  # some directories hold the shared matrix twice
+        embedding, shape = weights.get("model.embed_tokens.weight"), (config.vocab_size, config.hidden_size)
+        if embedding is not None and embedding.shape != shape:  # before memory is taken for a wrong size
+            raise ValueError(
+                f"the weights in {directory} do not fit its config.json: the embedding is "
+                f"{tuple(embedding.shape)} and should be {shape}"
+            )
+        model = cls(config).to(dtype)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
@@ -68,33 +75,80 @@ class Qwen3Mixin(nn.Module):
 def read_config(directory: Path) -> GPTConfig:
     """
     Raises:
-        ValueError: naming the field of config.json that is missing or that `GPT` does not support.
+        ValueError: naming the field of config.json that is missing or that `GPT` does not support, or what the
+            file is in place of a model's settings.
         FileNotFoundError: when there is no config.json.
     """
-    raw = json.loads((directory / "config.json").read_text())
+    path = directory / "config.json"
+    raw = _read_object(path)
     rope = raw.get("rope_parameters") or {}  # where transformers 5 writes what was rope_theta and rope_scaling
+    if not isinstance(rope, dict):
+        raise ValueError(f"rope_parameters in {path} must be an object, got {rope!r}")
     if "rope_theta" in rope:
         raw["rope_theta"] = rope["rope_theta"]
     for name, value in FEATURES.items():
         if raw.get(name, value) != value:
-            raise ValueError(f"{name} in config.json must be {value!r} for a GPT, got {raw.get(name)!r}")
+            raise ValueError(f"{name} in {path} must be {value!r} for a GPT, got {raw.get(name)!r}")
     if rope.get("rope_type", "default") != "default":
-        raise ValueError(f"rope_parameters in config.json must have rope_type 'default', got {rope!r}")
+        raise ValueError(f"rope_parameters in {path} must have rope_type 'default', got {rope!r}")
     names = [field.name for field in fields(GPTConfig)]
     missing = [name for name in ("model_type", *names) if name not in raw]
     if missing:
-        raise ValueError(f"config.json lacks {', '.join(missing)}: take the whole file of a Qwen3 model")
-    return GPTConfig(**{name: raw[name] for name in names})
+        raise ValueError(f"{path} lacks {', '.join(missing)}: take the whole file of a Qwen3 model")
+    try:
+        return GPTConfig(**{name: raw[name] for name in names})
+    except ValueError as error:
+        raise ValueError(f"{error} (in {path})") from None
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
     """All weights by name, from one file or from shards.
 
     Raises:
-        FileNotFoundError: when a file is missing.
+        ValueError: naming the file that holds no weights, with the likely cause.
+        FileNotFoundError: naming the file that is missing.
     """
     index = directory / "model.safetensors.index.json"
     files = {"model.safetensors"}
     if index.exists():
-        files = set(json.loads(index.read_text())["weight_map"].values())
-    return {name: weight for file in files for name, weight in load_file(directory / file).items()}
+        shards = _read_object(index).get("weight_map")
+        if (
+            not isinstance(shards, dict)
+            or not shards
+            or not all(isinstance(file, str) for file in shards.values())
+        ):
+            raise ValueError(f"{index} must say in weight_map which file holds which weight")
+        files = set(shards.values())
+    weights: dict[str, Tensor] = {}
+    for path in (directory / file for file in sorted(files)):
+        if not path.exists():
+            pickle = next((other.name for other in directory.glob("*.bin")), None)
+            advice = (
+                f"{pickle} is a pickle, which is not read" if pickle else f"take all files of {directory.name}"
+            )
+            raise FileNotFoundError(f"{path} is missing: {advice}")
+        try:
+            weights |= read_safetensors(path)[0]
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path} holds no weights: {error}") from None
+    for name, weight in weights.items():
+        if not weight.is_floating_point():
+            raise ValueError(f"{name} in {directory} must hold floating-point numbers, got {weight.dtype}")
+    return weights
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The object of a JSON file of a transformers directory; raises as `read_weights`."""
+    if path.parent.is_file():
+        raise ValueError(f"{path.parent} is a file: give the folder that holds {path.name}")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: give the folder of a Qwen3 model, with all of its files")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path} is not JSON: {likely_cause(path)}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold an object, got {type(content).__name__}: take that of a Qwen3 model")
+    return content

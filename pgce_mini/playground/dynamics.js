@@ -4,6 +4,7 @@
 // { beta, lambda_head, lambda_tail, top_k, form }, as `RewardShaping`. Vectors are plain arrays over the tokens.
 
 const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
+const MOST_LOG_WEIGHT = 700; // of the exponent form with beta below -1: exp overflows a double a little above
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
 const NO_END_BETA = {
     product: "below β = −1 a token that leads far enough takes all, at −1 one that is the label in most cases",
@@ -61,7 +62,7 @@ function trueTokenWeight(logProb, { beta, form }) {
     if (beta === 0) return 1;
     const scale = Math.max(-Math.expm1(logProb), MIN_COMPLEMENT) ** beta; // (1 - pi)^beta
     if (form === "product" || scale === 1) return scale; // not -Infinity * 0 where pi = 0
-    return Math.exp(logProb * (1 - scale));
+    return Math.exp(Math.min(logProb * (1 - scale), MOST_LOG_WEIGHT));
 }
 
 /** [pi_a, w_a] with w_a = q_a omega(pi_a) + (1 - q_a) pi_a lambda_a */

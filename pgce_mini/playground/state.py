@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pgce_mini.checks import check_choice, check_positive, check_whole, plain_numbers
+from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, plain_numbers
 from pgce_mini.reward import Form, RewardShaping
 from pgce_mini.theory import FloatArray, policy_flow
 
@@ -19,6 +19,8 @@ Axis = Literal["linear", "log"]
 
 MOST_TOKENS = 50
 MOST_STEPS = 500
+LIMITS = {"beta": (-1.5, 2.0), "lambda_head": (-1.0, 1.0), "lambda_tail": (-1.0, 1.0), "lr": (0.1, 5.0)}
+"""The least and the largest value, those of the sliders and of addresses (`state.js`)."""
 PRESETS: dict[str, dict[str, Any]] = json.loads((files(__package__) / "presets.json").read_text("utf-8"))
 """Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
 
@@ -77,6 +79,9 @@ class PlaygroundState:
 
     def __post_init__(self) -> None:
         plain_numbers(self)
+        for name in ("beta", "lambda_head", "lambda_tail"):
+            check_finite(name, getattr(self, name), *LIMITS[name])
+        check_positive("lr", self.lr, LIMITS["lr"][1], LIMITS["lr"][0])
         self.shaping  # noqa: B018 - refuses what makes no sense
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if not all(isinstance(text, str) for text in (self.prompt, *self.tokens)):
@@ -91,14 +96,17 @@ class PlaygroundState:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, self._distribution(name))
         check_whole("steps", self.steps, 0, MOST_STEPS)
-        check_positive("lr", self.lr)
 
     @property
     def shaping(self) -> RewardShaping:
         return RewardShaping(self.beta, self.lambda_head, self.lambda_tail, self.top_k, self.form)
 
     def policy(self) -> FloatArray:
-        """The policy that is shown: after `steps` steps. (V,)"""
+        """The policy that is shown: after `steps` steps. (V,)
+
+        Raises:
+            ValueError: as `policy_flow`.
+        """
         with np.errstate(divide="ignore"):  # log 0: a token that is never the label
             logits = np.log(self.labels) if self.start == "labels" else np.zeros(len(self.labels))
         path = policy_flow(logits, self.labels, self.shaping, self.steps, self.lr)

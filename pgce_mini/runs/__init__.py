@@ -10,9 +10,10 @@ from pgce_mini.runs.files import (
     write_json,
 )
 from pgce_mini.runs.run import Run, config_to_dict, deferred_interrupt, settings_difference
-from pgce_mini.runs.saved import fingerprint, load_model, save_model
+from pgce_mini.runs.saved import check_finished, fingerprint, is_made_from, load_model, save_model
 
 __all__ = [
-    "Run", "RunError", "config_to_dict", "deferred_interrupt", "fingerprint", "load_model", "load_tensors",
-    "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner", "write_atomic", "write_json",
+    "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "fingerprint", "is_made_from",
+    "load_model", "load_tensors", "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner",
+    "write_atomic", "write_json",
 ]  # fmt: skip

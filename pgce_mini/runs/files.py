@@ -17,11 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from pgce_mini.gpt.weights import read_safetensors
 from pgce_mini.paths import expanded
 
 SCHEMA_VERSION = 1
@@ -130,23 +130,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     path = expanded(path)
     try:
-        data = path.read_bytes()  # `safe_open` takes no path that is not UTF-8
-        tensors = safetensors.torch.load(data)
-        header_end = 8 + int.from_bytes(data[:8], "little")
-        text = (json.loads(data[8:header_end]).get("__metadata__") or {}).get(METADATA_KEY, "{}")
-        metadata = json.loads(text)
+        tensors, texts = read_safetensors(path)
+        metadata = json.loads(texts.get(METADATA_KEY, "{}"))
     except FileNotFoundError:
         raise RunError(f"{path} does not exist: check the path of the run") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error})") from None
-    except (safetensors.SafetensorError, ValueError):
+    except ValueError as error:
         raise RunError(
-            f"{path} is no model of pgce_mini, or damaged: check the path; if it belongs to a run, restore a "
-            "copy, or move it away and run again"
+            f"{path} is no model of pgce_mini, or damaged ({error}): check the path; if it belongs to a run, "
+            "restore a copy, or move it away and run again"
         ) from None
-    if metadata.get("schema_version") != SCHEMA_VERSION:
+    if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
-    header = metadata.get("header")
+    header: Any = metadata.get("header")
     if metadata.get("sha256") != digest(header, tensors):
         raise RunError(f"{path} is damaged (its SHA-256 differs): delete it and run again, or restore a copy")
     return tensors, header

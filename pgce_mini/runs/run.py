@@ -84,8 +84,15 @@ class Run:
         return self.model_path.exists()
 
     def config(self) -> dict[str, Any]:
-        """{"kind": ..., "config": {...}} as it was started."""
-        return read_json(self.config_path)
+        """{"kind": ..., "config": {...}} as it was started.
+
+        Raises:
+            RunError: naming the file, when it is missing or damaged.
+        """
+        found = read_json(self.config_path)
+        if not isinstance(found.get("kind"), str) or not isinstance(found.get("config"), dict):
+            raise RunError(f"{self.config_path} lacks the kind or the settings of a run: restore a copy")
+        return found
 
     def metrics(self, steps: int | None = None) -> list[dict[str, Any]]:
         """A dict a step, of the first `steps` or of all; a last line without its end (the process was killed) is

@@ -12,7 +12,7 @@ from pathlib import Path
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.paths import expanded
 from pgce_mini.runs.files import RunError, digest, load_tensors, save_tensors
-from pgce_mini.runs.run import config_to_dict
+from pgce_mini.runs.run import Run, config_to_dict
 from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
 
 
@@ -44,7 +44,7 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
         model = GPT(GPTConfig(**header["model"]))
         model.load_state_dict(tensors)
         corpus = task_from_dict(header["corpus"]).with_fitted_state(header.get("learnt", {}))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
         raise RunError(f"{file} does not fit this version of pgce_mini: {error}") from None
     if _vocabulary(corpus) != header.get("vocabulary"):
         raise RunError(
@@ -53,9 +53,39 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
     return model, corpus
 
 
+def check_finished(run: Run, model: GPT, corpus: Corpus, steps: int) -> None:
+    """Whether a finished run is whole: a model of the shape and corpus of `model`, and the metrics of all steps.
+
+    Raises:
+        RunError: naming the file that is damaged, and saying what to do.
+    """
+    found, learnt = load_model(run.path)
+    if found.config != model.config or task_to_dict(learnt) != task_to_dict(corpus):
+        raise RunError(
+            f"{run.model_path} is not the model of this run, but of another shape or corpus: restore a copy, or "
+            "move it away and run again"
+        )
+    logged = len(run.metrics())
+    if logged != steps:
+        what = f"has {logged} of {steps} steps" if logged else "is missing or empty"
+        raise RunError(f"{run.metrics_path} {what}: restore a copy; the model beside it is finished and whole")
+
+
 def fingerprint(model: GPT) -> str:
-    """Content hash of a model's weights. It stands for the prior in the settings of a run: its file may move."""
-    return f"sha256:{digest(None, model.state_dict())}"
+    """Content hash of a model's weights. It stands for the prior in the settings of a run, as its file may move,
+    and for the model in an evaluation."""
+    weights = {name: weight.detach().cpu().contiguous() for name, weight in model.state_dict().items()}
+    return f"sha256:{digest(None, weights)}"
+
+
+def is_made_from(path: Path, recorded: object) -> bool:
+    """Whether what is recorded as made from a model of this `fingerprint` fits the run in the folder `path`; where
+    the folder has no model (any more), nothing speaks against it.
+
+    Raises:
+        RunError: naming the model, when it is damaged.
+    """
+    return not Run(path).finished or fingerprint(load_model(path)[0]) == recorded
 
 
 def _vocabulary(corpus: Corpus) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.checks import check_seed, check_whole, plain_numbers
 from pgce_mini.evaluation import Evaluation, EvaluationConfig, When, load_evaluation
 from pgce_mini.paths import expanded
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
@@ -51,7 +51,10 @@ class StudyConfig:
     """processes at a time, one thread each"""
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         object.__setattr__(self, "study_dir", expanded(self.study_dir))
+        object.__setattr__(self, "seeds", tuple(check_seed(seed, "seeds") for seed in self.seeds))
+        object.__setattr__(self, "arms", tuple(self.arms))
         for arm in self.arms:
             if arm not in PAPER_ARMS:
                 raise ValueError(f"arms must be among {', '.join(PAPER_ARMS)}, got {arm!r}")
@@ -59,8 +62,6 @@ class StudyConfig:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must name at least one, none twice, got {values!r}")
-        for seed in self.seeds:
-            check_seed(seed, "seeds")
         check_whole("workers", self.workers, 1)
         if not isinstance(self.pretrain.corpus, Task):
             raise ValueError(f"pretrain.corpus must be a task with a verifier, got {self.pretrain.corpus.name}")
@@ -120,6 +121,9 @@ def load_results(study_dir: Path) -> Results:
     recorded = Run(study_dir).config()
     if recorded["kind"] != "study":
         raise RunError(f"{study_dir} is a {recorded['kind']} run, not a study: give the folder of a study")
+    missing = {"arms", "seeds", "evaluation"} - recorded["config"].keys()
+    if missing:
+        raise RunError(f"{study_dir / 'config.json'} lacks {', '.join(sorted(missing))}: restore a copy")
     evaluations: dict[str, dict[When, dict[int, Evaluation]]] = {}
     failed = {}
     for arm in recorded["config"]["arms"]:

@@ -21,12 +21,21 @@ from pgce_mini.evaluation import (
     evaluate,
     evaluate_documents,
     evaluate_run,
-    load_evaluation,
+    is_evaluated,
     matching_temperature,
     measured,
     sample_text,
 )
-from pgce_mini.runs import Run, config_to_dict, load_model, read_json, write_json
+from pgce_mini.runs import (
+    Run,
+    RunError,
+    config_to_dict,
+    fingerprint,
+    is_made_from,
+    load_model,
+    read_json,
+    write_json,
+)
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.tables import Columns, Curve
 from pgce_mini.tasks import Text
@@ -78,9 +87,17 @@ class Row:
 
     @property
     def finished(self) -> bool:
-        """The result is there, and so are the evaluations that are to be kept."""
-        kept = self.models.values() if self.keep_evaluations else ()
-        return self.result_path.exists() and all(_is_evaluated(path, self.evaluation) for path in kept)
+        """The result is there, of the models that are there, and so are the evaluations that are to be kept."""
+        if not self.result_path.exists():
+            return False
+        weights, kept = read_json(self.result_path).get("weights", {}), self.keep_evaluations
+        try:
+            return all(
+                is_evaluated(path, self.evaluation) if kept else is_made_from(path, weights.get(when))
+                for when, path in self.models.items()
+            )
+        except RunError:  # a model or an evaluation is damaged: `execute` says so, and the other rows go on
+            return False
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -149,7 +166,8 @@ class Row:
             if by_position:
                 steps = list(range(1, len(by_position) + 1))
                 curves.append({"stage": when, "metric": "entropy", "steps": steps, "values": by_position})
-        write_json(self.result_path, {"row": row, "curves": curves})
+        weights = {when: fingerprint(load_model(path)[0]) for when, path in self.models.items()}
+        write_json(self.result_path, {"row": row, "curves": curves, "weights": weights})
         for path, _ in self.trainings():
             shutil.rmtree(path / "state", ignore_errors=True)  # only a finished training needs none
 
@@ -194,11 +212,6 @@ def lines_of(path: Path) -> int:
 def work_done(run_dir: Path) -> int:
     """What is on the disk of a training, in pre-training steps."""
     return lines_of(Run(run_dir).metrics_path) * (RL_STEP_WORK if run_dir.name == "policy" else 1)
-
-
-def _is_evaluated(path: Path, config: EvaluationConfig) -> bool:
-    wanted = config_to_dict(config)
-    return (path / "evaluation.json").exists() and load_evaluation(path)["config"] == wanted
 
 
 def measure(path: Path, config: EvaluationConfig, keep: bool) -> tuple[dict[str, float | None], list[float]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pgce_mini.checks import check_seed
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.paths import expanded
 from pgce_mini.study.arms import Arm
@@ -78,5 +79,6 @@ class Templates:
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:
         """A study of this one variant, of arms that match no other."""
+        seeds = [check_seed(seed, "seeds") for seed in seeds]
         rows = tuple(self.row(arm, seed) for seed in seeds for arm in arms)
         return Spec(self.study, question, tuple(arm.name for arm in arms), tuple(seeds), rows)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, get_args
 
-from pgce_mini.checks import check_choice, plain_numbers
+from pgce_mini.checks import as_index, check_choice, is_whole, plain_numbers
 
 Split = Literal["train", "heldout"]
 PAD_ID = 0  # never a target
@@ -87,7 +87,7 @@ class Corpus(ABC):
             ValueError: naming the first id that is not in the vocabulary.
         """
         for i in ids:
-            if not 0 <= i < len(self.vocab):
+            if not 0 <= as_index(i) < len(self.vocab):
                 raise ValueError(f"ids must be in [0, {len(self.vocab)}), got {i}")
         return self._decode([i for i in ids if i not in (PAD_ID, EOS_ID)])
 
@@ -104,9 +104,11 @@ class Corpus(ABC):
         one method whose sequence Python promises to keep.
 
         Raises:
-            ValueError: there is no such split.
+            ValueError: there is no such split; seed or index is no whole number.
         """
         check_choice("split", split, get_args(Split))
+        if not (is_whole(seed) and is_whole(index)):
+            raise ValueError(f"seed and index must be whole numbers, got {seed!r} and {index!r}")
         return random.Random(f"{self.name}/{kind}/{split}/{seed}/{index}")
 
 

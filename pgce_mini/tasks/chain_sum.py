@@ -60,6 +60,7 @@ class ChainSum(Task):
         check_number("reasoned_share", self.reasoned_share, 1)
         check_number("slip_rate", self.slip_rate, 1)
         check_number("direct_noise", self.direct_noise)
+        check_number("direct_noise", self.direct_noise, 1e6)  # a guess far out is rounded to a whole number
         if self._max_total > MOST_TOTAL:
             raise ValueError(
                 f"num_operands x max_operand must be at most {MOST_TOTAL:,}, as each total is a token, got "

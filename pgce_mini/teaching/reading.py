@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pgce_mini.checks import check_seed
+from pgce_mini.checks import check_seed, check_whole
 from pgce_mini.evaluation import token_entropy
 from pgce_mini.gpt import GPT
 from pgce_mini.gpt.memory import check_memory, generation_bytes
@@ -57,6 +57,7 @@ class NextToken(NamedTuple):
 @torch.no_grad()
 def next_token(model: GPT, ids: Sequence[int], top_k: int) -> NextToken:
     """What `model` expects after the prompt `ids`; a `top_k` above the size of the vocabulary means all of it."""
+    check_whole("top_k", top_k, 1)
     logits = model(torch.tensor([list(ids)]))[0, -1]
     probs = logits.softmax(-1)
     return NextToken(probs, token_entropy(logits).item(), _head(probs, top_k).item())
@@ -94,8 +95,9 @@ def read_on(
     Raises:
         ValueError: naming the argument, as `GPT.generate` does.
     """
-    check_seed(seed)
-    generator, eos_id = torch.Generator().manual_seed(int(seed)), EOS_ID if isinstance(corpus, Task) else PAD_ID
+    check_whole("top_k", top_k, 1)
+    seed = check_seed(seed)
+    generator, eos_id = torch.Generator().manual_seed(seed), EOS_ID if isinstance(corpus, Task) else PAD_ID
     generation = model.generate(
         [prompt], max_completion_length, temperature=temperature, generator=generator, eos_id=eos_id
     )
@@ -138,7 +140,8 @@ def draw_samples(
     Raises:
         ValueError: naming the argument, as `encode_prompt` and `GPT.generate` do.
     """
-    check_seed(seed)
+    seed, prompts = check_seed(seed), check_whole("prompts", prompts, 1)
+    samples = check_whole("samples", samples, 1)
     if max_completion_length is None:
         max_completion_length = corpus.max_completion_length if isinstance(corpus, Task) else TEXT_COMPLETION
     rows = samples * (prompts if prompt is None else 1)
@@ -153,7 +156,7 @@ def draw_samples(
         ids = [list(problem.prompt) for problem in problems]
     else:
         ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
-    generator = torch.Generator().manual_seed(int(seed))
+    generator = torch.Generator().manual_seed(seed)
     generation = model.generate(
         ids, max_completion_length, temperature=temperature, generator=generator, num_generations=samples
     )

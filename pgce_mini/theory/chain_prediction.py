@@ -15,6 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from pgce_mini.checks import check_whole
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks.chain_sum import ANSWER_ID, ZERO_ID, ChainSum
 from pgce_mini.theory.distributions import FloatArray, entropy
@@ -34,13 +35,20 @@ class ChainPrediction:
     entropy_by_position: tuple[float, ...]
 
 
-@lru_cache(maxsize=1024)
 def predict_chain(task: ChainSum, shaping: RewardShaping, problems: int = 96) -> ChainPrediction:
     """What the stationary policy of `shaping` does, in the mean over `problems` held-out problems of `task`.
 
     Three kinds of token are uncertain: the first (to reason, at which total, or to guess), a running total (it may
     slip) and a guess. All others follow from the tokens before them.
+
+    Raises:
+        ValueError: `problems` is no whole number of at least 1, or `shaping` has no stationary policy.
     """
+    return _predicted(task, shaping, check_whole("problems", problems, 1))
+
+
+@lru_cache(maxsize=1024)
+def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPrediction:
     total_count = task.num_operands * task.max_operand + 1
     slip = np.full(total_count, task.slip_rate / total_count)
 

@@ -24,9 +24,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgce_mini.checks import check_positive, check_whole
 from pgce_mini.reward import MIN_COMPLEMENT, Form, RewardShaping
 from pgce_mini.theory.distributions import FloatArray, label_probabilities
 
+MOST_LOG_WEIGHT = 700.0  # of the exponent form with beta below -1: exp overflows a float a little above
 RESIDUAL_TOLERANCE = 1e-9  # largest gradient that a stationary policy may have left
 
 
@@ -78,22 +80,25 @@ def policy_flow(
         logits: (V,) -> (steps + 1, N, V)
 
     Raises:
-        ValueError: as `expected_gradient`; when `steps` is negative or `lr` not a positive number; when there is
-            no shaping, or not all are of the same form and top_k.
+        ValueError: as `expected_gradient`; when `steps` is no whole number of at least 0 or `lr` not a positive
+            number; when there is no shaping, or not all are of the same form and top_k; when the path overflows.
     """
-    if steps < 0:
-        raise ValueError(f"steps must be at least 0, got {steps}")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"lr must be a positive number, got {lr}")
+    steps, lr = check_whole("steps", steps, 0), check_positive("lr", lr, least=0)
     q = label_probabilities(label_distribution)
     z = _as_logits(logits, q.size)
     rewards: RewardShaping | _Shapings = shaping if isinstance(shaping, RewardShaping) else _Shapings.of(shaping)
     if isinstance(rewards, _Shapings):
         z = np.broadcast_to(z, (len(rewards.beta), q.size))
     path = [z]
-    for _ in range(steps):
-        path.append(path[-1] - lr * _gradient(path[-1], q, rewards))
-    return np.exp(_log_softmax(np.stack(path)))
+    with np.errstate(over="ignore", invalid="ignore"):  # found out below
+        for _ in range(steps):
+            path.append(path[-1] - lr * _gradient(path[-1], q, rewards))
+        probs = np.exp(_log_softmax(np.stack(path)))
+    if not np.isfinite(probs).all():
+        raise ValueError(
+            f"lr must be lower, or the shaping milder: descent with lr={lr:g} leaves what a float holds"
+        )
+    return np.asarray(probs)
 
 
 def stationary_policy(label_distribution: ArrayLike, shaping: RewardShaping) -> FloatArray:
@@ -166,8 +171,7 @@ def simplex_field(
     q = label_probabilities(label_distribution)
     if q.size != 3:
         raise ValueError(f"label_distribution must be over 3 tokens, got {q.size}")
-    if resolution < 1:
-        raise ValueError(f"resolution must be at least 1, got {resolution}")
+    resolution = check_whole("resolution", resolution, 1)
     i, j = np.triu_indices(resolution)  # i <= j < resolution
     points = (np.stack([i, j - i, resolution - 1 - j], axis=-1) + 1 / 3) / resolution  # (N, 3)
     descent = -expected_gradient(np.log(points), q, shaping)
@@ -251,7 +255,8 @@ def _true_token_weight(log_probs: FloatArray, shaping: RewardShaping | _Shapings
     scale = np.maximum(-np.expm1(log_probs), MIN_COMPLEMENT) ** shaping.beta  # (1 - pi)^beta
     if shaping.form == "product":
         return np.asarray(scale)
-    return np.asarray(np.exp(np.where(scale == 1, 0.0, log_probs) * (1 - scale)))  # not -inf * 0 where pi = 0
+    log_weight = np.where(scale == 1, 0.0, log_probs) * (1 - scale)  # not -inf * 0 where pi = 0
+    return np.asarray(np.exp(np.minimum(log_weight, MOST_LOG_WEIGHT)))
 
 
 def _solved(q: FloatArray, shapings: _Shapings) -> tuple[FloatArray, FloatArray]:

@@ -20,7 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgce_mini.checks import check_finite, check_seed, check_whole, is_whole
 from pgce_mini.theory.distributions import FloatArray, check_distribution
+
+MOST_REWARD = 1e100  # of either sign: its square is a float
 
 
 def cross_entropy_gradient(probs: ArrayLike, target: int) -> FloatArray:
@@ -48,8 +51,8 @@ def cross_entropy_rewards(probs: ArrayLike, target: int) -> FloatArray:
     Source: paper Eq. 10.
     """
     pi = _as_policy(probs, target)
-    if pi[target] == 0:
-        raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite at 0")
+    if pi[target] < np.finfo(np.float64).tiny:
+        raise ValueError("probs must give the target more than 0: its reward 1 / pi(x) is infinite there")
     rewards = np.zeros_like(pi)
     rewards[target] = 1 / pi[target]
     return rewards
@@ -85,10 +88,13 @@ def reinforce_gradient(
     Source: paper Eq. 5; Williams 1992.
     """
     pi = _as_policy(probs)
-    advantages = _as_rewards(rewards, pi) - baseline
+    advantages = _as_rewards(rewards, pi) - check_finite("baseline", baseline)
     drawn = np.asarray(counts, dtype=np.float64)
-    if drawn.shape[-1:] != pi.shape or (drawn < 0).any() or not (drawn.sum(-1) > 0).all():
-        raise ValueError(f"counts must be of shape (..., {pi.size}), at least 0, and hold a sample in every row")
+    whole = np.isfinite(drawn) & (drawn >= 0) & (drawn == np.floor(drawn))
+    if drawn.shape[-1:] != pi.shape or not whole.all() or not (drawn.sum(-1) > 0).all():
+        raise ValueError(
+            f"counts must be whole numbers of shape (..., {pi.size}), at least 0, and hold a sample in every row"
+        )
     weights = drawn / drawn.sum(-1, keepdims=True) * advantages  # (..., V)
     return np.asarray(weights - pi * weights.sum(-1, keepdims=True))
 
@@ -102,7 +108,7 @@ def reinforce_variance(probs: ArrayLike, rewards: ArrayLike, baseline: float = 0
     Raises:
         ValueError: as `policy_gradient`.
     """
-    pi = _as_policy(probs)
+    pi, baseline = _as_policy(probs), check_finite("baseline", baseline)
     second_moment = (pi * (_as_rewards(rewards, pi) - baseline) ** 2 * _score_norms(pi)).sum()
     return float(max(second_moment - (policy_gradient(pi, rewards) ** 2).sum(), 0.0))
 
@@ -139,10 +145,12 @@ def reinforce_residual(
         probs: (V,), a distribution; rewards: (V,)
 
     Raises:
-        ValueError: as `policy_gradient`; when `samples` or `repeats` are below 1; when dJ/dz is 0.
+        ValueError: as `policy_gradient`; when `samples` or `repeats` are no whole numbers of at least 1; when
+            dJ/dz is 0.
     """
-    if samples < 1 or repeats < 1:
-        raise ValueError(f"samples and repeats must be at least 1, got {samples} and {repeats}")
+    if not (is_whole(samples) and is_whole(repeats)) or samples < 1 or repeats < 1:
+        raise ValueError(f"samples and repeats must be whole, at least 1, got {samples!r} and {repeats!r}")
+    seed = check_seed(seed)
     pi = _as_policy(probs)
     exact = policy_gradient(pi, rewards)
     size = math.sqrt((exact**2).sum())
@@ -162,15 +170,15 @@ def _score_norms(pi: FloatArray) -> FloatArray:
 
 def _as_policy(probs: ArrayLike, target: int = 0) -> FloatArray:
     pi = check_distribution("probs", probs, tolerance=1e-9)
-    if not 0 <= target < pi.size:
-        raise ValueError(f"target must be an id in [0, {pi.size}), got {target}")
+    if not is_whole(target) or not 0 <= target < pi.size:
+        raise ValueError(f"target must be an id in [0, {pi.size}), got {target!r}")
     return pi
 
 
 def _as_rewards(rewards: ArrayLike, pi: FloatArray) -> FloatArray:
     r = np.asarray(rewards, dtype=np.float64)
-    if r.shape != pi.shape or not np.isfinite(r).all():
-        raise ValueError(f"rewards must be {pi.size} finite numbers, one for each token")
+    if r.shape != pi.shape or not (np.abs(r) <= MOST_REWARD).all():
+        raise ValueError(f"rewards must be {pi.size} finite numbers, a token each, of at most {MOST_REWARD:g}")
     return r
 
 
@@ -217,6 +225,7 @@ def compare_gradients(
     """
     pi = _as_policy(probs)
     rewards = cross_entropy_rewards(pi, target)
+    samples, seed = check_whole("samples", samples, 1), check_seed(seed)
     counts = np.random.default_rng(seed).multinomial(samples, pi)
     gradients = {
         "cross-entropy": cross_entropy_gradient(pi, target),

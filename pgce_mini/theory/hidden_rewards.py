@@ -11,7 +11,6 @@ token, whatever its probability.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from pgce_mini.checks import is_finite, is_whole
 from pgce_mini.reward import Form, RewardShaping, true_token_weight
 from pgce_mini.theory.distributions import FloatArray
 
@@ -54,9 +54,11 @@ class HiddenReward:
             probs: (V,), all above 0 -> (V,)
 
         Raises:
-            ValueError: when `strength` is out of range or a probability is not in (0, 1).
+            ValueError: when `strength` or `target` is out of range or a probability is not in (0, 1).
         """
         pi = np.asarray(probs, dtype=np.float64)
+        if pi.ndim != 1 or not is_whole(target) or not 0 <= target < pi.size:
+            raise ValueError(f"target must be an id of probs, a row of (V,), got {target!r} and {pi.shape}")
         rewards = self.wrong_reward_at(pi, strength, pi.size)
         rewards[target] = self.reward_at(pi[target], strength, pi.size)
         return rewards
@@ -76,12 +78,12 @@ class HiddenReward:
 
     def _checked(self, probs: ArrayLike, strength: float | None) -> tuple[FloatArray, float]:
         pi = np.asarray(probs, dtype=np.float64)
-        if not ((pi > 0) & (pi < 1)).all():
+        if not ((pi >= np.finfo(np.float64).tiny) & (pi < 1)).all():  # 1 / pi is a float
             raise ValueError("probs must lie strictly between 0 and 1")
         value = self.default if strength is None else strength
-        if not (math.isfinite(value) and self.low <= value <= self.high):
+        if not is_finite(value) or not self.low <= value <= self.high:
             raise ValueError(f"strength must be in [{self.low:g}, {self.high:g}], got {value}")
-        return pi, value
+        return pi, float(value)
 
 
 def _shaped(form: Form, pi: FloatArray, beta: float, vocab_size: int) -> FloatArray:

@@ -14,11 +14,11 @@ where training ends is not calibrated.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgce_mini.checks import check_finite
+from pgce_mini.reward import BETAS
 from pgce_mini.theory.distributions import FloatArray, label_probabilities
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(100)
@@ -38,7 +38,7 @@ def hidden_score(probs: ArrayLike, beta: float) -> FloatArray:
     p = np.asarray(probs, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("probs must lie between 0 and 1")
-    if not (math.isfinite(beta) and beta > -1):
+    if not check_finite("beta", beta, *BETAS) > -1:
         raise ValueError(f"beta must be above -1 for a finite score, got {beta}")
     # -log p and the integral of (u^beta - 1) / (1 - u) over u = 1 - t; u = s^n makes it smooth at u = 0.
     n = 4 / min(1.0, 1 + beta)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgce_mini.checks import is_finite
 from pgce_mini.reward import RewardShaping
 from pgce_mini.theory.distributions import FloatArray, entropy, label_probabilities
 from pgce_mini.theory.dynamics import stationary_policies, stationary_policy
@@ -29,10 +30,13 @@ def tempered(label_distribution: ArrayLike, temperature: float) -> FloatArray:
     Raises:
         ValueError: when `label_distribution` is not a distribution or `temperature` not a positive number.
     """
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature must be a positive number, got {temperature}")
-    with np.errstate(divide="ignore"):  # log 0 = -inf, a probability of 0
-        logits = np.log(label_probabilities(label_distribution)) / temperature
+    if not is_finite(temperature) or not temperature > 0:
+        raise ValueError(f"temperature must be a positive number, got {temperature!r}")
+    with np.errstate(divide="ignore", over="ignore"):  # log 0 = -inf, a probability of 0
+        seen = np.log(label_probabilities(label_distribution))
+        logits = seen / float(temperature)
+        if not np.isfinite(logits.max()):  # the temperature is next to 0: what is left are the likeliest
+            logits = (seen - seen.max()) / float(temperature)
     weights = np.exp(logits - logits.max())
     return np.asarray(weights / weights.sum())
 
@@ -57,7 +61,7 @@ def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
         total = weights.sum()
         return float(np.log(total) - weights @ logits / total)
 
-    if not entropy_at(1e-4) <= nats <= entropy_at(1e4):
+    if not is_finite(nats) or not entropy_at(1e-4) <= nats <= entropy_at(1e4):
         raise ValueError(f"nats must be an entropy that some temperature in [1e-4, 1e4] gives, got {nats}")
     while high - low > 1e-12:  # the entropy rises with the temperature
         middle = (low + high) / 2
@@ -66,8 +70,15 @@ def matched_temperature(label_distribution: ArrayLike, nats: float) -> float:
 
 
 def total_variation(p: ArrayLike, q: ArrayLike) -> float:
-    """Half the sum of |p - q|: how much probability must be moved to turn one distribution into the other."""
-    return float(np.abs(np.asarray(p, dtype=np.float64) - np.asarray(q, dtype=np.float64)).sum() / 2)
+    """Half the sum of |p - q|: how much probability must be moved to turn one distribution into the other.
+
+    Raises:
+        ValueError: the two are not of one shape, or not finite.
+    """
+    left, right = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if left.shape != right.shape or not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueError(f"p and q must be finite and of one shape, got {left.shape} and {right.shape}")
+    return float(np.abs(left - right).sum() / 2)
 
 
 class Ending(NamedTuple):

@@ -12,14 +12,15 @@ from pgce_mini.checks import (
     check_number,
     check_positive,
     check_seed,
+    check_temperature,
     check_whole,
     plain_numbers,
 )
 from pgce_mini.gpt import GPTConfig
 from pgce_mini.gpt.memory import TRAINED, check_memory, documents_bytes, generation_bytes, model_bytes
-from pgce_mini.reward import RewardShaping
+from pgce_mini.reward import BETAS, RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
-from pgce_mini.training.grpo_loss import LossType, ScaleRewards
+from pgce_mini.training.grpo_loss import MOST_EPSILON_HIGH, LossType, ScaleRewards
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class PretrainConfig:
             )
         check_number("final_lr_share", self.final_lr_share, 1)
         check_number("label_smoothing", self.label_smoothing, 1)
-        check_number("focal_gamma", self.focal_gamma)
+        check_number("focal_gamma", self.focal_gamma, BETAS[1])  # a power of 1 - pi, too
         shaped = any((self.shaping.beta, self.shaping.lambda_head, self.shaping.lambda_tail))
         if sum((shaped, self.label_smoothing > 0, self.focal_gamma > 0)) > 1:
             raise ValueError("shaping, label_smoothing and focal_gamma are three losses: set one of them")
@@ -178,10 +179,10 @@ class GRPOConfig:
         check_whole("max_refills", self.max_refills, 0)
         if self.max_completion_length is not None:
             check_whole("max_completion_length", self.max_completion_length, 1)
-        check_positive("temperature", self.temperature)
+        check_temperature(self.temperature)
         check_number("epsilon", self.epsilon, 1)
-        check_number("epsilon_high", self.epsilon_high)
-        check_number("kl_coef", self.kl_coef)
+        check_number("epsilon_high", self.epsilon_high, MOST_EPSILON_HIGH)
+        check_number("kl_coef", self.kl_coef, 1e6)
         check_choice("loss_type", self.loss_type, get_args(LossType))
         check_choice("scale_rewards", self.scale_rewards, get_args(ScaleRewards))
         if self.num_minibatches > self.prompts_per_step:

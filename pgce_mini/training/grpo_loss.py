@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from pgce_mini.checks import check_choice, check_number, check_whole
+
 LossType = Literal["dapo", "grpo", "dr_grpo"]
 ScaleRewards = Literal["group", "batch", "none"]
 STD_EPSILON = 1e-4  # added to the standard deviation of rewards, as TRL does
+MOST_REWARD = 1e15  # of either sign: the squares of many are finite in single precision
+MOST_EPSILON_HIGH = 1e6
 
 
 def group_advantages(rewards: Tensor, scale_rewards: ScaleRewards) -> Tensor:
@@ -21,8 +25,20 @@ def group_advantages(rewards: Tensor, scale_rewards: ScaleRewards) -> Tensor:
     Standard deviations are sample standard deviations (ddof 1) plus 1e-4. Dividing by the group's gives rare
     successes and rare failures more weight (a bias towards very easy and very hard prompts); "none" avoids it.
 
+    Raises:
+        ValueError: rewards are not a table of finite numbers with two completions or more in a group, of which one
+            can be better than the other; or there is no such scale_rewards.
+
     Source: DeepSeekMath (arXiv 2402.03300), section 4.1.2, unnumbered; "none": Dr. GRPO (arXiv 2503.20783).
     """
+    check_choice("scale_rewards", scale_rewards, get_args(ScaleRewards))
+    if rewards.dim() != 2 or rewards.shape[0] < 1 or rewards.shape[1] < 2 or not rewards.is_floating_point():
+        raise ValueError(
+            "rewards must be floating-point numbers of shape (groups, num_generations) with two generations or "
+            f"more, as one alone is neither better nor worse, got {rewards.dtype} {tuple(rewards.shape)}"
+        )
+    if not (rewards.abs() <= MOST_REWARD).all():  # nan is not, either
+        raise ValueError(f"rewards must be finite numbers of at most {MOST_REWARD:g}: mend the verifier")
     advantages = rewards - rewards.mean(1, keepdim=True)
     if scale_rewards == "group":
         return advantages / (rewards.std(1, keepdim=True) + STD_EPSILON)
@@ -42,9 +58,14 @@ def grpo_loss(
         per_token_logps, old_per_token_logps: (B, L); advantages: (B); completion_mask: (B, L) bool -> ()
         Values where the mask is False are ignored, nan included; if it is False everywhere the loss is 0.
 
+    Raises:
+        ValueError: a setting is out of range.
+
     Source: PPO (arXiv 1707.06347) Eq. 7 per token, as DeepSeekMath Eq. 3; clip-higher and the token mean: DAPO
     (arXiv 2503.14476) Eq. 8.
     """
+    check_number("epsilon", epsilon, 1)
+    check_number("epsilon_high", epsilon_high, MOST_EPSILON_HIGH)
     mask = completion_mask
     log_ratio = torch.where(mask, per_token_logps - old_per_token_logps, 0.0)
     ratio = log_ratio.exp()  # (B, L)
@@ -74,7 +95,12 @@ def masked_mean(values: Tensor, mask: Tensor, loss_type: LossType, max_completio
     or a sum over B * max_completion_length, so that long completions are not diluted ("dr_grpo").
 
     A sequence without a token in the mask does not count in the mean of "grpo".
+
+    Raises:
+        ValueError: there is no such loss_type, or max_completion_length is below 1.
     """
+    check_choice("loss_type", loss_type, get_args(LossType))
+    check_whole("max_completion_length", max_completion_length, 1)
     values = torch.where(mask, values, 0.0)
     if loss_type == "dapo":
         return values.sum() / mask.sum().clamp_min(1)

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from pgce_mini.gpt import GPT
 from pgce_mini.progress import ProgressBar
-from pgce_mini.runs import Run, deferred_interrupt, save_model
+from pgce_mini.runs import Run, check_finished, deferred_interrupt, save_model
 from pgce_mini.tasks import Corpus
 from pgce_mini.training.config import GRPOConfig, PretrainConfig
 from pgce_mini.training.optimizer import adamw
@@ -29,6 +29,7 @@ def run_training(
     """
     with Run.start(config.run_dir, kind, settings) as run:
         if run.finished:
+            check_finished(run, model, corpus, config.steps)
             return run
         model.to(config.device)
         optimizer = adamw(model, config.lr, config.weight_decay)

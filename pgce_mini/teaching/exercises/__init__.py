@@ -2,12 +2,15 @@
 
 There is one file for each notebook; it registers its judges with `exercise`. A judge takes the learner's answer
 and raises `NotYet` with a hint, or returns the sentence to print for a right answer.
+
+What an answer says of itself decides nothing: it is made of plain values before it is looked at (`plain`), no
+tensor answers for torch meanwhile, and judges compare with `close`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -55,10 +58,11 @@ def check(number: str, answer: Any = None) -> bool:
     if number not in JUDGES:
         raise ValueError(f"there is no exercise {number!r}: number it as its notebook does, as in '01-2'")
     try:
-        with torch.inference_mode(False), torch.enable_grad():  # even if the notebook has switched gradients off
-            verdict = JUDGES[number](answer)
+        # even if the notebook has switched gradients off, or put something in the place of torch's functions
+        with torch.inference_mode(False), torch.enable_grad(), torch._C.DisableTorchFunction():
+            verdict = JUDGES[number](plain(answer))
     except NotYet as hint:
-        print(f"{number}: not yet. {hint}")
+        print(f"{number}: not yet. {' '.join(str(hint).split())}")
         return False
     except Exception as error:  # no answer may end in a traceback of the judge
         print(f"{number}: not yet. This cannot be judged, as it has not the form asked for ({_in_a_line(error)}).")
@@ -71,6 +75,39 @@ def require(condition: bool, hint: str) -> None:
     """Raises `NotYet` with the hint unless the condition is true."""
     if not condition:
         raise NotYet(hint)
+
+
+def plain(answer: Any) -> Any:
+    """The answer with nothing but its values: of a subclass of a number, a string, a tensor, an array or a
+    container an instance of the class itself, without any method of the learner's. What is none of them stays.
+
+    Raises:
+        NotYet: it is a tensor that only pretends to hold its values.
+    """
+    if isinstance(answer, torch.Tensor):
+        holds = type(answer).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+        require(holds, f"A plain tensor is asked for, and this is {type(answer).__name__}.")
+        return torch.Tensor.as_subclass(answer, torch.Tensor)  # a view: what was set on the instance is gone, too
+    if isinstance(answer, np.ndarray):
+        return np.asarray(answer)
+    if isinstance(answer, (bool, complex, bytes, type(None))):
+        return answer
+    if isinstance(answer, float):
+        return float.__add__(answer, 0.0)
+    if isinstance(answer, int):
+        return int.__add__(answer, 0)
+    if isinstance(answer, str):
+        return str.__str__(answer)
+    if isinstance(answer, np.generic):
+        kind: Any = next(base for base in type(answer).__mro__ if base.__module__ == "numpy")
+        return answer if kind is type(answer) else plain(kind.__float__(answer))  # `item` of a subclass may crash
+    if isinstance(answer, Mapping):
+        return {plain(name): plain(answer[name]) for name in answer}
+    if isinstance(answer, (list, tuple)):
+        return (list if isinstance(answer, list) else tuple)(plain(part) for part in answer)
+    if isinstance(answer, Set):
+        return {plain(part) for part in answer}
+    return answer
 
 
 def given(answer: Any) -> Any:
@@ -88,7 +125,7 @@ def numbers(answer: Any, shape: tuple[int, ...] = ()) -> np.ndarray[Any, np.dtyp
     given(answer)
     asked = "A number is" if shape == () else "Numbers are"
     try:
-        raw = np.asarray(_plain(answer))
+        raw = np.asarray(_arrays(answer))
         if raw.dtype.kind not in "iufO":  # no words, no truth values, nothing complex
             raise TypeError(raw.dtype)
         values = raw.astype(np.float64)
@@ -108,22 +145,30 @@ def number_of(answer: Mapping[str, Any], name: str) -> float:
         raise NotYet(f"{name} must be a number, got {answer[name]!r}.") from None
 
 
-def _plain(answer: Any) -> Any:
+def close(given: Any, truth: Any, *, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    """Whether all numbers of two arrays or tensors of one shape differ by at most atol + rtol |truth|: NumPy's
+    `allclose`, in Python's arithmetic, as a learner may have put something in the place of NumPy's and torch's."""
+    left, right = (np.asarray(_arrays(values), dtype=np.float64) for values in (given, truth))
+    pairs = zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)
+    return left.shape == right.shape and all(abs(a - b) <= atol + rtol * abs(b) for a, b in pairs)
+
+
+def _arrays(answer: Any) -> Any:
     """The answer with tensors as arrays, without gradients, and with every other iterable as a list."""
     if isinstance(answer, torch.Tensor):
         return answer if answer.is_complex() else answer.detach().cpu().double().numpy()
     if isinstance(answer, (str, bytes, dict, np.ndarray)) or not isinstance(answer, Iterable):
         return answer
-    return [_plain(part) for part in answer]
+    return [_arrays(part) for part in answer]
 
 
 def word(answer: Any) -> str:
     """A word in lower case, without spaces around it; "" for what is not a string."""
-    return answer.strip().lower() if isinstance(answer, str) else ""
+    return str.lower(str.strip(answer)) if isinstance(answer, str) else ""
 
 
 def call(function: Any, *arguments: Any) -> Any:
-    """What the learner's function returns for the arguments.
+    """What the learner's function returns for the arguments, made `plain`.
 
     Raises:
         NotYet: it is not a function, or it fails or returns None.
@@ -135,7 +180,7 @@ def call(function: Any, *arguments: Any) -> Any:
     except (Exception, SystemExit) as error:
         raise NotYet(f"Your function fails: {_in_a_line(error)}.") from error
     require(returned is not None, "There is no answer yet: your function returns None.")
-    return returned
+    return plain(returned)
 
 
 def gradient_by(loss: Any, logits: torch.Tensor, *arguments: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgce_mini.teaching.exercises import exercise, gradient_by, numbers, require
+from pgce_mini.teaching.exercises import close, exercise, gradient_by, numbers, require
 from pgce_mini.theory import cross_entropy_gradient, cross_entropy_rewards, policy_gradient, reinforce_variance
 
 THREE = np.array([0.5, 0.3, 0.2])  # the policy of 01-1; the true token is its second
@@ -20,16 +20,16 @@ def push_on_each_logit(answer: Any) -> str:
     truth = cross_entropy_gradient(THREE, 1)
     push = numbers(answer, (3,))
     require(
-        not np.allclose(push, cross_entropy_rewards(THREE, 1), atol=0.01),
+        not close(push, cross_entropy_rewards(THREE, 1), atol=0.01),
         "This is what each token earns. The push also has a factor pi_a, and the softmax takes from the others.",
     )
     require(
-        not np.allclose(push, -truth, atol=1e-3),
+        not close(push, -truth, atol=1e-3),
         "The right sizes, with the signs of dL/dz. Asked for is the push dJ/dz, along which training moves.",
     )
     require(abs(push.sum()) < 1e-3, "The pushes must add up to 0: what one logit gains, the others lose.")
     require(
-        np.allclose(push, truth, atol=1e-3),
+        close(push, truth, atol=1e-3),
         "They add up to 0, but they are not w - pi W: put in w = pi r and W again.",
     )
     return "And it is 1(a = x) - pi_a, the gradient that you know from cross-entropy."
@@ -46,22 +46,22 @@ def surrogate(answer: Any) -> str:
         for rewards in (attached.detach(), attached):
             push = -gradient_by(answer, logits, rewards.clone())
             require(
-                not np.allclose(push, -truth, atol=1e-6),
+                not close(push, -truth, atol=1e-6),
                 "Its gradient has the wrong sign: training goes *down* a loss, and J is to go up.",
             )
             weights = rewards.detach().numpy()
             forgotten = weights - logits.softmax(-1).detach().numpy() * weights.sum()
             require(
-                not np.allclose(push, forgotten, atol=1e-6),
+                not close(push, forgotten, atol=1e-6),
                 "Every token counts alike here. In an expectation over the policy, how much does each count?",
             )
             length = float(push @ truth / (truth @ truth))
             require(
-                not np.allclose(push, length * truth, atol=1e-6) or min(abs(length - 1), abs(length)) < 1e-6,
+                not close(push, length * truth, atol=1e-6) or min(abs(length - 1), abs(length)) < 1e-6,
                 "The right direction, but not the right length: an expectation is a sum over the tokens.",
             )
             require(
-                np.allclose(push, truth, atol=1e-6),
+                close(push, truth, atol=1e-6),
                 "Its gradient is not pi W - w. Is there a factor, the reward among them, that should be held "
                 "constant and still carries a gradient?",
             )
@@ -90,14 +90,14 @@ def punishment_alone(answer: Any) -> str:
     require(bool(rewards.any()), "If every token earns the same, nothing is pushed.")
     push, truth = policy_gradient(SIX, rewards), cross_entropy_gradient(SIX, 1)
     ratio = float(push @ truth / (truth @ truth))
-    along = np.allclose(push, ratio * truth, atol=1e-4)
+    along = close(push, ratio * truth, atol=1e-4)
     require(not along or ratio > 0, "That is the opposite direction: look at the sign.")
     require(
         not along or abs(ratio - 1) < 1e-3,
         f"The direction is right, but the push is too {'weak' if ratio < 1 else 'strong'}.",
     )
     require(
-        np.allclose(push, truth, atol=1e-3),
+        close(push, truth, atol=1e-3),
         "This pushes the wrong tokens in other proportions than cross-entropy does. What may be added to all "
         "rewards at once without a change of the gradient?",
     )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pgce_mini.gpt import GPT, GPTConfig, KVCache, dot_product_attention
 from pgce_mini.shipped import priors
-from pgce_mini.teaching.exercises import call, exercise, numbers, require
+from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
 
 # Tied or grouped or neither, heads as wide as the model or not: a formula that is right for all of them is right.
 CONFIGS = (
@@ -66,14 +66,14 @@ def attend(answer: Any) -> str:
         require(isinstance(given, Tensor) and not given.is_complex(), "Return a tensor of real numbers.")
         require(given.shape == shape, f"The result must be shaped as q, {shape}, got {tuple(given.shape)}.")
         given = given.float()
-        if torch.allclose(given, truth, atol=1e-5):
+        if close(given, truth, atol=1e-5):
             continue
         # Checks from the first position on, which reads itself alone, tell the mistakes apart.
         first = v[:, :, 0].repeat_interleave(4 // heads, 1)
-        if heads < 4 and torch.allclose(given[:, ::4], truth[:, ::4], atol=1e-5):
+        if heads < 4 and close(given[:, ::4], truth[:, ::4], atol=1e-5):
             require(False, "Right for the first head only: neighbouring query heads must read the same keys.")
         require(
-            torch.allclose(given[:, :, 0], first, atol=1e-5) or heads < 4,
+            close(given[:, :, 0], first, atol=1e-5) or heads < 4,
             "The first position does not read itself, and itself alone: who may read what?",
         )
         require(False, "The first position is right, the others are not: how are the scores scaled?")

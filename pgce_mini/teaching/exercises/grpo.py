@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import comb
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pgce_mini.teaching.exercises import call, exercise, numbers, require
+from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
 from pgce_mini.training import LossType, group_advantages, grpo_loss, masked_mean
 
 
@@ -48,8 +47,9 @@ def clipped_loss(answer: Any) -> str:
                   epsilon=low, epsilon_high=high, loss_type="dapo", max_completion_length=1)[0]
         for r, a in zip(ratio, advantage, strict=True)
     ])  # fmt: skip
-    wrong = ~torch.isclose(given.double(), truth, atol=1e-9)
-    require(not torch.allclose(given.double(), -truth), "The sign: an optimizer goes down the loss.")
+    pairs = zip(given.tolist(), truth.tolist(), strict=True)
+    wrong = torch.tensor([not close(loss, right, atol=1e-9) for loss, right in pairs])
+    require(not close(given.double(), -truth), "The sign: an optimizer goes down the loss.")
     require(
         not wrong[[3, 8]].any() or bool(wrong[[0, 1, 2, 5, 6, 7]].any()),
         "Only beyond the upper end it is wrong: is that end where it should be?",
@@ -60,7 +60,7 @@ def clipped_loss(answer: Any) -> str:
     )
     clipped_only = -ratio.clamp(1 - low, 1 + high) * advantage
     require(
-        not torch.allclose(given.double(), clipped_only),
+        not close(given.double(), clipped_only),
         "A ratio that left the range against its advantage has lost its gradient: what brings it back?",
     )
     require(
@@ -88,18 +88,16 @@ def logps_at(answer: Any) -> str:
         given = call(answer, logits.clone(), tokens.clone(), temperature)
         _per_token(given, "log-probability", 6)
         truth = torch.distributions.Categorical(logits=logits / temperature).log_prob(tokens)
-        require(not torch.allclose(given.double(), truth.exp()), "These are probabilities, not their logarithms.")
-        require(not torch.allclose(given.double(), -truth), "The sign: a log-probability is below 0.")
+        require(not close(given.double(), truth.exp()), "These are probabilities, not their logarithms.")
+        require(not close(given.double(), -truth), "The sign: a log-probability is below 0.")
         at_one = logits.log_softmax(-1)[rows, tokens]
         if temperature != 1:
+            require(not close(given.double(), at_one), "The temperature of the sampling is not in it at all.")
             require(
-                not torch.allclose(given.double(), at_one), "The temperature of the sampling is not in it at all."
-            )
-            require(
-                not torch.allclose(given.double(), at_one / temperature),
+                not close(given.double(), at_one / temperature),
                 "exp of it does not sum to 1 over the tokens.",
             )
-        require(torch.allclose(given.double(), truth), f"Wrong at temperature {temperature}.")
+        require(close(given.double(), truth), f"Wrong at temperature {temperature}.")
     return "The ratio of the first update is 1, whatever the temperature."
 
 
@@ -117,7 +115,7 @@ def token_weight(answer: Any) -> str:
             given = numbers(call(answer, list(lengths), loss_type, limit), (len(lengths),))
             right = bool(abs(given - truth).max() < 1e-6)  # float32 will do
             where = f"{loss_type}, lengths {lengths}:"
-            proportional = np.allclose(given * truth[0], given[0] * truth)
+            proportional = close(given * truth[0], given[0] * truth)
             require(right or not proportional, f"{where} right but for a factor. Over how much is the mean?")
             require(right or loss_type != "dapo", f"{where} all tokens of the batch weigh the same.")
             require(right or loss_type != "grpo", f"{where} each *completion* weighs the same.")

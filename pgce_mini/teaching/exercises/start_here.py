@@ -43,7 +43,7 @@ def beta_is_a_temperature(answer: Any) -> str:
 def ratios_that_change(answer: Any) -> str:
     named = {answer} if isinstance(given(answer), str) else answer
     require(np.iterable(named), f"A list of names is asked for, and this is {type(answer).__name__}.")
-    named = {word(name) or repr(name) for name in islice(named, 1 + len(COLOURS))}
+    named = {word(name) or f"{name!r}" for name in islice(named, 1 + len(COLOURS))}
     unknown = sorted(named - set(COLOURS))
     require(not unknown, f"There is no colour {', '.join(unknown)}: they are {', '.join(COLOURS)}.")
     q = np.array(list(COLOURS.values()))

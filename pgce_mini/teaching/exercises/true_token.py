@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.teaching.exercises import call, exercise, numbers, require
+from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
 from pgce_mini.theory import HIDDEN_REWARDS, stationary_policy, tempered
 
 LABELS = ([0.5, 0.25, 0.15, 0.1], [0.4, 0.3, 0.2, 0.1], [0.34, 0.33, 0.33])
@@ -36,15 +36,13 @@ def reward_of_the_squared_error(answer: Any) -> str:
     (slope,) = torch.autograd.grad(loss.sum(), probs)
     truth = -slope.numpy()
     rewards = np.array([float(numbers(call(answer, prob))) for prob in PROBS.tolist()])
-    require(not np.allclose(rewards, loss.detach()), "This is the loss itself. What does it lose as pi(x) rises?")
-    require(not np.allclose(rewards, -truth), "The sign: a token *earns* what its probability takes off the loss.")
+    require(not close(rewards, loss.detach()), "This is the loss itself. What does it lose as pi(x) rises?")
+    require(not close(rewards, -truth), "The sign: a token *earns* what its probability takes off the loss.")
     require(
-        not np.allclose(rewards, truth * PROBS.numpy()),
+        not close(rewards, truth * PROBS.numpy()),
         "This is the push, pi r, the weight on the gradient of log pi. Asked for is r.",
     )
-    require(
-        np.allclose(rewards, truth, atol=1e-6), "It is not the reward at every pi(x): take the derivative again."
-    )
+    require(close(rewards, truth, atol=1e-6), "It is not the reward at every pi(x): take the derivative again.")
     return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a bad label cannot shout."
 
 
@@ -58,15 +56,15 @@ def ending(answer: Any) -> str:
             require(abs(policy.sum() - 1) < 1e-4, "What it returns is no distribution: divide by the sum.")
             once = q * (1 - q) ** beta
             require(
-                not np.allclose(policy, once / once.sum(), atol=1e-9),
+                not close(policy, once / once.sum(), atol=1e-9),
                 "That is one step from q. Put what comes out into the right side again, until it stays.",
             )
             require(
-                not np.allclose(policy, tempered(q, 1 + beta), atol=1e-9),
+                not close(policy, tempered(q, 1 + beta), atol=1e-9),
                 "That is the temperature 1 + beta: right for two tokens, wrong for more (notebook 04).",
             )
             require(
-                np.allclose(policy, truth, atol=1e-4),
+                close(policy, truth, atol=1e-4),
                 f"For q = {labels} and beta = {beta:g} it ends elsewhere: there training would still move.",
             )
     return "You can predict the end of any arm that shapes the true token alone."
@@ -79,17 +77,17 @@ def true_objective(answer: Any) -> str:
     truth = _paid_between(PROBS.tolist())
     focal = (-(1 - PROBS) * PROBS.log()).numpy()
     require(
-        not np.allclose(falls, focal[0] - focal, atol=1e-6),
+        not close(falls, focal[0] - focal, atol=1e-6),
         "That is the surrogate, or focal loss with gamma = 1: the factor moves too, and as a function of pi(x) "
         "it has a second term in its derivative.",
     )
-    require(not np.allclose(falls, -truth, atol=1e-6), "The sign: the loss must fall as pi(x) rises.")
+    require(not close(falls, -truth, atol=1e-6), "The sign: the loss must fall as pi(x) rises.")
     require(
-        not np.allclose(falls, (PROBS / PROBS[0]).log().numpy(), atol=1e-6),
+        not close(falls, (PROBS / PROBS[0]).log().numpy(), atol=1e-6),
         "That is cross-entropy: its derivative lacks the factor 1 - pi(x).",
     )
     require(
-        np.allclose(falls, truth, atol=1e-6),
+        close(falls, truth, atol=1e-6),
         "Its derivative is not minus the reward (1 - pi(x)) / pi(x): split that fraction, then integrate.",
     )
     return (

@@ -10,7 +10,7 @@ import torch
 
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping, token_rewards
-from pgce_mini.teaching.exercises import call, exercise, gradient_by, numbers, require
+from pgce_mini.teaching.exercises import call, close, exercise, gradient_by, numbers, require
 from pgce_mini.theory import FloatArray as Array
 
 SIX = torch.tensor([0.4, 0.25, 0.15, 0.1, 0.06, 0.04], dtype=torch.float64)
@@ -74,9 +74,9 @@ def loss_by_hand(answer: Any) -> str:
             settings = (shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k)
             gradient = gradient_by(answer, logits, target, *settings)
             right = gradient_by(shaped_cross_entropy, logits, target, shaping)
-            require(not np.allclose(gradient, -right, atol=1e-6), "The sign: training goes *down* a loss.")
+            require(not close(gradient, -right, atol=1e-6), "The sign: training goes *down* a loss.")
             why = f"{hint} {_why(gradient, logits, target, shaping)}".strip()
-            require(np.allclose(gradient, right, atol=1e-6), why)
+            require(close(gradient, right, atol=1e-6), why)
     return "The reward is held, the policy is not: the whole paper in three lines."
 
 
@@ -84,18 +84,18 @@ def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: R
     """Which usual mistake gives this gradient; "" if none does."""
     plain = gradient_by(shaped_cross_entropy, logits, target, RewardShaping())
     factor = float(gradient[target] / plain[target])
-    if not np.allclose(gradient, factor * plain, atol=1e-6):
+    if not close(gradient, factor * plain, atol=1e-6):
         head = logits.detach().softmax(-1).topk(shaping.top_k).indices
         if shaping.lambda_head and (head == target).any():
             return "The true token takes a place in the head, and keeps its own reward: are both so?"
         return ""
     if shaping.lambda_head or shaping.lambda_tail:
         return "The wrong tokens earn nothing in it."
-    if np.isclose(factor, 1):
+    if close(factor, 1):
         return "beta is not in it."
     p = float(logits.detach().softmax(-1)[target])
     focal = (1 - p) ** shaping.beta - shaping.beta * (1 - p) ** (shaping.beta - 1) * p * np.log(p)
-    if np.isclose(factor, focal):
+    if close(factor, focal):
         return "Which factor must not be differentiated?"
     return "The true token has the wrong factor."
 

@@ -34,7 +34,7 @@ def written_prediction(answer: Any) -> str:
     """A prediction before the run: numbers from the stationary policy, a word for RL, and a reason."""
     _with_keys(answer, PREDICTION, "A prediction")
     shaping = answer["shaping"]
-    require(isinstance(shaping, RewardShaping), f"shaping is a RewardShaping, got {type(shaping).__name__}.")
+    require(type(shaping) is RewardShaping, f"shaping is a RewardShaping, got {type(shaping).__name__}.")
     require(
         any((shaping.beta, shaping.lambda_head, shaping.lambda_tail)),
         "That shaping is cross-entropy: there would be nothing to compare.",
@@ -68,7 +68,7 @@ def written_prediction(answer: Any) -> str:
 def honest_words(answer: Any) -> str:
     """(difference, words, tried): what may be said about a paired difference, that of one of so many rewards."""
     require(
-        isinstance(answer, (tuple, list)) and len(answer) == 3 and isinstance(answer[0], PairedDifference),
+        isinstance(answer, (tuple, list)) and len(answer) == 3 and type(answer[0]) is PairedDifference,
         "Three are asked for: the difference that `compare` gives, your words, and how many rewards you ran.",
     )
     difference, words, tried = answer
