@@ -166,6 +166,18 @@ def test_a_retained_graph_can_be_walked_again_and_again(zero: str, reduction: st
         loss.backward()
 
 
+@pytest.mark.parametrize("upstream", [1, 2])
+@each_reduction
+def test_the_gradient_is_a_plain_tensor(reduction: str, upstream: int) -> None:
+    logits, target = rows()
+    loss = upstream * shaped_cross_entropy(logits, target, MIXED, reduction=reduction).sum()
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    loss.backward()
+    for tensor in (gradient, logits.grad):
+        assert not tensor.requires_grad
+        assert tensor.grad_fn is None
+
+
 @each_reduction
 def test_a_second_derivative_is_refused_rather_than_wrong(reduction: str) -> None:
     logits, target = rows()

@@ -180,6 +180,8 @@ class _ShapedLoss(torch.autograd.Function):
             elif not readable or factor.item() != 1:  # .item() on another device would wait for it
                 for gradient in gradients:
                     gradient.mul_(factor)
+        if not transformed:
+            gradients = [gradient.detach() for gradient in gradients]  # outputs of `forward` require a gradient
         return None, None, None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
 
 
