@@ -33,13 +33,16 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def paired_median(ours: Callable[[], float], theirs: Callable[[], float], repeats: int = 7) -> Paired:
-    """Run both once to warm up and then `repeats` times in turn, swapping who goes first.
+def paired_median(
+    ours: Callable[[], float], theirs: Callable[[], float], repeats: int = 7, *, warm_up: bool = True
+) -> Paired:
+    """Run both once to warm up (unless they are warm) and then `repeats` times in turn, swapping who goes first.
 
     `ours` and `theirs` return their cost: `lambda: seconds(step)` for a time, or e.g. seconds a token where the
     two do not get through the same work.
     """
-    ours(), theirs()
+    if warm_up:
+        ours(), theirs()
     pairs = []
     for repeat in range(repeats):
         if repeat % 2:
