@@ -64,12 +64,12 @@ def in_fresh_process(function: Callable[..., T], *args: object) -> T:
 
 
 @contextmanager
-def busy_neighbour() -> Iterator[None]:
+def busy_neighbour() -> Iterator[subprocess.Popen[bytes]]:
     """A process of our own priority that wants a whole core; it ends with the block, or with this process."""
     work = f"import os\nwhile os.getppid() == {os.getpid()}:\n    for _ in range(10**6): pass"
     neighbour = subprocess.Popen([sys.executable, "-c", work], stderr=subprocess.DEVNULL)
     try:
-        yield
+        yield neighbour
     finally:
         neighbour.kill()
         neighbour.wait()
