@@ -268,7 +268,8 @@ def table(setting: Setting, cell: Callable[[str, Setting], Cell | Skipped]) -> d
             memory_ratio = found.memory / base.memory if isinstance(base, Cell) and base.memory else None
             time_ratio = 1.0 if name == ROWS[name].base else found.time_ratio
             ratios = ["-" if ratio is None else f"{ratio:.3g}" for ratio in (memory_ratio, time_ratio)]
-            memory, time = f"{found.memory / 1e9:.3g} GB", f"{found.seconds * 1e3:.4g} ms"
+            ms = found.seconds * 1e3
+            memory, time = f"{found.memory / 1e9:.3g} GB", f"{ms:,.0f} ms" if ms >= 100 else f"{ms:.3g} ms"
             print(f"| {name} | {memory} | {ratios[0]} | {time} | {ratios[1]} |")
         elif not found.absent:
             print(f"| {name} | {found.why} | - | - | - |")

@@ -1,12 +1,14 @@
-"""What the benchmarks for a card do without one, at tiny sizes."""
+"""What the benchmarks that need a card, or a checkout of another project, do without one, and at tiny sizes."""
 
 from __future__ import annotations
 
 import importlib
+import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from tiny import SHAPE, TASK, new_model
@@ -20,6 +22,12 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("gpu")
+
+
+@pytest.fixture
+def nanogpt(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("nanogpt")
 
 
 def test_without_a_card_gpu_says_so_in_one_sentence(
@@ -87,3 +95,36 @@ def test_a_busy_neighbour_ends_with_its_block() -> None:
     with sys.modules["common"].busy_neighbour() as neighbour:
         assert neighbour.poll() is None
     assert neighbour.returncode is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: checkout"),
+        (["no-such-folder"], "error: no-such-folder is no checkout of nanoGPT: it has no train.py"),
+    ],
+)
+def test_without_a_checkout_nanogpt_says_so(
+    nanogpt: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["nanogpt.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        nanogpt.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_nanogpt_reads_our_text_in_a_copy(nanogpt: ModuleType, tmp_path: Path) -> None:
+    checkout, copy = tmp_path / "checkout", tmp_path / "copy"
+    for name in nanogpt.FILES:
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(name)
+    copy.mkdir()
+    nanogpt.their_copy(checkout, copy)
+    assert [(copy / name).read_text() for name in nanogpt.FILES] == list(nanogpt.FILES)
+    assert sum(path.is_file() for path in checkout.rglob("*")) == len(nanogpt.FILES)
+    heldout = np.fromfile(copy / "data/manual/val.bin", np.uint16)
+    window = np.array(nanogpt.heldout()[0], np.uint16)
+    assert (np.lib.stride_tricks.sliding_window_view(heldout, len(window)) == window).all(1).any()
+    assert pickle.loads((copy / "data/manual/meta.pkl").read_bytes()) == {"vocab_size": len(nanogpt.CORPUS.vocab)}
