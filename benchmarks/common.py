@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Paired(NamedTuple):
@@ -27,13 +33,16 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def paired_median(ours: Callable[[], float], theirs: Callable[[], float], repeats: int = 7) -> Paired:
-    """Run both once to warm up and then `repeats` times in turn, swapping who goes first.
+def paired_median(
+    ours: Callable[[], float], theirs: Callable[[], float], repeats: int = 7, *, warm_up: bool = True
+) -> Paired:
+    """Run both once to warm up (unless they are warm) and then `repeats` times in turn, swapping who goes first.
 
     `ours` and `theirs` return their cost: `lambda: seconds(step)` for a time, or e.g. seconds a token where the
     two do not get through the same work.
     """
-    ours(), theirs()
+    if warm_up:
+        ours(), theirs()
     pairs = []
     for repeat in range(repeats):
         if repeat % 2:
@@ -48,10 +57,22 @@ def paired_median(ours: Callable[[], float], theirs: Callable[[], float], repeat
     )
 
 
-def in_fresh_process(function: Callable[..., float], *args: object) -> float:
-    """function(*args) in a process of its own; `function` is one of a module."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, args)
+def in_fresh_process(function: Callable[..., T], *args: object) -> T:
+    """function(*args) in a process of its own; `function` is one of a module. BrokenProcessPool: it was killed."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args).result()
+
+
+@contextmanager
+def busy_neighbour() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of our own priority that wants a whole core; it ends with the block, or with this process."""
+    work = f"import os\nwhile os.getppid() == {os.getpid()}:\n    for _ in range(10**6): pass"
+    neighbour = subprocess.Popen([sys.executable, "-c", work], stderr=subprocess.DEVNULL)
+    try:
+        yield neighbour
+    finally:
+        neighbour.kill()
+        neighbour.wait()
 
 
 def peak_rise(run: Callable[[], object]) -> float:
