@@ -55,7 +55,7 @@ def linear_shaped_cross_entropy(
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
     if (dtype := autocast_dtype(input)) is not None:  # as F.linear would
         input, linear_weight = input.to(dtype), linear_weight.to(dtype)
-    rows = input.reshape(-1, input.shape[-1])  # (N, d)
+    rows = input.reshape(target.numel(), input.shape[-1])  # (N, d)
     return reduced_loss(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, linear_weight)
 
 
