@@ -474,3 +474,11 @@ def test_an_interval_of_numbers_whose_sum_overflows_is_refused_and_a_list_is_a_r
     with pytest.raises(ValueError, match=r"values must be numbers of at most 1e\+150"):
         bootstrap_interval([1e308, 1e308], 0)
     assert estimate([1, 2], 0)["value"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("labels", None), ("labels", [1j] * 8), ("tokens", None), ("tokens", 3)]
+)
+def test_a_state_of_the_playground_names_what_is_no_row(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must"):
+        PlaygroundState(**{name: value})
