@@ -28,6 +28,7 @@ from pgce_mini.evaluation import (
     completion_entropy,
     cons_at_m,
     distinct,
+    estimate,
     evaluate,
     evaluate_documents,
     matching_temperature,
@@ -461,3 +462,23 @@ def test_model_shape_of_numpy_is_a_model() -> None:
     shape = ModelShape(**{f.name: np.int64(getattr(SHAPE, f.name)) for f in fields(SHAPE)})  # type: ignore[arg-type]
     assert shape == SHAPE
     assert repr(shape.config(TASK)) == repr(SHAPE.config(TASK))
+
+
+@pytest.mark.parametrize("correct", [["no"], [None]])
+def test_a_word_is_not_a_right_answer(correct: list[object]) -> None:
+    with pytest.raises(ValueError, match="correct must say of each sample whether it is right"):
+        cons_at_m([["1"]], [correct])
+
+
+def test_an_interval_of_numbers_whose_sum_overflows_is_refused_and_a_list_is_a_row() -> None:
+    with pytest.raises(ValueError, match=r"values must be numbers of at most 1e\+150"):
+        bootstrap_interval([1e308, 1e308], 0)
+    assert estimate([1, 2], 0)["value"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("labels", None), ("labels", [1j] * 8), ("tokens", None), ("tokens", 3)]
+)
+def test_a_state_of_the_playground_names_what_is_no_row(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must"):
+        PlaygroundState(**{name: value})

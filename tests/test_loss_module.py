@@ -242,6 +242,24 @@ def test_torch_func_refuses_a_second_derivative_too(loss: Callable[..., Tensor],
         torch.func.grad(lambda weight: first(weight, hidden, target).sum())(weight)
 
 
+@pytest.mark.parametrize("loss", [logits_loss, linear_loss])
+@each_reduction
+def test_a_vjp_is_pulled_back_after_its_transform_and_again(loss: Callable[..., Tensor], reduction: str) -> None:
+    weight, hidden, target = normal(V, 4), normal(5, 4, seed=1), random_ids(V, 5)
+    value, pull_back = torch.func.vjp(partial(loss, hidden=hidden, target=target, reduction=reduction), weight)
+    expected = torch.func.grad(partial(loss, reduction=reduction))(weight, hidden, target)
+    for factor in (1.0, 2.0):
+        torch.testing.assert_close(pull_back(torch.full_like(value, factor))[0], factor * expected)
+
+
+def test_a_vocabulary_of_none_and_a_head_beyond_every_vocabulary() -> None:
+    with pytest.raises(IndexError, match="out of bounds"):
+        shaped_cross_entropy(torch.zeros(3, 0), torch.zeros(3, dtype=torch.long), MIXED)
+    logits, target = rows()
+    whole, beyond = (RewardShaping(lambda_head=0.1, top_k=k) for k in (V, 10**30))
+    assert shaped_cross_entropy(logits, target, beyond) == shaped_cross_entropy(logits, target, whole)
+
+
 @pytest.mark.parametrize("mode", [nullcontext, FakeTensorMode])
 @each_reduction
 def test_tensors_without_values_give_the_shapes_of_torch_s(mode: type, reduction: str) -> None:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import torch
 from loss_oracle import each_arm, random_ids, rows, value_and_gradients
 from torch import Tensor
 
-from pgce_mini.loss import shaped_cross_entropy
+from pgce_mini.loss import linear_shaped_cross_entropy, shaped_cross_entropy
 from pgce_mini.loss.cpu import LARGE_PAGE, in_large_pages
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 
@@ -53,6 +54,19 @@ def test_the_number_of_threads_stays_as_it_was_here_and_in_threads_that_start_la
 
     gradient_of(*rows(101, V))
     assert (torch.get_num_threads(), elsewhere()) == (2, 2)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_the_modes_of_the_caller_s_thread_reach_the_others(
+    mode: Callable[[], AbstractContextManager[None]],
+) -> None:
+    logits, target = rows(101, V)
+    shaping = PAPER_ARMS["tail-penalty"]
+    expected = shaped_cross_entropy(logits, target, shaping)
+    with mode():
+        assert torch.equal(shaped_cross_entropy(logits, target, shaping), expected)
+        hidden = torch.eye(V, dtype=logits.dtype)
+        torch.testing.assert_close(linear_shaped_cross_entropy(logits, hidden, target, shaping), expected)
 
 
 def test_several_threads_may_ask_at_once() -> None:

@@ -157,3 +157,20 @@ def test_absurd_size_is_refused_before_memory_is_taken_and_so_are_weights_that_a
         ValueError, match=r"model\.norm\.weight .* must hold floating-point numbers, got torch.int8"
     ):
         GPT.from_qwen3(tmp_path)
+
+
+def test_folder_in_the_place_of_weights_is_called_one(tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(ValueError, match=r"holds no weights: .*it is a folder"):
+        GPT.from_qwen3(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["", "..", "../other/model.safetensors", "/etc/passwd", "a" * 300, "a\0b"])
+def test_shard_with_a_name_of_no_file_of_the_folder(file: str, tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"model.norm.weight": file}}))
+    with pytest.raises((ValueError, FileNotFoundError), match=r"which file of its folder|is missing|is a folder"):
+        GPT.from_qwen3(tmp_path)

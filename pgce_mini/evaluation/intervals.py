@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+LARGEST = 1e150  # of a value: the sum of any number of them is finite
 
 
 class Estimate(TypedDict):
@@ -28,10 +29,11 @@ class Estimate(TypedDict):
     high: float | None
 
 
-def estimate(values: Array, seed: int, counts: Array | None = None) -> Estimate:
+def estimate(values: ArrayLike, seed: int, counts: ArrayLike | None = None) -> Estimate:
     """The mean of `values` (P,), or sum(values) / sum(counts), with its `bootstrap_interval`; raises as it does,
     but counts may all be 0."""
-    counts = np.ones_like(values) if counts is None else counts
+    values = np.asarray(values, dtype=np.float64)
+    counts = np.ones_like(values) if counts is None else np.asarray(counts)
     if values.size and not counts.any():
         return {"value": None, "low": None, "high": None}
     low, high = bootstrap_interval(values, seed, counts=counts)
@@ -78,6 +80,8 @@ def bootstrap_interval(
     total = np.asarray(values, dtype=np.float64)
     if total.ndim != 1 or total.size == 0 or not np.isfinite(total).all():
         raise ValueError(f"values must be a non-empty row of finite numbers, got shape {total.shape}")
+    if np.abs(total).max() > LARGEST:
+        raise ValueError(f"values must be numbers of at most {LARGEST:g}, as their sums would overflow")
     count = np.ones_like(total) if counts is None else np.asarray(counts, dtype=np.float64)
     whole = np.isfinite(count) & (count >= 0) & (count == np.floor(count))
     if count.shape != total.shape or not whole.all() or not count.any():

@@ -78,14 +78,16 @@ def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> Ar
         answers: P rows of m; correct: (P, m), nonzero where the sample is right -> (P,) in [0, 1]
 
     Raises:
-        ValueError: answers and correct have different shapes, or correct holds nan.
+        ValueError: answers and correct have different shapes, or correct holds nan or no numbers.
 
     Source: paper, metrics; Wang et al. 2022 (arXiv 2203.11171); ties are ours.
     """
     given = np.asarray(correct)
     right = given != 0
-    if not (given == given).all():  # nan is not 0, and would count as right
-        raise ValueError("correct must say of each sample whether it is right, and some of it is nan")
+    if given.dtype.kind not in "biuf" or not (given == given).all():  # "no", None and nan are not 0 either
+        raise ValueError(
+            "correct must say of each sample whether it is right: a truth value, or a number, not nan"
+        )
     if right.ndim != 2 or [len(row) for row in answers] != [right.shape[1]] * right.shape[0]:
         raise ValueError(f"answers must have the rows and columns of correct, which is {right.shape}")
     scores = np.zeros(len(answers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Self
@@ -115,13 +116,13 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
         if (
             not isinstance(shards, dict)
             or not shards
-            or not all(isinstance(file, str) for file in shards.values())
+            or not all(isinstance(file, str) and file == Path(file).name for file in shards.values())
         ):
-            raise ValueError(f"{index} must say in weight_map which file holds which weight")
+            raise ValueError(f"{index} must say in weight_map which file of its folder holds which weight")
         files = set(shards.values())
     weights: dict[str, Tensor] = {}
     for path in (directory / file for file in sorted(files)):
-        if not path.exists():
+        if not os.path.exists(path):  # unlike Path.exists, also if no file can have that name
             pickle = next((other.name for other in directory.glob("*.bin")), None)
             advice = (
                 f"{pickle} is a pickle, which is not read" if pickle else f"take all files of {directory.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ValueError: it is no such file; the message, without its name, says what it is instead.
         OSError: it is missing or cannot be read.
     """
+    if file.is_dir():  # `safe_open` calls it no device
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
     try:
         if not _is_utf8(file):  # `safe_open` takes no such name
             data = file.read_bytes()
@@ -57,7 +60,7 @@ def likely_cause(file: Path) -> str:
         if file.suffix != ".safetensors":
             return "it is damaged, or not the file that its name says"
         length = int.from_bytes(beginning[:8], "little")  # of the header, a JSON object
-        if beginning[8:9] != b"{" and size > 8:
+        if beginning[8:9] != b"{":
             return "it is not in the format of safetensors, or damaged"
         opened.seek(8)
         try:

@@ -28,7 +28,8 @@ def share_blocks(work: Callable[[Iterator[slice]], None], blocks: Iterable[slice
     shared, running = _Shared(blocks), list[Future[None]]()
     try:
         for _ in range(threads):
-            running.append(_pool().submit(work, shared))
+            # each thread has modes of its own: inference mode may write to the tensors of every other mode
+            running.append(_pool().submit(torch.inference_mode()(work), shared))
     except RuntimeError:  # no new work is taken once the main thread has ended
         work(shared)
     for future in running:
@@ -48,21 +49,21 @@ class _Shared(Iterator[slice]):
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), "pgce_mini-loss", initializer=_use_one_torch_thread)
+    return ThreadPoolExecutor(os.cpu_count(), "pgce_mini-loss", _use_one_torch_thread, (threading.Lock(),))
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def _use_one_torch_thread() -> None:
+def _use_one_torch_thread(one_at_a_time: threading.Lock) -> None:
     """In this thread alone: torch has a number for each thread, and one for threads that have yet to start."""
-    for_new_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    restore = threading.Thread(target=torch.set_num_threads, args=(for_new_threads,))
-    restore.start()
-    restore.join()
-    torch.set_grad_enabled(False)
+    with one_at_a_time:  # the number for new threads is 1 for a moment
+        for_new_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        restore = threading.Thread(target=torch.set_num_threads, args=(for_new_threads,))
+        restore.start()
+        restore.join()
 
 
 def in_large_pages(tensor: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ The gradient is computed in the forward pass, a block of rows at a time, while t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -36,7 +37,8 @@ def shaped_cross_entropy(
     Takes the layouts, dtypes and reductions of `torch.nn.functional.cross_entropy`: the mean runs over the targets
     that are not ignored (nan with gradient zero when all are), the result has the input's dtype (fp32 under
     autocast), `input` is never written to. Differentiable once, in reverse mode: `create_graph=True` is refused.
-    torch.compile, torch.func.grad and torch.vmap (gradients of single samples) work.
+    torch.compile, torch.func.grad, vjp and jacrev, and torch.vmap (gradients of single samples) work; forward mode
+    (jvp, jacfwd, hessian) does not.
 
     Shapes:
         input: (V), (N, V) or (N, V, d1, ...) logits; target: (), (N) or (N, d1, ...) of ids or `ignore_index`
@@ -67,7 +69,8 @@ def shaped_cross_entropy(
             hint = " The logits look like (N, T, V): flatten both, or pass input.transpose(1, 2)."
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}.{hint}")
     vocab_size = input.shape[class_dim]
-    logits = input.movedim(class_dim, -1).reshape(-1, vocab_size)  # (N, V); a copy only if d1, ... are there
+    rows = input.movedim(class_dim, -1)
+    logits = rows.reshape(target.numel(), vocab_size)  # (N, V); a copy only if d1, ... are there
     return reduced_loss(_rows_op, target, ignore_index, reduction, shaping, 0, logits)
 
 
@@ -108,14 +111,15 @@ def reduced_loss(
     ids = target.reshape(-1).long()  # (N)
     keep_mask = ids != ignore_index  # (N)
     ids = ids.where(keep_mask, 0)
-    settings = (
-        shaping.beta, shaping.lambda_head, shaping.lambda_tail, shaping.top_k, shaping.form, chunk_size,
-    )  # fmt: skip
+    top_k = min(shaping.top_k, sys.maxsize)  # an operator takes no larger number
+    settings = shaping.beta, shaping.lambda_head, shaping.lambda_tail, top_k, shaping.form, chunk_size
     count = keep_mask.sum() if reduction == "mean" and not _divides_late(reduction, inputs[0]) else 1
     row_weight = keep_mask.to(accumulation_dtype(inputs[0])) / count  # (N)
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    now = reduction != "none" and (wanted or torch._C._are_functorch_transforms_active())
-    losses, *_ = _ShapedLoss.apply(op, settings, reduction, now, ids, keep_mask, row_weight, *inputs)  # type: ignore[no-untyped-call] # in torch
+    transformed = torch._C._are_functorch_transforms_active()
+    now = reduction != "none" and (wanted or transformed)
+    modes = reduction, now, transformed
+    losses, *_ = _ShapedLoss.apply(op, settings, modes, ids, keep_mask, row_weight, *inputs)  # type: ignore[no-untyped-call] # in torch
     dtype = inputs[0].dtype
     if autocast_dtype(inputs[0]) and dtype in (torch.float16, torch.bfloat16):
         dtype = torch.float32  # as F.cross_entropy
@@ -135,9 +139,10 @@ class _ShapedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        op: Callable[..., tuple[Tensor, ...]], settings: tuple[Any, ...], reduction: Reduction, now: bool,
+        op: Callable[..., tuple[Tensor, ...]], settings: tuple[Any, ...], modes: tuple[Reduction, bool, bool],
         ids: Tensor, keep_mask: Tensor, row_weight: Tensor, *inputs: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
+        reduction, now, _ = modes
         losses, *gradients = op(*inputs, ids, keep_mask, row_weight, *settings, now)
         if reduction == "none":
             return losses, *gradients
@@ -146,7 +151,7 @@ class _ShapedLoss(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        ctx.op, ctx.settings, ctx.reduction, _, ids, keep_mask, _, *tensors = inputs
+        ctx.op, ctx.settings, (ctx.reduction, _, ctx.transformed), ids, keep_mask, _, *tensors = inputs
         ctx.set_materialize_grads(False)
         if ctx.reduction == "none":
             ctx.save_for_backward(ids, keep_mask, *tensors)
@@ -157,16 +162,18 @@ class _ShapedLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, *second: Tensor | None) -> tuple[Tensor | None, ...]:
         compiling = torch.compiler.is_compiling()
-        transformed = not compiling and _is_transformed(upstream)
+        # torch.func.vjp calls its backward pass when the transform is over
+        transformed = not compiling and (ctx.transformed or _is_transformed(upstream))
         create_graph = torch.is_grad_enabled() and not transformed  # torch.func.grad always asks for one
         if not compiling and (create_graph or any(tensor is not None for tensor in second)):
             raise RuntimeError("the shaped cross-entropy is differentiable once: drop create_graph=True")
         if upstream is None:
-            return (None,) * (7 + len(second))
+            return (None,) * (6 + len(second))
         if ctx.reduction == "none":
             ids, keep_mask, *inputs = ctx.saved_tensors
             dtype = inputs[0].dtype
-            settings = ctx.op, ctx.settings, ctx.reduction, True, ids, keep_mask, upstream
+            modes = ctx.reduction, True, transformed
+            settings = ctx.op, ctx.settings, modes, ids, keep_mask, upstream
             _, *gradients = _ShapedLoss.apply(*settings, *inputs)  # type: ignore[no-untyped-call] # in torch
         else:
             divisor, *gradients = ctx.saved_tensors
@@ -182,7 +189,7 @@ class _ShapedLoss(torch.autograd.Function):
                     gradient.mul_(factor)
         if not transformed:
             gradients = [gradient.detach() for gradient in gradients]  # outputs of `forward` require a gradient
-        return None, None, None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
+        return None, None, None, None, None, None, *(gradient.to(dtype) for gradient in gradients)
 
 
 def _divides_late(reduction: Reduction, tensor: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, get_args
@@ -83,7 +84,8 @@ class PlaygroundState:
             check_finite(name, getattr(self, name), *LIMITS[name])
         check_positive("lr", self.lr, LIMITS["lr"][1], LIMITS["lr"][0])
         self.shaping  # noqa: B018 - refuses what makes no sense
-        object.__setattr__(self, "tokens", tuple(self.tokens))
+        tokens = tuple(self.tokens) if isinstance(self.tokens, Iterable) else ()
+        object.__setattr__(self, "tokens", tokens)
         if not all(isinstance(text, str) for text in (self.prompt, *self.tokens)):
             raise ValueError("prompt and tokens must be strings")
         different = len(set(self.tokens))
@@ -92,9 +94,9 @@ class PlaygroundState:
             raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {count}")
         check_choice("start", self.start, get_args(Start))
         check_choice("axis", self.axis, get_args(Axis))
-        for name in ("labels", "prediction"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, self._distribution(name))
+        object.__setattr__(self, "labels", self._distribution("labels"))
+        if self.prediction is not None:
+            object.__setattr__(self, "prediction", self._distribution("prediction"))
         check_whole("steps", self.steps, 0, MOST_STEPS)
 
     @property
@@ -113,7 +115,10 @@ class PlaygroundState:
         return np.asarray(path[-1])
 
     def _distribution(self, name: str) -> tuple[float, ...]:
-        values = np.asarray(getattr(self, name), dtype=np.float64)
+        try:
+            values = np.asarray(getattr(self, name), dtype=np.float64)
+        except TypeError:  # nothing of it is a number
+            values = np.array(np.nan)
         if values.shape != (len(self.tokens),):
             raise ValueError(f"{name} must hold a probability for each of {len(self.tokens)} tokens")
         if not (np.isfinite(values).all() and (values >= 0).all() and abs(values.sum() - 1) < 1e-5):
