@@ -12,7 +12,7 @@ class ProgressBar(tqdm):  # type: ignore[misc]
     """tqdm's bar, which falls silent where stderr is closed or its reader has left: the work matters more."""
 
     def __init__(self, *, silent: bool, **options: Any) -> None:
-        super().__init__(disable=silent or sys.stderr is None, **options)
+        super().__init__(disable=silent or sys.stderr is None or sys.stderr.closed, **options)
 
     def display(self, *arguments: Any, **options: Any) -> None:
         try:

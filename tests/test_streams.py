@@ -38,7 +38,15 @@ class Broken(io.StringIO):
         return super().write(text)
 
 
-@pytest.mark.parametrize("stream", [None, Broken(), Broken(3), Broken(0, errno.EIO), Broken(0, errno.ENOSPC)])
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize(
+    "stream", [None, closed(), Broken(), Broken(3), Broken(0, errno.EIO), Broken(0, errno.ENOSPC)]
+)
 def test_training_ends_whoever_reads_its_bar(
     stream: io.StringIO | None, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,12 +128,29 @@ def _unknown(parts: Sequence[Sequence[str]], words: Sequence[str], commands: Seq
     if option:
         choices = [row.split()[0].rstrip(",") for row in rows if row.startswith("--")]
         if option in choices:
-            found = re.search(r"in (pgce[ \w-]*) --help", "\n".join(rows))
-            return f"{problem}, but of {found[1]}; {see}" if found else f"{problem}; {see}"
+            return f"{_misplaced(word, option, owner, rows)}; {see}"
     else:
         tasks = next((row.partition(": ")[2] for row in rows if row.startswith("Available subcommands")), "")
         choices = difflib.get_close_matches(word, tasks.split(", "), 1, cutoff=0.5)
     return f"{problem}: did you mean {choices[0]}? {see.capitalize()}" if choices else f"{problem}; {see}"
+
+
+def _misplaced(word: str, option: str, owner: str, rows: Sequence[str]) -> str:
+    """About an option that there is, but not where it stands, after the command or task `owner`."""
+    homes: list[str] = []
+    of = ""
+    for row in rows:  # under each option, the helps that list it
+        if row.startswith("--"):
+            of = row.split()[0].rstrip(",")
+        elif of == option and (found := re.match(r"in (pgce[ \w-]*) --help", row)):
+            homes.append(found[1])
+    if owner in homes:
+        return f"{word} stands where it is not read: put it right behind {owner}"
+    problem = f"{word} is no option of {owner}"
+    for home in homes:
+        if owner.startswith(f"{home} "):
+            return f"{problem}, but of {home}: put it before {owner.removeprefix(home).strip()}"
+    return f"{problem}, but of {', '.join(homes)}" if homes else problem
 
 
 def _helps(words: Sequence[str], commands: Sequence[str], box: str) -> str:
