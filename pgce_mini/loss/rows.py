@@ -12,6 +12,7 @@ from pgce_mini.loss.head import find_head
 from pgce_mini.reward import RewardShaping, true_token_weight
 
 CPU_BLOCK_ELEMENTS = 2**19  # 2 MB of fp32: the block and its softmax stay in cache
+SHARED_BLOCKS = 8  # of fewer it takes longer to hand them out than torch's own threads take
 DEVICE_BLOCK_ELEMENTS = 2**26  # large enough to fill an accelerator
 LOG_FLOOR = -1e4  # exp of it is 0 in every dtype, and 0 * -1e4 is 0 where 0 * -inf is nan
 
@@ -56,7 +57,7 @@ def shaped_rows(
             out = None if gradient is None else gradient[rows]
             losses[rows] = _block(block, indices[rows], scales[rows], shaping, probs, spare, out)
 
-    share_blocks(work, blocks, min(threads, len(blocks)))
+    share_blocks(work, blocks, threads if len(blocks) >= SHARED_BLOCKS else 1)
     return losses.squeeze(-1)
 
 
