@@ -110,6 +110,12 @@ def finish(ratios: list[float], target: float) -> None:
     sys.exit(0 if reached else 1)
 
 
+def reached(name: str, ratio: float, target: float) -> bool:
+    """Print how many times as fast ours is, beside the least it should be, and say whether it is reached."""
+    print(f"{name}; ratio {ratio:.2f}x, target at least {target:g}x: {'reached' if ratio >= target else 'MISSED'}")
+    return ratio >= target
+
+
 def within(name: str, ratio: float, limit: float, unit: str) -> bool:
     """Print a cost, as `ratio` times `unit`, beside the most it may be, and say whether it is kept."""
     print(f"{name}; {ratio:.3g} x {unit}, target at most {limit:g}: {'kept' if ratio <= limit else 'MISSED'}")

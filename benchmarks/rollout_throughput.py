@@ -3,7 +3,7 @@
 24 prompts with 16 completions each at temperature 1, counting tokens up to and including EOS. "prior" has the
 weights of a short pre-training on the chain sum, so that completions end as they do when RL starts: most of them
 soon (a direct answer), some late (reasoned). "untrained" seldom ends one before the limit, so there is nothing to
-gain by dropping what has ended. The target judges "prior" and leaves "untrained" to be read.
+gain by dropping what has ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import torch
-from common import Paired, finish, paired_median, parse_args
+from common import Paired, exit_unless, paired_median, parse_args, reached
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Qwen3ForCausalLM
 
@@ -20,7 +20,7 @@ from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.tasks import EOS_ID, PAD_ID, ChainSum
 
 PROMPTS, GENERATIONS = 24, 16
-TARGET = 3.0
+TARGETS = {"prior": 3.0, "untrained": 2.5}
 SHAPES = {
     "d=64, 2 layers": GPTConfig(vocab_size=len(ChainSum().vocab)),
     "d=128, 4 layers": GPTConfig(len(ChainSum().vocab), 128, 4, intermediate_size=256),
@@ -85,17 +85,13 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)  # transformers samples from the global random state
     task = ChainSum()
-    judged = []
+    kept = []
     for weights, steps in (("prior", 100), ("untrained", 0)):
         for name, config in SHAPES.items():
             result = compare(pretrained(config, task, steps), task, args.repeats)
-            print(
-                f"{weights}, {name}: ours {1 / result.ours:,.0f} tokens/s, "
-                f"transformers {1 / result.theirs:,.0f}, ratio {result.ratio:.2f}x"
-            )
-            if weights == "prior":
-                judged.append(result.ratio)
-    finish(judged, TARGET)
+            speeds = f"ours {1 / result.ours:,.0f} tokens/s, transformers {1 / result.theirs:,.0f}"
+            kept.append(reached(f"{weights}, {name}: {speeds}", result.ratio, TARGETS[weights]))
+    exit_unless(kept)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +32,6 @@ def losses_by_document(model: GPT, documents: list[list[int]]) -> Tensor:
     """The cross-entropy of every target, one document at a time. (N)"""
     ids = [torch.tensor(document) for document in documents]
     return torch.cat([F.cross_entropy(model(d[None, :-1])[0], d[1:], reduction="none") for d in ids])
-
-
-# --- torch.compile ---
-
-
-@pytest.mark.filterwarnings("ignore:.*Function'> should not be instantiated:DeprecationWarning")  # torch's own
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-def test_a_compiled_training_is_the_same_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = train(tmp_path / "plain")
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # the traced graph, no g++
-    compiled = pretrain(config(tmp_path / "compiled"), compile=True, progress=False)
-    for ours, theirs in zip(compiled.metrics(), plain.metrics(), strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-    assert compiled.config() == plain.config()
-
-
-def test_compile_without_a_compiler_is_one_sentence_and_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    with pytest.raises(ValueError, match=r"compile needs a C\+\+ compiler, and none is found: install g\+\+"):
-        pretrain(config(tmp_path / "run"), compile=True, progress=False)
-    assert not (tmp_path / "run").exists()
 
 
 # --- what is learnt ---

@@ -22,8 +22,6 @@ class Pretrain(Computing):
 
     arm: Arm | None = None
     """arm of the paper to start from; --beta, --lambda-head, --lambda-tail, --top-k, --form change its values"""
-    compile: bool = False
-    """run the model through torch.compile: about 1.4 times as fast after a minute of compiling; needs g++"""
     config: Annotated[OmitArgPrefixes[PretrainConfig], arg(name="")] = PretrainConfig()
 
     def with_defaults_of_arm(self, words: Sequence[str]) -> Pretrain:
@@ -35,7 +33,7 @@ class Pretrain(Computing):
 
     def run(self) -> None:
         self.prepare()
-        run = pretrain(self.config, compile=self.compile, progress=not self.quiet)
+        run = pretrain(self.config, progress=not self.quiet)
         last = _last_step(run)
         text = (
             f"{run.path}: held-out cross-entropy {last['heldout_cross_entropy']:.3f}, "

@@ -12,7 +12,7 @@ from pgce_mini.loss.rows import accumulation_dtype, check_ids, shaped_rows
 from pgce_mini.loss.shaped import Reduction, autocast_dtype, map_over_batch, reduced_loss
 from pgce_mini.reward import RewardShaping
 
-CPU_CHUNK_ELEMENTS = 2**23  # logits held at once by default: 32 MB of fp32
+CPU_CHUNK_ELEMENTS = 2**22  # logits held at once by default: 16 MB of fp32
 DEVICE_CHUNK_ELEMENTS = 2**27  # what fills an accelerator
 CHUNK_ROWS = 128  # but at least: each chunk reads the whole weight; 55 rows of V = 151,936 take 1.4 times as long
 HALF_ROWS = 1024  # rows that a half-precision product may sum over: of more the sum could leave fp16
@@ -29,7 +29,7 @@ def linear_shaped_cross_entropy(
     Shapes:
         input: (..., d) hidden states; linear_weight: (V, d), the unembedding; target: (...)
         -> () or (...), as shaped_cross_entropy
-        chunk_size: positions whose logits are held at once; by default as many as give 2^23 logits on a CPU or
+        chunk_size: positions whose logits are held at once; by default as many as give 2^22 logits on a CPU or
         2^27 on an accelerator, but at least 128
 
     Ignored positions are dropped before the product. With reduction "none" the logits are computed twice, because

@@ -8,8 +8,6 @@ needs only its weights, moments and step to resume.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import get_args
 
 import torch
@@ -27,15 +25,9 @@ from pgce_mini.training.config import PretrainConfig, check_head, check_length, 
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
 
-Forward = Callable[[Tensor, Tensor], Tensor]
-"""(B, T) ids and where they have a target -> the logits of the N targets, (N, V)."""
 
-
-def pretrain(config: PretrainConfig, *, compile: bool = False, progress: bool = True) -> Run:
+def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     """Runs or continues the pre-training; returns its finished run.
-
-    With `compile` the model runs through torch.compile: that takes a minute at first, padding is computed too, and
-    the last digits differ.
 
     Each line of metrics.jsonl has `loss` (the surrogate, which does not measure progress), `cross_entropy` and
     `entropy` (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
@@ -48,13 +40,10 @@ def pretrain(config: PretrainConfig, *, compile: bool = False, progress: bool = 
         RunError: run_dir holds something else or is damaged, another process is running it, the text has changed
             since it was begun, or init_from is no prior for this corpus.
         ValueError: the device is not on this machine, the head is the whole vocabulary, documents are too long
-            for the model, the text cannot be read or is too short for them, or `compile` finds no C++ compiler.
-            Nothing is written then.
+            for the model, or the text cannot be read or is too short for them. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     check_device(config.device)
-    if compile:
-        _check_compiler()
     text = _text(config)
     check_head(config.shaping, config.corpus)
     model = _initial_model(config)
@@ -64,10 +53,8 @@ def pretrain(config: PretrainConfig, *, compile: bool = False, progress: bool = 
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)
 
-    forward = _compiled(model) if compile else partial(_packed, model)
-
     def train_step(optimizer: Optimizer, step: int) -> dict[str, float | None]:
-        row = _update(model, forward, optimizer, config, step)
+        row = _update(model, optimizer, config, step)
         if step % config.eval_every == 0 or step == config.steps:
             row |= _heldout(model, config, step)
         return row
@@ -114,33 +101,7 @@ def _initial_model(config: PretrainConfig) -> GPT:
     return model
 
 
-def _packed(model: GPT, ids: Tensor, keep_mask: Tensor) -> Tensor:
-    """Leaves padding out."""
-    return F.linear(model.hidden_states(ids, keep_mask), model.unembedding)
-
-
-def _compiled(model: GPT) -> Forward:
-    """Computes padding, too: shapes that change with every batch would be compiled again and again."""
-    compiled = torch.compile(model)
-    return lambda ids, keep_mask: compiled(ids)[keep_mask]
-
-
-def _check_compiler() -> None:
-    """Raises ValueError where torch.compile would fail for want of a C++ compiler."""
-    from torch._inductor import cpp_builder, exc  # loads slowly, and only this option needs it
-
-    try:
-        cpp_builder.get_cpp_compiler()
-    except exc.InvalidCxxCompiler:
-        raise ValueError(
-            "compile needs a C++ compiler, and none is found: install g++ or clang++, or name one in the variable "
-            "CXX, or leave compile out"
-        ) from None
-
-
-def _update(
-    model: GPT, forward: Forward, optimizer: Optimizer, config: PretrainConfig, step: int
-) -> dict[str, float | None]:
+def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int) -> dict[str, float | None]:
     started = time.perf_counter()
     lr = learning_rate(config, step)
     for group in optimizer.param_groups:
@@ -153,7 +114,7 @@ def _update(
     keep_mask = targets != PAD_ID  # (B, T)
     target = targets[keep_mask]  # (N)
 
-    logits = forward(ids, keep_mask)  # (N, V)
+    logits = F.linear(model.hidden_states(ids, keep_mask), model.unembedding)  # (N, V), padding left out
     loss = _loss(logits, target, config)
     optimizer.zero_grad()
     loss.backward()
