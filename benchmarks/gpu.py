@@ -227,8 +227,9 @@ def judge(setting: Setting, cells: dict[str, Cell | Skipped], with_memory: bool)
         if {name, CHUNKED} <= measured.keys():
             ratio = measured[name].seconds / measured[CHUNKED].seconds
             kept.append(within(f"{setting}, {name}: time", ratio, LINEAR_TIME_TARGET, f"that of {CHUNKED}"))
-        if with_memory and {name, LINEAR_CE} <= measured.keys():
-            ratio = measured[name].memory / measured[LINEAR_CE].memory
+        base = measured.get(LINEAR_CE)
+        if with_memory and name in measured and base is not None and base.memory:
+            ratio = measured[name].memory / base.memory
             kept.append(within(f"{setting}, {name}: memory", ratio, LINEAR_MEMORY_TARGET, f"that of {LINEAR_CE}"))
     return kept
 
