@@ -176,13 +176,12 @@ class GPT(GenerationMixin, Qwen3Mixin):
         """(V, d): logits = hidden_states @ unembedding.T"""
         return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Logits of every next token, (B, T) -> (B, T, V). Rows are right-padded: causal attention needs no mask.
+    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Logits of the next token at every position, (B, T) -> (B, T, V), or only where `keep` is True: (N, V).
 
-        Raises:
-            ValueError: when ids is not (B, T) or longer than max_position_embeddings.
+        Rows are right-padded: causal attention needs no mask. Arguments and errors are those of `hidden_states`.
         """
-        return F.linear(self.hidden_states(ids), self.unembedding)
+        return F.linear(self.hidden_states(ids, keep), self.unembedding)
 
     def hidden_states(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """The states that `unembedding` turns into logits, at every position or only where `keep` is True.

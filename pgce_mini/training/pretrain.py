@@ -114,7 +114,7 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
     keep_mask = targets != PAD_ID  # (B, T)
     target = targets[keep_mask]  # (N)
 
-    logits = F.linear(model.hidden_states(ids, keep_mask), model.unembedding)  # (N, V), padding left out
+    logits = model(ids, keep_mask)  # (N, V), padding left out
     loss = _loss(logits, target, config)
     optimizer.zero_grad()
     loss.backward()
