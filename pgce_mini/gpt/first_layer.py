@@ -6,27 +6,45 @@ With 39 tokens a training step without it takes 1.12 times as long at d = 64, 1.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 Projections = tuple[Tensor, Tensor, Tensor]
 """Queries, keys and values, (..., heads, head_dim) each."""
 
 
-def token_projections(decoder: Any) -> Projections:
-    """The first layer's, of every token of the vocabulary: (V, heads, head_dim) each."""
-    layer = decoder.layers[0]
-    q, k, v = layer.self_attn.project(layer.input_layernorm(decoder.embed_tokens.weight))
-    return q, k, v
+class TokenMemory:
+    """What the first layer made of every token, for a caller who calls often with the same weights."""
+
+    projections: Projections | None = None
 
 
-def looked_up(decoder: Any, ids: Tensor, projections: Projections | None) -> Projections | None:
-    """The first layer's `project` of (...) ids, or None where to compute it position by position is less work."""
-    if projections is None and ids.numel() > decoder.embed_tokens.num_embeddings:
-        projections = token_projections(decoder)
-    if projections is None:
+class Tokens(NamedTuple):
+    """What the first layer looks up within its own forward, where a wrapper such as FSDP has its weights ready."""
+
+    ids: Tensor  # (...)
+    embeddings: Tensor  # (V, d), an argument of the layer, so that FSDP sees that a gradient flows to it
+    memory: TokenMemory | None
+
+    def look_up(self, project: Callable[[Tensor], Projections]) -> Projections:
+        """`project(embeddings)` of the tokens at `ids`."""
+        tables = self.memory.projections if self.memory else None
+        if tables is None:
+            tables = project(self.embeddings)  # (V, heads, head_dim) each
+            if self.memory:
+                self.memory.projections = tables
+        q, k, v = (F.embedding(self.ids, x.flatten(1)).view(*self.ids.shape, *x.shape[1:]) for x in tables)
+        return q, k, v
+
+
+def tokens_to_look_up(embed: nn.Module, ids: Tensor, memory: TokenMemory | None) -> Tokens | None:
+    """For the first layer; None where position by position is less work, or where a wrapper or a hook
+    decides what `embed` gives."""
+    if not isinstance(embed, nn.Embedding) or embed._forward_hooks:
         return None
-    q, k, v = (F.embedding(ids, table.flatten(1)).view(*ids.shape, *table.shape[1:]) for table in projections)
-    return q, k, v
+    if memory is None and ids.numel() <= embed.num_embeddings:
+        return None
+    return Tokens(ids, embed.weight.view_as(embed.weight), memory)  # a view: it keeps the order of gradients' sums

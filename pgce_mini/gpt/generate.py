@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from pgce_mini.checks import as_index, check_temperature, check_whole
 from pgce_mini.gpt.attention import causal_attention
 from pgce_mini.gpt.config import GPTConfig
-from pgce_mini.gpt.first_layer import token_projections
+from pgce_mini.gpt.first_layer import TokenMemory
 from pgce_mini.tasks import EOS_ID, PAD_ID
 
 
@@ -42,7 +42,7 @@ class GenerationMixin(nn.Module):
     """`generate`, for a model of a config, a decoder and an unembedding."""
 
     config: GPTConfig
-    model: Any  # the decoder: (ids, positions, attend, projections) -> states
+    model: Any  # the decoder: (ids, positions, attend, memory) -> states
 
     @property
     @abstractmethod
@@ -91,8 +91,8 @@ class GenerationMixin(nn.Module):
         )  # (B, prompt_length)
         kv_cache = KVCache(self.config, lengths, per_prompt, max_completion_length, like=self.unembedding)
         most = batch * per_prompt * max_completion_length
-        projections = token_projections(self.model) if most > self.config.vocab_size else None
-        hidden = self.model(ids, torch.arange(ids.shape[1], device=device), kv_cache.read_prompts, projections)
+        memory = TokenMemory() if most > self.config.vocab_size else None
+        hidden = self.model(ids, torch.arange(ids.shape[1], device=device), kv_cache.read_prompts, memory)
         last = hidden[torch.arange(batch, device=device), lengths - 1]  # (B, d)
         hidden = last.repeat_interleave(per_prompt, 0)  # (B*n, d)
         position = lengths.repeat_interleave(per_prompt)
@@ -114,7 +114,7 @@ class GenerationMixin(nn.Module):
                 keep_index = running.nonzero().squeeze(1)
                 kv_cache.select(keep_index)
                 row, token, position, running = (x[keep_index] for x in (row, token, position, running))
-            hidden = self.model(token, position, kv_cache.extend, projections)  # (R, d)
+            hidden = self.model(token, position, kv_cache.extend, memory)  # (R, d)
             position = position + 1
         if logps.isnan().any():
             raise ValueError("model gives logits that are not numbers: its training diverged")

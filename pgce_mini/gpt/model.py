@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pgce_mini.gpt.attention import Attend, causal_attention, pack
 from pgce_mini.gpt.config import GPTConfig
-from pgce_mini.gpt.first_layer import Projections, looked_up
+from pgce_mini.gpt.first_layer import Projections, TokenMemory, Tokens, tokens_to_look_up
 from pgce_mini.gpt.generate import GenerationMixin
 from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.norm import rms_norm
@@ -66,7 +66,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, eps=config.rms_norm_eps)
         self.k_norm = RMSNorm(self.head_dim, eps=config.rms_norm_eps)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor) -> Projections:
         heads = (-1, self.head_dim)
         q = self.q_norm(self.q_proj(x).unflatten(-1, heads))  # (..., heads, head_dim)
         k = self.k_norm(self.k_proj(x).unflatten(-1, heads))  # (..., key_value_heads, head_dim)
@@ -103,10 +103,13 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.mlp = MLP(config)
 
+    def project(self, x: Tensor) -> Projections:
+        return self.self_attn.project(self.input_layernorm(x))
+
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, qkv: Projections | None = None
+        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, tokens: Tokens | None = None
     ) -> Tensor:
-        q, k, v = qkv or self.self_attn.project(self.input_layernorm(x))
+        q, k, v = tokens.look_up(self.project) if tokens else self.project(x)
         x = x + self.self_attn(q, k, v, cos, sin, attend)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
@@ -124,17 +127,17 @@ class Decoder(nn.Module):
         self.sin: Tensor
 
     def forward(
-        self, ids: Tensor, positions: Tensor, attend: Attend, projections: Projections | None = None
+        self, ids: Tensor, positions: Tensor, attend: Attend, memory: TokenMemory | None = None
     ) -> Tensor:
         """(...) ids at (...) positions -> (..., d). Only `attend` mixes positions, so any layout will do.
 
-        `projections`: `token_projections(self)`, from a caller who calls often with the same weights.
+        `memory`: from a caller who calls often with the same weights, the same at each call.
         """
         cos, sin = self.cos[positions], self.sin[positions]  # (..., 1, head_dim)
-        qkv = looked_up(self, ids, projections)  # for speed: the first layer's queries, keys and values, or None
+        tokens = tokens_to_look_up(self.embed_tokens, ids, memory)  # for speed: see first_layer; or None
         x = self.embed_tokens(ids)  # (..., d)
         for i, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, attend, qkv if i == 0 else None)
+            x = layer(x, cos, sin, attend, tokens if i == 0 else None)
         out: Tensor = self.norm(x)
         return out
 
