@@ -24,7 +24,7 @@ CONFIG = GRPOConfig(
 
 
 def gpt() -> GPT:
-    return GPT(SHAPE.config(TASK))
+    return GPT(SHAPE.config(TASK), device="cpu")
 
 
 def evaluated() -> object:

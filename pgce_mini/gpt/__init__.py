@@ -10,7 +10,8 @@ from pgce_mini.gpt.attention import (
 )
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.generate import KVCache, written
-from pgce_mini.gpt.model import GPT, rotate
+from pgce_mini.gpt.model import GPT
+from pgce_mini.gpt.rotary import rotate
 
 __all__ = [
     "GPT",

@@ -18,6 +18,7 @@ from pgce_mini.gpt.generate import GenerationMixin
 from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.norm import rms_norm
 from pgce_mini.gpt.qwen3 import Qwen3Mixin
+from pgce_mini.gpt.rotary import RotaryEmbedding, rotate
 
 
 class RMSNorm(nn.Module):
@@ -30,25 +31,6 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.eps)
-
-
-def rotary_tables(config: GPTConfig) -> tuple[Tensor, Tensor]:
-    """Cosine and signed sine of every position's angles, (max_position_embeddings, 1, head_dim) each, on the CPU.
-
-    Source: RoFormer (arXiv 2104.09864) Eq. 34, where a pair is coordinate i of a head's first and second half.
-    """
-    size = config.size_of_head
-    pairs = torch.arange(0, size, 2, device="cpu").float()
-    frequencies = 1.0 / config.rope_theta ** (pairs / size)  # (head_dim / 2,)
-    positions = torch.arange(config.max_position_embeddings, device="cpu").float()
-    angles = torch.outer(positions, frequencies).unsqueeze(1)  # (max_position_embeddings, 1, head_dim / 2)
-    cos, sin = angles.cos(), angles.sin()
-    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate each pair of (..., heads, head_dim) by its position's angle; `roll` swaps a head's halves."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class Attention(nn.Module):
@@ -74,7 +56,8 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         # `attend` is the formula above over the positions that the caller allows; a KV cache asks for the layer
-        read = attend(self.layer, rotate(q, cos, sin), rotate(k, cos, sin), v)  # (..., heads, head_dim)
+        q, k = (rotate(x, cos, sin).to(v.dtype) for x in (q, k))  # in fp32 where the weights are in bf16
+        read = attend(self.layer, q, k, v)  # (..., heads, head_dim)
         out: Tensor = self.o_proj(read.flatten(-2))
         return out
 
@@ -121,15 +104,14 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, i) for i in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.cos: Tensor  # (max_position_embeddings, 1, head_dim), as is sin; GPT sets them
-        self.sin: Tensor
+        self.rotary_emb = RotaryEmbedding(config)
 
     def forward(self, ids: Tensor, positions: Tensor, attend: Attend, memory: TokenMemory | None = None) -> Tensor:
         """(...) ids at (...) positions -> (..., d). Only `attend` mixes positions, so any layout will do.
 
         `memory`: from a caller who calls often with the same weights, the same at each call.
         """
-        cos, sin = self.cos[positions], self.sin[positions]  # (..., 1, head_dim)
+        cos, sin = self.rotary_emb(positions)  # (..., 1, head_dim)
         tokens = tokens_to_look_up(self.embed_tokens, ids, memory)  # for speed: see first_layer; or None
         x = self.embed_tokens(ids)  # (..., d)
         for i, layer in enumerate(self.layers):
@@ -145,30 +127,40 @@ class GPT(GenerationMixin, Qwen3Mixin):
     faster than GPT-2's 0.02, which suits widths near a thousand. `generator` (on the CPU, by default of seed 0)
     draws the weights. The global random state is neither read nor moved.
 
+    `device`: of the weights, by default torch's. On "meta" they have no values yet: they come by `to_empty` and
+    `load_state_dict`, or by `load_state_dict(..., assign=True)`.
+
     Raises:
         ValueError: this machine has too little memory for a model of this size.
     """
 
     model: Decoder
 
-    def __init__(self, config: GPTConfig, generator: torch.Generator | None = None) -> None:
-        check_memory(model_bytes(config), "hidden_size, num_hidden_layers or intermediate_size")
+    def __init__(
+        self,
+        config: GPTConfig,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        device = torch.get_default_device() if device is None else torch.device(device)
+        if device.type != "meta":
+            check_memory(model_bytes(config), "hidden_size, num_hidden_layers or intermediate_size")
         super().__init__()
         self.config = config
         with torch.device("meta"):  # torch's own initialisation would draw from the global random state
             self.model = Decoder(config)
             if not config.tie_word_embeddings:
                 self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.to_empty(device="cpu")  # the rotary tables come after it: they would be emptied, too
+        if device.type == "meta":
+            return
+        self.to_empty(device="cpu")
         generator = generator or torch.Generator().manual_seed(0)
         for parameter in self.parameters():
             if parameter.dim() == 1:
                 nn.init.ones_(parameter)
             else:
                 nn.init.normal_(parameter, std=config.hidden_size**-0.5, generator=generator)
-        cos, sin = rotary_tables(config)
-        self.model.register_buffer("cos", cos, persistent=False)
-        self.model.register_buffer("sin", sin, persistent=False)
+        self.to(device)
 
     @property
     def unembedding(self) -> Tensor:

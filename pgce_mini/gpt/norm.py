@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension: (..., n), (n,) -> (..., n)."""
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() and x.dtype == weight.dtype:  # torch's warns if they differ, as under autocast
         return F.rms_norm(x, weight.shape, weight, eps)
     out: Tensor = RMSNormFunction.apply(x, weight, eps)  # type: ignore[no-untyped-call] # in torch
     return out

@@ -51,7 +51,7 @@ class Qwen3Mixin(nn.Module):
                 f"the weights in {directory} do not fit its config.json: the embedding is "
                 f"{tuple(embedding.shape)} and should be {shape}"
             )
-        model = cls(config).to(dtype)
+        model = cls(config, device="cpu").to(dtype)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

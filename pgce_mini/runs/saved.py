@@ -41,7 +41,7 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
     if not {"model", "corpus"} <= header.keys():
         raise RunError(f"{file} holds no finished model: its header lacks the settings of a model or corpus")
     try:
-        model = GPT(GPTConfig(**header["model"]))
+        model = GPT(GPTConfig(**header["model"]), device="cpu")
         model.load_state_dict(tensors)
         corpus = task_from_dict(header["corpus"]).with_fitted_state(header.get("learnt", {}))
     except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:

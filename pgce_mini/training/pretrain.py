@@ -89,7 +89,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
 def _initial_model(config: PretrainConfig) -> GPT:
     if config.init_from is None:
         check_pretraining_memory(config, config.model.config(config.corpus))
-        model = GPT(config.model.config(config.corpus), torch.Generator().manual_seed(config.seed))
+        model = GPT(config.model.config(config.corpus), torch.Generator().manual_seed(config.seed), "cpu")
     else:
         model, corpus = load_model(config.init_from)
         if corpus.vocab != config.corpus.vocab:
