@@ -24,6 +24,7 @@ from .theory import (
 from .training import (
     GRPOConfig as GRPOConfig,
     PretrainConfig as PretrainConfig,
+    ShapedLM as ShapedLM,
     pretrain as pretrain,
     train_grpo as train_grpo,
 )

@@ -7,6 +7,8 @@ tokens, width d, V tokens in the vocabulary; (...) is any layout of positions, s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,9 @@ from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.norm import rms_norm
 from pgce_mini.gpt.qwen3 import Qwen3Mixin
 from pgce_mini.gpt.rotary import RotaryEmbedding, rotate
+
+Head = Callable[[Tensor, Tensor], Tensor]
+"""(hidden states (..., d), unembedding (V, d)) -> what a `GPT` returns"""
 
 
 class RMSNorm(nn.Module):
@@ -167,18 +172,23 @@ class GPT(GenerationMixin, Qwen3Mixin):
         """(V, d): logits = hidden_states @ unembedding.T"""
         return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, ids: Tensor, keep: Tensor | None = None, head: Head = F.linear) -> Tensor:
         """Logits of the next token at every position, (B, T) -> (B, T, V), or only where `keep` is True: (N, V).
 
         Rows are right-padded: causal attention needs no mask. Arguments and errors are those of `hidden_states`.
+        `head(hidden, unembedding)` gives the result. A loss as head, as in `ShapedLM`, is computed within the one
+        call that a wrapper such as DDP or FSDP must see.
         """
-        return F.linear(self.hidden_states(ids, keep), self.unembedding)
+        return head(self.hidden_states(ids, keep), self.unembedding)
 
     def hidden_states(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """The states that `unembedding` turns into logits, at every position or only where `keep` is True.
 
         `hidden_states(ids, keep)` equals `hidden_states(ids)[keep]` and saves the cost of padding: everything but
         attention runs on the kept positions alone.
+
+        Not for training under DDP: what `ddp.module.hidden_states` gives leaves gradients unsynchronised, without
+        an error. Call the wrapper, with a `head`.
 
         Shapes:
             ids: (B, T) int64; keep: (B, T) bool, in each row True first and then False
