@@ -372,7 +372,7 @@ def test_half_a_token_is_none(token: Any) -> None:
     with pytest.raises(ValueError, match=r"^prompts must be or hold ids"):
         new_model().generate([[2, token]], 2, temperature=0)
     with pytest.raises(ValueError, match=r"^eos_id must be or hold ids"):
-        new_model().generate([[2]], 2, temperature=0, eos_id=token)
+        new_model().generate([[2]], 2, temperature=0, eos_id=[token])
     with pytest.raises(ValueError, match=r"^ids must be in"):
         TASK.decode([2, token])
     assert TASK.decode(np.array([2, 6])) == TASK.decode(torch.tensor([2, 6])) == TASK.decode([2, 6])  # type: ignore[arg-type]

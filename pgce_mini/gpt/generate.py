@@ -43,6 +43,8 @@ class GenerationMixin(nn.Module):
 
     config: GPTConfig
     model: Any  # the decoder: (ids, positions, attend, memory) -> states
+    eos_ids: tuple[int, ...] | None = None  # that end a text and
+    pad_id: int | None = None  # that pads it, in a checkpoint of transformers; None: as in the tasks
 
     @property
     @abstractmethod
@@ -57,15 +59,15 @@ class GenerationMixin(nn.Module):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         num_generations: int = 1,
-        eos_id: int = EOS_ID,
-        pad_id: int = PAD_ID,
+        eos_id: int | Sequence[int] | None = None,
+        pad_id: int | None = None,
     ) -> Generation:
         """Sample `num_generations` completions of each prompt, up to EOS or `max_completion_length` tokens.
 
         Prompts may differ in length; each is read once. Temperature 0 takes the likeliest token; others lie within
-        `checks.TEMPERATURES`. `generator` is on
-        the model's device and only needed to sample. The same generator state, weights and arguments give the same
-        result.
+        `checks.TEMPERATURES`. `generator` is on the model's device and only needed to sample. The same generator
+        state, weights and arguments give the same result. `eos_id` (one id or several; an empty list: none) and
+        `pad_id` are by default those of the model's checkpoint, or else those of the tasks.
 
         Raises:
             ValueError: naming the argument, when a value makes no sense or does not fit the model; when the logits
@@ -73,9 +75,9 @@ class GenerationMixin(nn.Module):
         """
         check_whole("max_completion_length", max_completion_length, 1)
         check_whole("num_generations", num_generations, 1)
-        self._check_id("eos_id", eos_id)
-        self._check_id("pad_id", pad_id)
+        eos_ids, pad_id = self._special_ids(eos_id, pad_id)
         device = self.unembedding.device
+        ends = torch.tensor(eos_ids, dtype=torch.int64, device=device)
         temperature = check_temperature(temperature, or_zero=True)
         if temperature and (generator is None or generator.device.type != device.type):
             raise ValueError(
@@ -106,7 +108,7 @@ class GenerationMixin(nn.Module):
             token, logp = sample(F.linear(hidden, self.unembedding), temperature, generator)
             completions[:, step].index_copy_(0, row, token)
             logps[:, step].index_copy_(0, row, logp)
-            running &= token != eos_id
+            running &= torch.isin(token, ends, invert=True)
             left = int(running.sum())
             if left == 0 or step + 1 == max_completion_length:
                 break
@@ -119,7 +121,7 @@ class GenerationMixin(nn.Module):
         if logps.isnan().any():
             raise ValueError("model gives logits that are not numbers: its training diverged")
         completions, logps = completions[:, : step + 1], logps[:, : step + 1]
-        ended = completions == eos_id
+        ended = torch.isin(completions, ends)
         mask = ended.cumsum(1) - ended.long() == 0  # True up to and including the first EOS
         return Generation(completions.where(mask, pad_id), mask, logps.where(mask, 0.0))
 
@@ -138,6 +140,18 @@ class GenerationMixin(nn.Module):
             )
         for token in chain.from_iterable(prompts):
             self._check_id("prompts", token)
+
+    def _special_ids(self, eos_id: int | Sequence[int] | None, pad_id: int | None) -> tuple[Sequence[int], int]:
+        """What ends and what pads a text: as given, or the model's, or the tasks'."""
+        if eos_id is None:
+            eos_id = EOS_ID if self.eos_ids is None else self.eos_ids
+        if pad_id is None:
+            pad_id = PAD_ID if self.pad_id is None else self.pad_id
+        eos_ids = eos_id if isinstance(eos_id, Sequence) else [eos_id]
+        for token in eos_ids:
+            self._check_id("eos_id", token)
+        self._check_id("pad_id", pad_id)
+        return eos_ids, pad_id
 
     def _check_id(self, name: str, token: int) -> None:
         if not 0 <= as_index(token) < self.config.vocab_size:

@@ -31,10 +31,14 @@ class Qwen3Mixin(nn.Module):
     """`from_qwen3` and `to_qwen3`, for a model made from a config alone."""
 
     config: GPTConfig
+    eos_ids: tuple[int, ...] | None
+    pad_id: int | None
 
     @classmethod
     def from_qwen3(cls, directory: str | Path, dtype: torch.dtype = torch.float32) -> Self:
         """Load a local transformers directory: config.json and *.safetensors, in one file or sharded.
+
+        `generate` ends and pads texts by the ids of generation_config.json, or of config.json.
 
         Raises:
             ValueError: naming the field of config.json that is missing or that `GPT` does not support, or the file
@@ -52,6 +56,7 @@ class Qwen3Mixin(nn.Module):
                 f"{tuple(embedding.shape)} and should be {shape}"
             )
         model = cls(config, device="cpu").to(dtype)
+        model.eos_ids, model.pad_id = read_special_ids(directory)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
@@ -61,13 +66,16 @@ class Qwen3Mixin(nn.Module):
     def to_qwen3(self, directory: str | Path) -> None:
         """Write config.json and model.safetensors, as `Qwen3ForCausalLM.from_pretrained` reads them.
 
-        They do not say which ids pad and end a text, because that belongs to the task: pass these to transformers'
-        `generate`.
+        Which ids end and pad a text is written for a model of `from_qwen3` alone; for others that belongs to the
+        task: pass these to transformers' `generate`.
         """
         directory, weights = expanded(directory), self.state_dict()
         directory.mkdir(parents=True, exist_ok=True)
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
+        if self.eos_ids is not None:
+            settings["eos_token_id"] = self.eos_ids[0] if len(self.eos_ids) == 1 else list(self.eos_ids) or None
+            settings["pad_token_id"] = self.pad_id
         (directory / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         save_file(contiguous, directory / "model.safetensors", metadata={"format": "pt"})
@@ -100,6 +108,27 @@ def read_config(directory: Path) -> GPTConfig:
         return GPTConfig(**{name: raw[name] for name in names})
     except ValueError as error:
         raise ValueError(f"{error} (in {path})") from None
+
+
+def read_special_ids(directory: Path) -> tuple[tuple[int, ...] | None, int | None]:
+    """The ids that end a text, () if the checkpoint has none, and the id that pads it, by default the first of
+    them; None where no file speaks of them.
+
+    Raises:
+        ValueError: naming the file in which one is no id.
+    """
+    found: dict[str, list[int]] = {}
+    for path in (directory / "config.json", directory / "generation_config.json"):  # the last that has one counts
+        content = _read_object(path) if path.exists() else {}
+        for name in {"eos_token_id", "pad_token_id"} & content.keys():
+            value = content[name]
+            ids = [] if value is None else value if isinstance(value, list) else [value]
+            if not all(type(token) is int and token >= 0 for token in ids) or (name[0] == "p" and len(ids) > 1):
+                raise ValueError(f"{name} in {path} must be an id or, for eos, a list of ids, got {value!r}")
+            if ids or name not in found:
+                found[name] = ids
+    eos_ids = tuple(found["eos_token_id"]) if "eos_token_id" in found else None
+    return eos_ids, next(iter([*found.get("pad_token_id", []), *(eos_ids or ())]), None)
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
