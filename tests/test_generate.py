@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from plain_gpt import PROMPTS, SHAPES, greedy_without_cache, make, plain_logits, plain_states, random_ids, seeded
 from scipy.stats import chisquare
 
-from pgce_mini.gpt import GPT, KVCache
+from pgce_mini.gpt import GPT, KVCache, written
 from pgce_mini.gpt.generate import sample
 from pgce_mini.tasks import EOS_ID, PAD_ID
 
@@ -108,6 +108,17 @@ def test_logps_are_those_of_scoring_again(model: GPT, temperature: float) -> Non
         logps = F.log_softmax(plain_logits(model, ids[None])[0] / (temperature or 1), -1)[len(prompt) - 1 : -1]
         expected = logps.gather(1, completion[:, None]).squeeze(1)
         torch.testing.assert_close(generation.logps[row, :length], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_several_ids_may_end_a_text_or_none() -> None:
+    model = make()
+    endless = model.generate(PROMPTS, 12, temperature=0, eos_id=[])
+    assert endless.completion_mask.all()
+    ends = {int(row[i]) for i, row in enumerate(endless.completions)}
+    generation = model.generate(PROMPTS, 12, temperature=0, eos_id=sorted(ends))
+    rows = [[*row.tolist()] for row in endless.completions]
+    cut = [row[: 1 + next((i for i, token in enumerate(row) if token in ends), len(row))] for row in rows]
+    assert written(generation.completions, generation.completion_mask) == cut
 
 
 def test_a_repeated_prompt_is_sampled_anew_each_time() -> None:

@@ -119,3 +119,68 @@ def test_import_takes_a_tied_directory_that_holds_the_matrix_twice(tmp_path: Pat
     path = tmp_path / "model.safetensors"
     save_file(load_file(path) | {"lm_head.weight": model.unembedding.detach().clone()}, path)
     assert torch.equal(GPT.from_qwen3(tmp_path).unembedding, model.unembedding)
+
+
+# --- which ids end and pad a text ---
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "expected"),
+    [
+        ({}, None, (None, None)),  # as written before: the tasks' ids
+        ({"eos_token_id": 7, "pad_token_id": 9}, None, ((7,), 9)),
+        ({"eos_token_id": [7, 5]}, None, ((7, 5), 7)),
+        ({"eos_token_id": 7, "pad_token_id": 9}, {"eos_token_id": [5, 7, 11]}, ((5, 7, 11), 9)),
+        ({"eos_token_id": 7}, {"eos_token_id": None, "pad_token_id": 3}, ((7,), 3)),
+        ({"eos_token_id": None, "pad_token_id": None}, {}, ((), None)),
+    ],
+)  # fmt: skip
+def test_special_ids_are_those_of_the_checkpoint(
+    config: dict[str, object], generation: dict[str, object] | None, expected: object, tmp_path: Path
+) -> None:
+    make().to_qwen3(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    model = GPT.from_qwen3(tmp_path)
+    assert (model.eos_ids, model.pad_id) == expected
+    model.to_qwen3(tmp_path / "again")
+    again = GPT.from_qwen3(tmp_path / "again")
+    assert (again.eos_ids, again.pad_id) == expected
+
+
+def test_greedy_completions_end_and_are_padded_as_those_of_transformers(tmp_path: Path) -> None:
+    from transformers import Qwen3ForCausalLM
+
+    make(scale=0.4).to_qwen3(tmp_path)
+    theirs = Qwen3ForCausalLM.from_pretrained(tmp_path)
+    theirs.generation_config.eos_token_id, theirs.generation_config.pad_token_id = [5, 7, 11], 9
+    theirs.save_pretrained(tmp_path)
+    ours = GPT.from_qwen3(tmp_path)
+    prompts = [[token] for token in range(12, 23)]
+    completions = ours.generate(prompts, 12, temperature=0).completions
+    expected = theirs.generate(torch.tensor(prompts), max_new_tokens=12, do_sample=False)[:, 1:]
+    assert {*expected.flatten().tolist()} & {5, 7, 11}
+    assert torch.equal(completions, expected)
+    ours.to_qwen3(tmp_path / "again")
+    again = Qwen3ForCausalLM.from_pretrained(tmp_path / "again")
+    assert torch.equal(again.generate(torch.tensor(prompts), max_new_tokens=12, do_sample=False)[:, 1:], expected)
+
+
+@pytest.mark.parametrize("name", ["eos_token_id", "pad_token_id"])
+@pytest.mark.parametrize("value", [-1, "7", 1.5, True, [[7]], {"id": 7}])
+def test_what_is_no_id_is_refused(name: str, value: object, tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({name: value}))
+    with pytest.raises(ValueError, match=rf"^{name} in .*generation_config.json must be"):
+        GPT.from_qwen3(tmp_path)
+
+
+def test_an_id_outside_of_the_vocabulary_is_named_where_it_is_used(tmp_path: Path) -> None:
+    make().to_qwen3(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 151_645, "pad_token_id": 0}))
+    model = GPT.from_qwen3(tmp_path)
+    with pytest.raises(ValueError, match=r"^eos_id must be or hold ids in"):
+        model.generate([[3]], 2, temperature=0)
+    assert model.generate([[3]], 2, temperature=0, eos_id=1).completions.shape[0] == 1

@@ -47,4 +47,5 @@ def tokens_to_look_up(embed: nn.Module, ids: Tensor, memory: TokenMemory | None)
         return None
     if memory is None and ids.numel() <= embed.num_embeddings:
         return None
-    return Tokens(ids, embed.weight.view_as(embed.weight), memory)  # a view: it keeps the order of gradients' sums
+    # without memory, in a training, a view: it keeps the order in which gradients are summed
+    return Tokens(ids, embed.weight if memory else embed.weight.view_as(embed.weight), memory)
