@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from pgce_mini.cli.options import Options
-from pgce_mini.installation import HOME, __version__, in_clone, install_hint
+from pgce_mini.installation import __version__, in_clone, install_hint
 
 PACKAGES = (
     ("streamlit", "app", "the explorer"),
@@ -43,7 +43,7 @@ def examine() -> Machine:
     """Looks at this machine and changes nothing; `print` the result to read it."""
     free = shutil.disk_usage(".").free  # bytes
     has = {
-        "pgce_mini": f"{__version__}, {'a clone' if in_clone() else 'installed'} in {HOME}",
+        "pgce_mini": f"{__version__}, {'a clone' if in_clone() else 'installed'}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "free disk": f"{free / 1e9:.0f} GB here",

@@ -51,7 +51,7 @@ class Explore(Options):
         # The library is imported before the server is up, and not by its first visitor.
         serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
         options = ["--server.address", self.address, "--server.port", str(self.port)]
-        options += ["--server.baseUrlPath", base_path]
+        options += ["--server.baseUrlPath", base_path] if base_path else []
         os.environ["PGCE_TRAINING"] = str(int(self.training))
         os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
         _hand_over([sys.executable, "-c", serve, "run", str(page), *options], cwd=page.parent)
