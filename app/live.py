@@ -128,10 +128,14 @@ class Status(NamedTuple):
 
 
 class Trainer:
-    """Runs trainings in `folder`. `present` tells whether a viewer is still there."""
+    """Runs trainings in `folder`. `present` tells whether a viewer is still there; without `starts` there is
+    only what has been trained already, to look at."""
 
-    def __init__(self, folder: Path, present: Callable[[str], bool] = lambda viewer: True) -> None:
+    def __init__(
+        self, folder: Path, present: Callable[[str], bool] = lambda viewer: True, starts: bool = True
+    ) -> None:
         self.folder = folder
+        self.starts = starts
         self._present = present
         self._lock = threading.RLock()
         self._line: list[tuple[Recipe, str]] = []  # the first is the next
@@ -144,8 +148,11 @@ class Trainer:
         """Puts a training, new or stopped, into the line.
 
         Raises:
-            Refused: the viewer has one that waits or runs, the line is full, or this one waits, runs or is done.
+            Refused: the viewer has one that waits or runs, the line is full, or this one waits, runs or is done;
+                or this server starts none.
         """
+        if not self.starts:
+            raise Refused("this server starts no trainings")
         with self._lock:
             state = self.status(recipe).state
             if state in ("waiting", "running", "stopping", "finished"):

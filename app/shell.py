@@ -39,7 +39,9 @@ STYLE = """<style>
 </style>"""
 
 HERE = Path(__file__).parent
-RUNS = expanded(os.environ.get("PGCE_RUNS_DIR", HERE.parent / "runs"))
+RUNS = expanded(os.environ.get("PGCE_RUNS_DIR", "runs")).resolve()
+
+TRAINING = os.environ.get("PGCE_TRAINING") != "0"  # whether visitors may start trainings
 
 N = TypeVar("N")
 View = Callable[..., tuple[N, go.Figure]]  # a pure function: the values of controls in, (numbers, figure) out

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,7 +245,7 @@ class Visitor:
         self.complaints: list[str] = []
         self.times: list[float] = []
         self.shown: set[str] = set()  # pictures and texts
-        self._slider: Slider | None = None
+        self.sliders: list[Slider] = []  # of the view, as the page has them
         self._first: set[str] = set()
         self._fragment = self._page = ""
 
@@ -255,22 +255,25 @@ class Visitor:
 
     async def move(self, first: int) -> None:
         """Releases of the slider, 1 to RELEASES steps from where it is at the beginning, from step `first` on."""
-        if (slider := self._slider) is None:
+        named = next(iter(self.view.sliders))
+        slider = next((slider for slider in self.sliders if slider.label.startswith(named)), None)
+        if slider is None:
             self.complaints.append(f"{self.view.path}: its slider is not there")
             return
         for i in range(RELEASES):
-            state = WidgetState(id=slider.id)
-            state.double_array_value.data.append(slider.default[0] + ((first + i) % RELEASES + 1) * slider.step)
-            began = time.perf_counter()
-            await self._run(
-                ClientState(
-                    page_script_hash=self._page, fragment_id=self._fragment, widget_states={"widgets": [state]}
-                )
-            )
-            self.times.append(1000 * (time.perf_counter() - began))
+            await self.release({slider.id: slider.default[0] + ((first + i) % RELEASES + 1) * slider.step})
             await asyncio.sleep(PAUSE)
         if self.shown == self._first:
             self.complaints.append(f"{self.view.path}: it never shows anything new")
+
+    async def release(self, values: Mapping[str, float]) -> None:
+        """Lets go of sliders, id -> value, and waits until the page has answered."""
+        states = [WidgetState(id=name, double_array_value={"data": [value]}) for name, value in values.items()]
+        began = time.perf_counter()
+        await self._run(
+            ClientState(page_script_hash=self._page, fragment_id=self._fragment, widget_states={"widgets": states})
+        )
+        self.times.append(1000 * (time.perf_counter() - began))
 
     async def unless_cut(self, visit: Coroutine[None, None, None]) -> None:
         """A connection that is cut, or that nobody answers, is a complaint like any other."""
@@ -295,8 +298,10 @@ class Visitor:
                 self.shown.add(element.bidi_component.bytes)
             elif kind == "html":
                 self.shown.add(element.html.body)
-            elif kind == "slider" and element.slider.label.startswith(next(iter(self.view.sliders))):
-                self._slider, self._fragment = element.slider, message.delta.fragment_id
+            elif kind == "slider" and element.slider.label.startswith(tuple(self.view.sliders)):
+                known = {slider.id for slider in self.sliders}
+                self.sliders += [element.slider] * (element.slider.id not in known)
+                self._fragment = message.delta.fragment_id
 
 
 async def wave(server: Server) -> tuple[list[Visitor], float]:

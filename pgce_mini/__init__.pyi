@@ -6,6 +6,7 @@ from .evaluation import (
     pass_at_k as pass_at_k,
 )
 from .gpt import GPT as GPT, GPTConfig as GPTConfig
+from .installation import __version__ as __version__
 from .loss import (
     ShapedCrossEntropyLoss as ShapedCrossEntropyLoss,
     linear_shaped_cross_entropy as linear_shaped_cross_entropy,

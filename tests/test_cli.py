@@ -355,15 +355,6 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
     assert "streamlit is not installed" in error_of(capsys)
 
 
-def test_servers_need_the_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("pgce_mini.cli.options.ROOT", tmp_path)
-    for command in ("explore", "lab"):
-        pgce(command, code=2)
-        assert "clone it" in error_of(capsys)
-
-
 def test_priors_can_be_built_again_one_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,14 @@ LONG = Recipe("chain-sum", "ce", "full", 0)
 SHORT = Recipe("chain-sum", "precision", "tiny", 0)
 
 
+def test_a_server_that_starts_none_refuses_whatever_the_page_sends(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path / "live", starts=False)
+    with pytest.raises(Refused, match="this server starts no trainings"):
+        trainer.submit(SHORT, "me")
+    assert not trainer.busy
+    assert trainer.status(SHORT).state == "new"
+
+
 def test_training_runs_through_both_stages_and_leaves_nothing_behind(trainer: Trainer) -> None:
     assert trainer.status(SHORT) == live.Status("new", 0, SHORT.work)
     trainer.submit(SHORT, "me")

@@ -139,7 +139,7 @@ def test_conda_environment_installs_this_project_with_the_constraints() -> None:
 def test_changelog_begins_with_the_version_of_the_package() -> None:
     found = re.search(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert found
-    assert found[1] == PROJECT["version"]
+    assert found[1] == pgce_mini.__version__
 
 
 def test_modules_import_with_the_core_dependencies_alone() -> None:
@@ -165,10 +165,10 @@ def test_training_and_evaluation_load_no_pictures_no_command_line_and_no_extra()
 def test_the_public_names_are_these() -> None:
     assert sorted(pgce_mini.__all__) == [
         "ChainSum", "Countdown", "EvaluationConfig", "GPT", "GPTConfig", "GRPOConfig", "PAPER_ARMS",
-        "PretrainConfig", "RewardShaping", "ShapedCrossEntropyLoss", "StudyConfig", "TASKS", "Text", "avg_at_m",
-        "check", "cons_at_m", "evaluate", "linear_shaped_cross_entropy", "pass_at_k", "policy_flow", "pretrain",
-        "run_study", "shaped_cross_entropy", "simplex_field", "stationary_policies", "stationary_policy",
-        "token_rewards", "train_grpo",
+        "PretrainConfig", "RewardShaping", "ShapedCrossEntropyLoss", "StudyConfig", "TASKS", "Text",
+        "__version__", "avg_at_m", "check", "cons_at_m", "evaluate", "linear_shaped_cross_entropy", "pass_at_k",
+        "policy_flow", "pretrain", "run_study", "shaped_cross_entropy", "simplex_field", "stationary_policies",
+        "stationary_policy", "token_rewards", "train_grpo",
     ]  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def report_of(folder: Path, stamp: float) -> Report:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def shown_of(folder: Path, stamp: float, kind: str) -> tuple[Any, bytes, str]:
     """`shell.run`, once for the study as it stood at `stamp`."""
-    note = f"The study was made by: {'make demo' if folder.name == 'demo' else 'pgce study'}"
+    note = f"The study was made by: {'pgce demo' if folder.name == 'demo' else 'pgce study'}"
     if picture := PICTURES[kind]:
         return shell.run(of_the_report, note, folder=folder, picture=picture)
     return shell.run(accuracy if kind == tables.BEFORE_AFTER else minus_the_baseline, note, folder=folder)
@@ -197,7 +197,7 @@ def view() -> None:
 
 
 def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
-    """A study of `make demo`, which has a report and intervals over problems."""
+    """A study of `pgce demo`, which has a report and intervals over problems."""
     folder = shell.RUNS / study
     stamp = stamp_of(folder)
     try:
@@ -216,7 +216,7 @@ def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:
         table = before_after(report) if kind == tables.BEFORE_AFTER else gaps(report)
     shell.present(picture, figure, takeaway, table, code, "study")
     if study == "demo":
-        st.markdown("This is what `make demo` left, a first look.")
+        st.markdown("This is what `pgce demo` left, a first look.")
     st.markdown(f"{report.takeaway()} {report.caveat()}".replace("->", "→"))
     if report.results.failed:
         reasons = "; ".join(f"{row}: {reason}" for row, reason in report.results.failed.items())

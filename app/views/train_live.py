@@ -31,7 +31,7 @@ def curves(
 @st.cache_resource(show_spinner=False)
 def trainer() -> Trainer:
     """The one of this server, whoever looks."""
-    return Trainer(shell.RUNS / "live", present=get_instance().is_active_session)
+    return Trainer(shell.RUNS / "live", present=get_instance().is_active_session, starts=shell.TRAINING)
 
 
 def viewer() -> str:
@@ -149,12 +149,14 @@ def ask() -> Recipe:
     start, stop = st.columns(2)
     start.button(
         "Start training", on_click=press, args=("submit", recipe), width="stretch",
-        disabled=state in ("waiting", "running", "stopping", "finished"),
+        disabled=not shell.TRAINING or state in ("waiting", "running", "stopping", "finished"),
     )  # fmt: skip
     stop.button(
         "Stop training", on_click=press, args=("stop", recipe), width="stretch",
         disabled=state not in ("waiting", "running") or not trainer().may_stop(recipe, viewer()),
     )  # fmt: skip
+    if not shell.TRAINING:
+        st.markdown("This server shows trainings and starts none. On a machine of your own `pgce explore` does.")
     if refusal := st.session_state.pop("refusal", None):
         shell.refuse(st, f"Not now: {refusal}.")
     other = trainer().running

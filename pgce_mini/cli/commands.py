@@ -2,6 +2,7 @@
 
 Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2; Ctrl-C
 is 130, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
+`pgce --version` prints the version.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pgce_mini.cli.parsing import parse
 from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
 from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
+from pgce_mini.installation import __version__
 from pgce_mini.runs import RunError
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
@@ -38,6 +40,9 @@ def run(words: Sequence[str]) -> None:
     command: Any = None
     try:
         try:
+            if words[:1] == ["--version"]:
+                print(f"pgce_mini {__version__}")
+                return
             command = parse(words, COMMANDS, (__doc__ or "").strip())
             command.run()
         finally:

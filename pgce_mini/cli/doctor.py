@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 
 from pgce_mini.cli.options import Options
+from pgce_mini.installation import __version__, in_clone, install_hint
 
 PACKAGES = (
     ("streamlit", "app", "the explorer"),
@@ -42,6 +43,7 @@ def examine() -> Machine:
     """Looks at this machine and changes nothing; `print` the result to read it."""
     free = shutil.disk_usage(".").free  # bytes
     has = {
+        "pgce_mini": f"{__version__}, {'a clone' if in_clone() else 'installed'}",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "free disk": f"{free / 1e9:.0f} GB here",
@@ -54,7 +56,7 @@ def examine() -> Machine:
         if importlib.util.find_spec(package):
             has[package] = importlib.metadata.version(package)
         else:
-            missing[package] = f'for {purpose}: pip install -c constraints.txt -e ".[{extra}]"'
+            missing[package] = f"for {purpose}: {install_hint(extra)}"
     browser = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
     if browser:
         has["browser"] = Path(browser).name

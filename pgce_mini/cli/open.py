@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from tyro.extras import literal_type_from_choices
 
 from pgce_mini.checks import check_whole
-from pgce_mini.cli.options import Options, repository_path
+from pgce_mini.cli.options import Options
+from pgce_mini.installation import bundled, in_clone, install_hint
 from pgce_mini.playground import PRESETS, PlaygroundState, preset, to_html
 from pgce_mini.reward import Form
 from pgce_mini.runs import write_atomic
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 else:
     PresetName = literal_type_from_choices(PRESETS)
 
+COPIES = Path("pgce-notebooks")
+
 
 @dataclass(frozen=True)
 class Explore(Options):
@@ -30,15 +34,25 @@ class Explore(Options):
 
     address: str = "localhost"  # address to listen on
     port: int = 8501  # port to listen on
+    base_path: str = ""  # path of its pages on a reverse proxy, such as pgce for https://HOST/pgce
     runs_dir: Path = Path("runs")  # folder of the runs that it shows and makes; it reads no others
+    training: bool = True  # whether visitors may start trainings: not on a host that strangers reach
 
     def run(self) -> None:
         _need("streamlit", "app")
         check_whole("port", self.port, 1, 65535)
-        page = repository_path("app/explorer.py")
+        base_path = self.base_path.strip("/")
+        if not re.fullmatch(r"(?:[\w-][\w.-]*(?:/[\w-][\w.-]*)*)?", base_path, re.ASCII):
+            raise ValueError(
+                f"base-path must be of letters, digits, - _ and . between slashes, as in lab/pgce, "
+                f"got {self.base_path!r}"
+            )
+        page = bundled("app/explorer.py")
         # The library is imported before the server is up, and not by its first visitor.
         serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
         options = ["--server.address", self.address, "--server.port", str(self.port)]
+        options += ["--server.baseUrlPath", base_path] if base_path else []
+        os.environ["PGCE_TRAINING"] = str(int(self.training))
         os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
         _hand_over([sys.executable, "-c", serve, "run", str(page), *options], cwd=page.parent)
 
@@ -72,20 +86,45 @@ class Playground(Options):
 
 @dataclass(frozen=True)
 class Lab(Options):
-    """Open the notebooks in JupyterLab."""
+    """Open the notebooks in JupyterLab: those of the clone, or copies where you are."""
+
+    to: Path | None = None
+    """folder for copies, where what is there stays as it is; by default pgce-notebooks, or none in a clone"""
+    only_copy: bool = False  # copy them and open nothing
 
     def run(self) -> None:
-        _need("jupyterlab", "notebooks")
-        folder = repository_path("notebooks")
-        _hand_over([sys.executable, "-m", "jupyterlab", str(folder)], cwd=folder)
+        if not self.only_copy:
+            _need("jupyterlab", "notebooks")
+        folder = bundled("notebooks")
+        if self.to or self.only_copy or not in_clone():
+            folder = self._copy(folder, self.to or COPIES)
+        if not self.only_copy:
+            _hand_over([sys.executable, "-m", "jupyterlab", str(folder)], cwd=folder)
+
+    def _copy(self, source: Path, to: Path) -> Path:
+        """Copies notebooks and badges that `to` lacks, and says so; returns the full path of `to`."""
+        if to.exists() and not to.is_dir():
+            raise ValueError(f"to must name a folder, and {to} is a file")
+        names = [path.relative_to(source) for kind in ("[0-9]*.ipynb", "*/[0-9]*.ipynb", "badges/*.svg")
+                 for path in sorted(source.glob(kind))]  # fmt: skip
+        new = [name for name in names if not os.path.lexists(to / name)]
+        for name in new:
+            write_atomic(to / name, (source / name).read_bytes())
+        copied, kept = (sum(name.suffix == ".ipynb" for name in group) for group in (new, {*names} - {*new}))
+        self.say(
+            f"{to}: {copied} notebooks copied, {kept} that were there kept as they are",
+            {"folder": str(to), "copied": copied, "kept": kept},
+        )
+        return to.resolve()
 
 
 def _need(package: str, extra: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[{extra}]"')
+        raise ValueError(f"{package} is not installed: {install_hint(extra)}")
 
 
 def _hand_over(command: list[str], cwd: Path) -> NoReturn:
     """Becomes a server: its signals and its exit code are then its own."""
+    sys.stdout.flush()
     os.chdir(cwd)
     os.execv(command[0], command)

@@ -1,4 +1,4 @@
-"""What the commands share: their options, the names of the arms, and where the repository is.
+"""What the commands share: their options and the names of the arms.
 
 The comment behind an option, or the string below it, is its help text.
 """
@@ -13,7 +13,6 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,7 +26,6 @@ else:
     Arm = literal_type_from_choices(PAPER_ARMS)
 
 THREADS_PER_CORE = 32  # more is no slip of the hand; some thousands end the process
-ROOT = Path(__file__).resolve().parents[2]  # of the repository: app and notebooks are not in the package
 
 
 @dataclass(frozen=True)
@@ -67,20 +65,6 @@ def check_threads(name: str, count: int) -> None:
     if not 1 <= count <= THREADS_PER_CORE * cores:
         most = f"{THREADS_PER_CORE * cores}, {THREADS_PER_CORE} for each core of this machine"
         raise ValueError(f"{name} must be a whole number between 1 and {most}, got {count}")
-
-
-def repository_path(relative: str) -> Path:
-    """A file or folder of the repository that the installed package lacks.
-
-    Raises:
-        ValueError: there is no repository around the package.
-    """
-    path = ROOT / relative
-    if not path.exists():
-        raise ValueError(
-            f"{path} is not there: it comes with the repository, so clone it and run pip install -e ."
-        )
-    return path
 
 
 def _stop_with_stdin() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from pgce_mini.cli.options import Arm, Options, check_threads, repository_path
+from pgce_mini.cli.options import Arm, Options, check_threads
+from pgce_mini.installation import bundled, command_hint
 from pgce_mini.reports.html import Report
 from pgce_mini.reports.study_document import build
 from pgce_mini.runs import RunError, write_atomic
@@ -44,10 +46,11 @@ class Demo(Options):
         run_study(config, progress=not self.quiet)
         report = Report(self.study_dir)
         summary, page = report.write()
+        explore, lab = command_hint("explore"), command_hint("lab")
         text = (
             f"\n{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}\n\n"
             f"report    {page}\nsummary   {summary}\n"
-            f"explorer  `make explore` opens {EXPLORER_ADDRESS}, `make lab` the notebooks"
+            f"explorer  `{explore}` opens {EXPLORER_ADDRESS}, `{lab}` the notebooks"
         )
         self.say(text, {**report.as_json(), "report": str(page), "summary": str(summary)})
         if report.results.failed:
@@ -58,7 +61,7 @@ class Demo(Options):
 class Study(Options):
     """Run or continue a study: arms x tasks x seeds as a TOML file says, into one table; or check a row of it."""
 
-    spec: Positional[Path | None] = None  # the TOML file; see studies/ and pgce_mini/study/spec.py
+    spec: Positional[Path | None] = None  # the TOML file, or the name of a study that is shipped, as chain
     quick: bool = False
     """in place of a file: three arms and two controls on short chain sums, at most 8 minutes on 2 cores"""
     check: str | None = None
@@ -77,16 +80,18 @@ class Study(Options):
         if self.report is not None:
             if not any(results.glob("*.parquet")):
                 raise RunError(f"{results} holds no table of a study: check --results")
-            files = build(results, repository_path("studies"))
+            files = build(results, bundled("studies"))
             for name, content in files.items():
                 write_atomic(self.report / name, content.encode())
             page = str(self.report / "study.md")
             self.say(f"report  {page}", {"report": page})
             return
         if (self.spec is None) != self.quick:
-            raise ValueError("spec must name a TOML file, as in: pgce study studies/chain.toml; or give --quick")
+            raise ValueError(
+                "spec must name a TOML file or a study that is shipped, as in: pgce study chain; or give --quick"
+            )
         check_threads("workers", self.workers)
-        path = self.spec or QUICK_STUDY
+        path = _file_of(self.spec) if self.spec else QUICK_STUDY
         if self.check is not None:
             differences = check_row(path, self.check, results)
             if differences:
@@ -106,3 +111,19 @@ class Study(Options):
         self.say(text, {"table": str(table.path), "rows": table.rows})
         if table.failed:
             raise RunError("; ".join(f"{row} failed: {why}" for row, why in table.failed.items()))
+
+
+def _file_of(spec: Path) -> Path:
+    """The TOML file that is meant: a path, or the bare name of a study that is shipped.
+
+    Raises:
+        ValueError: a bare name that is neither.
+    """
+    if spec.is_file() or spec.name != str(spec) or spec.suffix:
+        return spec
+    shipped = {path.stem: path for path in sorted(bundled("studies").glob("*.toml"))}
+    if spec.name not in shipped:
+        near = difflib.get_close_matches(spec.name, shipped, 1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{spec.name!r} is no file and no shipped study ({', '.join(shipped)}){hint}")
+    return shipped[spec.name]

@@ -6,6 +6,7 @@ import functools
 from dataclasses import asdict, fields
 from typing import Any
 
+from pgce_mini.installation import install_hint
 from pgce_mini.playground.page import javascript
 from pgce_mini.playground.state import PlaygroundState
 from pgce_mini.theory import FloatArray
@@ -25,7 +26,7 @@ def playground_class() -> type:
         import traitlets
     except ImportError:
         raise ImportError(
-            'Playground needs anywidget, which is not installed: pip install "anywidget>=0.10"'
+            f"Playground needs anywidget, which is not installed: {install_hint('notebooks')}"
         ) from None
 
     class Refused(traitlets.TraitError, ValueError):  # the first makes traitlets roll back

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from pgce_mini.installation import install_hint
 from pgce_mini.runs import RunError, write_atomic
 
 Columns = dict[str, Any]  # a line of the table
@@ -45,7 +46,7 @@ def check_installed(package: str) -> None:
         ValueError: the package, of the extra `study`, is missing.
     """
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[study]"')
+        raise ValueError(f"{package} is not installed: {install_hint('study')}")
 
 
 def key_of(row: Columns) -> Key:

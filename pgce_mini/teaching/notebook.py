@@ -14,6 +14,8 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import torch
 
+from pgce_mini.installation import install_hint
+
 T = TypeVar("T")
 
 LONG = "PGCE_LONG"
@@ -46,7 +48,7 @@ def sliders(draw: Callable[..., go.Figure], **controls: Any) -> Any:
     try:
         import ipywidgets
     except ImportError:
-        raise ImportError("sliders need the notebook packages: pip install 'pgce_mini[notebooks]'") from None
+        raise ImportError(f"sliders need the notebook packages: {install_hint('notebooks')}") from None
 
     class Sliders(ipywidgets.VBox):  # type: ignore[misc] # untyped
         """The widget, and the first picture for viewers that do not support widgets."""

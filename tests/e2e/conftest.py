@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -18,6 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
+from server import serving
 from tiny_study import write_study, write_tables
 
 expect.set_options(timeout=60_000)  # ms: what comes late on a busy machine has come, and what fails is rare
@@ -107,44 +101,16 @@ def explorer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The address of a running explorer, one for all tests: its visitors share nothing but the server.
 
     It has served its first page already, which loads torch and on a busy machine takes longer than any other."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("explorer")
-    log, runs = folder / "log.txt", folder / "runs"
+    runs = folder / "runs"
     write_study(runs / "demo")
     write_tables(runs / "studies")
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "pgce_mini", "explore", "--port", str(port), "--runs-dir", str(runs)],
-            stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while not healthy(port):
-            assert server.poll() is None, f"the explorer ended at once: {log.read_text()}"
-            assert time.monotonic() < deadline, f"no answer in two minutes: {log.read_text()}"
-            time.sleep(0.2)
+    with serving(folder, runs) as address:
         page = browser.new_page()
-        page.goto(f"http://localhost:{port}/")
+        page.goto(address)
         page.get_by_role("heading", name="One token").wait_for(timeout=240_000)
         page.close()
-        yield f"http://localhost:{port}/"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)  # the command and the server that it started
-        server.wait(30)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("localhost", port, timeout=5)
-    try:
-        connection.request("GET", "/_stcore/health")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()
+        yield address
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def open_page(explorer: str, visit: Visit, query: str = "study=demo", **options:
 
 def test_demo_stands_beside_the_paper_and_says_so(explorer: str, visit: Visit, tmp_path: Path) -> None:
     page = open_page(explorer, visit)
-    expect(page.get_by_text("This is what make demo left, a first look")).to_be_visible()
+    expect(page.get_by_text("This is what pgce demo left, a first look")).to_be_visible()
     expect(page.get_by_role("status").first).to_have_text(
         "RL took Avg@4 of ce from 0.12 to 0.38, of precision from 0.25 to 0.50, of diversity from 0.12 to 0.38, "
         "of tail-penalty from 0.12 to 0.38."

@@ -130,8 +130,8 @@ def predicted(row: Columns) -> ChainPrediction:
 
 def _missing(what: str, study: str) -> str:
     return (
-        f"the study's table {what} is missing: it comes with the repository in pgce_mini/shipped/results/, "
-        f"and `make study-full STUDY={study}` makes it again"
+        f"the study's table {what} is missing: it comes with the package in {RESULTS}, "
+        f"and `pgce study {study} --results {RESULTS}` makes it again"
     )
 
 

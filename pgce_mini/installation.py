@@ -1,0 +1,38 @@
+"""The version, and how it came here: in a clone or from a wheel. So where its folders are, and what to type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__version__ = "0.1.0"  # pyproject.toml reads it here
+PACKAGE = Path(__file__).resolve().parent
+HOME = PACKAGE if (PACKAGE / "app").is_dir() else PACKAGE.parent
+"""What holds app, notebooks and studies: in a wheel the package itself, in a clone the folder around it."""
+
+
+def in_clone() -> bool:
+    return HOME != PACKAGE
+
+
+def bundled(name: str) -> Path:
+    """A folder or file that comes with the package, such as "studies" or "app/explorer.py".
+
+    Raises:
+        ValueError: it is not there, as the folder of the package alone has been copied.
+    """
+    path = HOME / name
+    if not path.exists():
+        raise ValueError(
+            f"{path} is not there: it comes with a clone or a wheel of pgce_mini, so install one of them"
+        )
+    return path
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra of this package; in a clone, to be typed in its folder."""
+    return f'pip install -c constraints.txt -e ".[{extra}]"' if in_clone() else f'pip install "pgce_mini[{extra}]"'
+
+
+def command_hint(command: str) -> str:
+    """How to run `pgce COMMAND`, where a clone has a make target of that name."""
+    return f"make {command}" if in_clone() else f"pgce {command}"
