@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from pgce_mini.runs import deferred_interrupt, sole_owner, write_atomic
+from pgce_mini.runs import deferred_interrupt, exit_at_sigterm, lock_file, sole_owner, write_atomic
 
 POLL_SECONDS = 0.5
 # Forked from a process that has imported torch but not used it: no thread is there to be lost, and a start takes
@@ -57,11 +57,12 @@ def sole_study(study_dir: Path) -> Iterator[Path]:
     """
     workers = study_dir / ".workers.lock"
     with sole_owner(study_dir, ".owner.lock"), open(workers, "ab") as orphans:
-        fcntl.flock(orphans, fcntl.LOCK_EX)
-        fcntl.flock(orphans, fcntl.LOCK_UN)
+        lock_file(orphans, fcntl.LOCK_EX)
+        lock_file(orphans, fcntl.LOCK_UN)
         yield workers
 
 
+@exit_at_sigterm()
 def run_jobs(
     jobs: Sequence[J],
     workers: int,
@@ -73,14 +74,14 @@ def run_jobs(
     holds back. `after_poll(unfinished)` is called twice a second, the last time when all is done.
 
     A job that fails leaves its reason at `error_path` and the rest goes on. Ctrl-C lets every worker save its
-    state, then raises KeyboardInterrupt.
+    state, then raises KeyboardInterrupt; SIGTERM does the same and raises SystemExit(TERMINATED).
 
     Raises:
         OSError: the disk is full; every other job would meet the same.
     """
     waiting = list(jobs)
     running: list[_Worker[J]] = []
-    with _ignored_interrupts():  # the server inherits it, and from it every worker until it is ready
+    with _ignored_signals():  # the server inherits it, and from it every worker until it is ready
         forkserver.ensure_running()
     try:
         while waiting or running:
@@ -89,8 +90,8 @@ def run_jobs(
                     waiting.remove(job)
                     with deferred_interrupt() as interrupted:  # so that no worker is started and then forgotten
                         running.append(_Worker(job, lock))
-                    if interrupted():
-                        raise KeyboardInterrupt
+                        if interrupted():
+                            raise KeyboardInterrupt
             time.sleep(POLL_SECONDS)
             running = [worker for worker in running if worker.goes_on()]
             after_poll(len(waiting) + len(running))
@@ -127,15 +128,17 @@ class _Worker(Generic[J]):
 
 
 @contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
+def _ignored_signals() -> Iterator[None]:
+    """A cluster sends SIGTERM to every process; without the server nobody would know when a worker has saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    previous = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
 def _work(job: Job, lock: Path, stop_line: Connection) -> None:
@@ -148,12 +151,14 @@ def _work(job: Job, lock: Path, stop_line: Connection) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     try:
         held = open(lock, "ab")  # noqa: SIM115 - until the process ends
-        fcntl.flock(held, fcntl.LOCK_SH)
+        lock_file(held, fcntl.LOCK_SH)
         threading.Thread(target=stop_when_told, daemon=True).start()
-        job.execute()
+        with exit_at_sigterm():
+            job.execute()
     except KeyboardInterrupt:
         pass  # the state is saved
     except Exception as error:
