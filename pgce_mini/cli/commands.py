@@ -65,7 +65,7 @@ def run(words: Sequence[str]) -> None:
 
 def _goes_on(command: Any) -> str:
     """What the same command will do, where it has saved its steps; else nothing."""
-    only_reads = isinstance(command, Study) and (command.check or command.report)
+    only_reads = isinstance(command, Study) and (command.check or command.report or command.collect)
     saves = isinstance(command, SAVING) and not only_reads
     return "the same command goes on from the last saved step" if saves else ""
 

@@ -39,13 +39,13 @@ KEY = ("variant", "arm", "seed")  # what tells rows of one study apart
 Key = tuple[str, str, int]
 
 
-def check_installed(package: str) -> None:
+def check_installed(package: str, extra: str = "study") -> None:
     """
     Raises:
-        ValueError: the package, of the extra `study`, is missing.
+        ValueError: the package, of the extra, is missing.
     """
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[study]"')
+        raise ValueError(f'{package} is not installed: pip install -c constraints.txt -e ".[{extra}]"')
 
 
 def key_of(row: Columns) -> Key:
