@@ -63,7 +63,7 @@ def run_on_ray(
     if not store.missing():
         return store.table()
     check_room([row for row in store.missing() if not row.finished], folder, workers)
-    with sole_study(folder), _cluster(address or os.environ.get("RAY_ADDRESS"), workers) as ray:
+    with sole_study(folder), _cluster(_address(address), workers) as ray:
         store = StudyStore(spec, results_dir)  # as the last owner left it
         forget_failures(spec.rows)
         store.collect()
@@ -139,6 +139,8 @@ def _outcomes(ray: Any, units: Sequence[tuple[Row, ...]]) -> Generator[tuple[Row
 @contextlib.contextmanager
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     """Ray, connected."""
+    if address is not None:
+        _check_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
@@ -151,10 +153,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
                 log_to_driver=False, logging_level=logging.ERROR,
             )  # fmt: skip
         else:
-            _check_answer(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (RunError, ValueError):
-        raise
     except Exception as error:  # of this class itself where the machine is too busy to start it
         where = f"at {address}" if address else "of its own"
         raise RunError(f"no work can be given to a Ray {where}: {_first_line(error)}") from None
@@ -165,6 +164,10 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _address(given: str | None) -> str | None:
+    return (os.environ.get("RAY_ADDRESS") or None) if given is None else given
 
 
 def _check_answer(address: str) -> None:
