@@ -51,7 +51,7 @@ def run_on_ray(
     """`run_spec` on Ray: the same tables. A task whose process is killed is tried again.
 
     address: HOST:PORT of a cluster, or "auto" for the one on this machine; by default RAY_ADDRESS, and without
-        that `workers` processes of a Ray of its own.
+        that `workers` processes of a Ray of its own. A program that is connected to a Ray uses that.
 
     Raises:
         RunError: as `run_spec`, or nobody answers at the address.
@@ -138,12 +138,15 @@ def _outcomes(ray: Any, units: Sequence[tuple[Row, ...]]) -> Generator[tuple[Row
 
 @contextlib.contextmanager
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
-    """Ray, connected."""
+    """Ray, connected; that of a program which is connected already, as it is."""
     if address is not None:
         _check_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    if ray.is_initialized():
+        yield ray
+        return
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
