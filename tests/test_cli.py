@@ -219,6 +219,9 @@ def test_commands_promise_to_go_on_only_where_something_was_saved(
     goes_on = "the same command goes on from the last saved step"
     pgce(*arguments, code=130)
     assert error_of(capsys) == (f"pgce: stopped; {goes_on}" if saves else "pgce: stopped")
+    stopped_by = SystemExit(143)
+    pgce(*arguments, code=143)
+    assert error_of(capsys) == (f"pgce: stopped by SIGTERM; {goes_on}" if saves else "pgce: stopped by SIGTERM")
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         stopped_by = OSError(code, os.strerror(code), "runs/prior/model.safetensors")
         pgce(*arguments, code=2)

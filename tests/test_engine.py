@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import functools
 import multiprocessing
-import os
-import random
 import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -271,59 +267,3 @@ def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.Capt
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)
         assert capsys.readouterr().err.startswith("pgce: ")
-
-
-# --- killed processes ---
-
-
-def drive(folder: Path, pids: Path) -> None:
-    """The body of a process that runs the study and writes down the processes it starts."""
-    start = workers._Worker.__init__
-
-    def noted(worker: workers._Worker, job: workers.Job, lock: Path) -> None:
-        start(worker, job, lock)
-        with open(pids, "a") as file:
-            file.write(f"{worker.process.pid}\n")
-
-    workers._Worker.__init__ = noted  # type: ignore[method-assign] # in this process only
-    run(folder, SMALLER)
-
-
-def killed(pid: int) -> bool:
-    """Kills the process, if it is still there."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        return True
-    return False
-
-
-@pytest.mark.timeout(900)  # about a minute where nothing else runs
-def test_processes_killed_at_twenty_random_moments_change_nothing(tmp_path: Path) -> None:
-    undisturbed, folder, pids = tmp_path / "undisturbed", tmp_path / "killed", tmp_path / "pids"
-    undisturbed.mkdir()
-    began = time.monotonic()
-    run(undisturbed, SMALLER)
-    duration = time.monotonic() - began
-    rng = random.Random(0)
-    kills = 0
-    process = None
-    while kills < 20:
-        if process is None or not process.is_alive():
-            if (folder / "results").exists() and tables(folder) == tables(undisturbed):
-                shutil.rmtree(folder)  # it came through: once more from nothing
-            folder.mkdir(exist_ok=True)
-            pids.write_text("")
-            process = workers.CONTEXT.Process(target=drive, args=(folder, pids))
-            process.start()
-        assert process.pid is not None
-        time.sleep(rng.uniform(0, duration / 2))
-        children = [int(pid) for pid in pids.read_text().split()]
-        victims = rng.choice([[process.pid], children[-1:], [process.pid, *children]])
-        found = [killed(pid) for pid in victims]
-        kills += any(found)
-        if process.pid in victims:
-            process.join()
-    if process is not None:
-        process.join()
-    assert run(folder, SMALLER).failed == {}
-    assert tables(folder) == tables(undisturbed)

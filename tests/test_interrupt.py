@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from trainings import Training, press_ctrl_c, without_times
 
-from pgce_mini.runs import Run, deferred_interrupt, load_tensors
+from pgce_mini.runs import Run, deferred_interrupt, exit_at_sigterm, load_tensors
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, -1], ids=["first", "saved anyway", "between states", "last"])
@@ -30,6 +30,21 @@ def test_ctrl_c_saves_after_the_step_and_the_run_resumes_exactly(
     assert signal.getsignal(signal.SIGINT) is handler
     assert load_tensors(Run(tmp_path).state_path)[1] == {"step": step}
     assert len(Run(tmp_path).metrics()) == step
+    monkeypatch.undo()
+    training.run(training.at(tmp_path), progress=False)
+    training.assert_finished_as_undisturbed(tmp_path)
+
+
+def test_sigterm_saves_after_the_step_and_ends_as_a_shell_expects(
+    training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press_ctrl_c(4, monkeypatch, signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        training.run(training.at(tmp_path), progress=False)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert load_tensors(Run(tmp_path).state_path)[1] == {"step": 4}
     monkeypatch.undo()
     training.run(training.at(tmp_path), progress=False)
     training.assert_finished_as_undisturbed(tmp_path)
@@ -80,6 +95,39 @@ def test_second_ctrl_c_interrupts_at_once() -> None:
         assert interrupted()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_second_sigterm_lets_the_state_be_saved() -> None:
+    saved = []
+
+    def train() -> None:
+        with deferred_interrupt() as interrupted:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)  # the parent of a worker tells it to stop, too
+            signal.raise_signal(signal.SIGTERM)
+            saved.append(interrupted())
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="143"):
+        train()
+    assert saved == [True]
+
+
+def test_sigterm_leaves_a_block_once_and_what_follows_is_done() -> None:
+    closed = []
+
+    @exit_at_sigterm()
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            closed.append(True)
+
+    with pytest.raises(SystemExit, match="143"):
+        work()
+    assert closed
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_training_outside_the_main_thread_leaves_signals_alone(training: Training, tmp_path: Path) -> None:

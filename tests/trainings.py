@@ -58,13 +58,13 @@ def undisturbed(kind: str, prior: Path, path: Path) -> Training:
     return Training(train_grpo, config, run.model_path.read_bytes(), without_times(run))
 
 
-def press_ctrl_c(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the training logs this step."""
+def press_ctrl_c(step: int, monkeypatch: pytest.MonkeyPatch, signum: int = signal.SIGINT) -> None:
+    """Ctrl-C, or another signal, while the training logs this step."""
     append = Run.append_metrics
 
     def press(self: Run, row: dict[str, Any]) -> None:
         if row["step"] == step:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signum)
         append(self, row)
 
     monkeypatch.setattr(Run, "append_metrics", press)

@@ -13,7 +13,8 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command; exits with 0, with 2 after a user's error, or with 130 after Ctrl-C."""
+    """Runs one command; exits with 0, with 2 after a user's error, with 130 after Ctrl-C, or
+    with 143 after SIGTERM."""
     with _leaving_at_ctrl_c():
         from pgce_mini.cli.streams import prepare_streams
 

@@ -1,7 +1,7 @@
 """`pgce`: every step from the command line; options are the fields of the library's own settings.
 
 Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2; Ctrl-C
-is 130, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
+is 130, SIGTERM 143, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
 `pgce --version` prints the version.
 """
 
@@ -21,7 +21,7 @@ from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
 from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.installation import __version__
-from pgce_mini.runs import RunError
+from pgce_mini.runs import TERMINATED, RunError, exit_at_sigterm
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
@@ -44,11 +44,16 @@ def run(words: Sequence[str]) -> None:
                 print(f"pgce_mini {__version__}")
                 return
             command = parse(words, COMMANDS, (__doc__ or "").strip())
-            command.run()
+            with exit_at_sigterm():
+                command.run()
         finally:
             sys.stdout.flush()  # here a full disk can still be told
     except KeyboardInterrupt:
         _leave("; ".join(filter(None, ("stopped", _goes_on(command)))), 130)
+    except SystemExit as ended:
+        if ended.code != TERMINATED:
+            raise
+        _leave("; ".join(filter(None, ("stopped by SIGTERM", _goes_on(command)))), TERMINATED)
     except (RunError, ValueError, FloatingPointError) as error:
         _leave(str(error), 2)
     except OSError as error:
@@ -65,7 +70,7 @@ def run(words: Sequence[str]) -> None:
 
 def _goes_on(command: Any) -> str:
     """What the same command will do, where it has saved its steps; else nothing."""
-    only_reads = isinstance(command, Study) and (command.check or command.report)
+    only_reads = isinstance(command, Study) and (command.check or command.report or command.collect)
     saves = isinstance(command, SAVING) and not only_reads
     return "the same command goes on from the last saved step" if saves else ""
 

@@ -6,6 +6,7 @@ import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -15,7 +16,20 @@ from pgce_mini.reports.html import Report
 from pgce_mini.reports.study_document import build
 from pgce_mini.runs import RunError, write_atomic
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study import StudyConfig, as_lines, check_row, load_spec, run_spec, run_study
+from pgce_mini.study import (
+    Shard,
+    Spec,
+    StudyConfig,
+    StudyTable,
+    as_lines,
+    check_row,
+    gather,
+    load_spec,
+    run_on_ray,
+    run_shard,
+    run_spec,
+    run_study,
+)
 
 QUICK_STUDY = Path(__file__).parents[1] / "study" / "quick.toml"
 EXPLORER_ADDRESS = "http://localhost:8501"
@@ -68,14 +82,23 @@ class Study(Options):
     """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
     report: Path | None = None
     """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
+    engine: Literal["local", "ray"] = "local"  # what runs the rows: processes on this machine, or Ray
+    address: str | None = None
+    """of a Ray cluster, HOST:PORT or auto; by default RAY_ADDRESS, or a Ray of its own on this machine"""
+    shard: str | None = None
+    """I/N: only run a part of the study, of N parts numbered 0 to N - 1, without writing the tables. All parts may
+    run at the same time, on any machines that share --runs"""
+    collect: bool = False  # run nothing: write the tables of the rows that are there, and say what is missing
     runs: Path = Path("runs/studies")  # where the trainings go, a folder a study
     results: Path | None = None
     """where the tables are, NAME.parquet and NAME-curves.parquet; by default runs/studies, and with --report those
     of the package"""
-    workers: int = 2  # processes at a time, one thread each
+    workers: int = 2
+    """processes at a time, one thread each; a Ray cluster decides for itself"""
     quiet: bool = False  # no progress bar
 
     def run(self) -> None:
+        self._check_options()
         results = self.results or (RESULTS if self.report else Path("runs/studies"))
         if self.report is not None:
             if not any(results.glob("*.parquet")):
@@ -106,11 +129,56 @@ class Study(Options):
         spec = load_spec(path, self.runs / path.stem)
         if not self.json:
             print(f"{spec.name}: {len(spec.rows)} rows. {spec.question}", file=sys.stderr)
-        table = run_spec(spec, results, workers=self.workers, progress=not self.quiet)
+        if self.shard is not None:
+            self._run_shard(spec, results, Shard.named(self.shard))
+            return
+        if self.collect:
+            table = gather(spec, results)
+        elif self.engine == "ray":
+            table = run_on_ray(spec, results, address=self.address, workers=self.workers, progress=not self.quiet)
+        else:
+            table = run_spec(spec, results, workers=self.workers, progress=not self.quiet)
         text = "\n".join([*as_lines(table), "", f"table   {table.path}"])
         self.say(text, {"table": str(table.path), "rows": table.rows})
-        if table.failed:
-            raise RunError("; ".join(f"{row} failed: {why}" for row, why in table.failed.items()))
+        _check_complete(table)
+
+    def _check_options(self) -> None:
+        """Options that do not go together."""
+        given = {
+            "--check": self.check is not None, "--report": self.report is not None,
+            "--shard": self.shard is not None, "--collect": self.collect, "--engine ray": self.engine == "ray",
+        }  # fmt: skip
+        names = [name for name, there in given.items() if there]
+        if len(names) > 1:
+            raise ValueError(f"{' and '.join(names)} do not go together: give one of them")
+        if self.shard is not None:
+            Shard.named(self.shard)
+        if self.address is not None and self.engine != "ray":
+            raise ValueError("address is that of a Ray cluster: give --engine ray, too, or leave it out")
+
+    def _run_shard(self, spec: Spec, results: Path, shard: Shard) -> None:
+        table = run_shard(spec, results, shard, workers=self.workers, progress=not self.quiet)
+        done = [row for row in table.rows if row["error"] is None]
+        text = f"shard {self.shard}: {len(done)} of {len(table.spec.rows)} rows done; --collect makes the tables"
+        self.say(
+            text, {"shard": self.shard, "rows": [row.name for row in table.spec.rows], "failed": table.failed}
+        )
+        _check_complete(table)
+
+
+def _check_complete(table: StudyTable) -> None:
+    """
+    Raises:
+        RunError: a row has failed, or is missing.
+    """
+    problems = [f"{row} failed: {why}" for row, why in table.failed.items()]
+    if table.missing:
+        count, of = len(table.missing), len(table.spec.rows)
+        problems.append(
+            f"{count} of {of} rows are missing, the first {table.missing[0]}: run the study or its shards again"
+        )
+    if problems:
+        raise RunError("; ".join(problems))
 
 
 def _file_of(spec: Path) -> Path:

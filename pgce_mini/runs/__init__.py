@@ -3,17 +3,25 @@
 from pgce_mini.runs.files import (
     RunError,
     load_tensors,
+    lock_file,
     read_json,
     save_tensors,
     sole_owner,
     write_atomic,
     write_json,
 )
-from pgce_mini.runs.run import Run, config_to_dict, deferred_interrupt, settings_difference
+from pgce_mini.runs.run import (
+    TERMINATED,
+    Run,
+    config_to_dict,
+    deferred_interrupt,
+    exit_at_sigterm,
+    settings_difference,
+)
 from pgce_mini.runs.saved import check_finished, fingerprint, is_made_from, load_model, save_model
 
 __all__ = [
-    "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "fingerprint", "is_made_from",
-    "load_model", "load_tensors", "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner",
-    "write_atomic", "write_json",
+    "TERMINATED", "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "exit_at_sigterm",
+    "fingerprint", "is_made_from", "load_model", "load_tensors", "lock_file", "read_json", "save_model",
+    "save_tensors", "settings_difference", "sole_owner", "write_atomic", "write_json",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors.torch
 import torch
@@ -171,10 +171,22 @@ def sole_owner(folder: Path, lock: str = LOCK) -> Iterator[None]:
     Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)  # where a link leads, too
     with open(folder / lock, "ab") as held:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise RunError(f"{folder} is being run by another process: wait for it or stop it") from None
-            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):  # a file system without locks
-                raise
+            raise
         yield
+
+
+def lock_file(file: IO[bytes], how: int) -> None:
+    """`fcntl.flock`, which on a file system without locks does nothing.
+
+    Raises:
+        OSError: another process holds the lock, and `how` says not to wait.
+    """
+    try:
+        fcntl.flock(file, how)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise

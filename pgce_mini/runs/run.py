@@ -42,6 +42,7 @@ from pgce_mini.runs.files import (
 from pgce_mini.tasks import Corpus, task_to_dict
 
 Kind = Literal["pretrain", "rl", "study"]
+TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers")  # where and how it runs: a run may be moved
 
 
@@ -205,23 +206,49 @@ def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], nam
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Holds back the first Ctrl-C and yields a function that says whether it was pressed.
+    """Holds back the first Ctrl-C or SIGTERM and yields a function that says whether one came. The block then
+    raises KeyboardInterrupt; after SIGTERM it leaves this as SystemExit(TERMINATED).
 
-    A second Ctrl-C interrupts at once. Only the main thread may handle signals: in another one nothing changes.
+    A second Ctrl-C interrupts at once; a second SIGTERM does not, as a cluster may send several. Only the main
+    thread may handle signals: in another one nothing changes.
     """
-    pressed = False
+    came: list[int] = []
 
-    def on_interrupt(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
+    def on_signal(signum: int, frame: FrameType | None) -> None:
+        if signum == signal.SIGINT and signum in came:
             raise KeyboardInterrupt
-        pressed = True
+        came.append(signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    previous = signal.signal(signal.SIGINT, on_interrupt)
+    previous = {signum: signal.signal(signum, on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: pressed
+        yield lambda: bool(came)
+    except KeyboardInterrupt:
+        if came[:1] == [signal.SIGTERM]:
+            raise SystemExit(TERMINATED) from None
+        raise
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def exit_at_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit(TERMINATED) in this block, once, in place of killing the process, so that what is
+    open is closed. Another program's own handler stays; in another thread than the main one nothing changes."""
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a cluster may send several
+        raise SystemExit(TERMINATED)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -37,7 +37,7 @@ from pgce_mini.runs import (
     write_json,
 )
 from pgce_mini.study.arms import Arm
-from pgce_mini.study.tables import Columns, Curve
+from pgce_mini.study.tables import Columns, Curve, Key
 from pgce_mini.tasks import Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
@@ -70,6 +70,11 @@ class Row:
     @property
     def name(self) -> str:
         return "/".join(filter(None, (self.variant, self.arm.name, f"seed{self.seed}")))
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the other rows of its study."""
+        return self.variant, self.arm.name, self.seed
 
     @property
     def result_path(self) -> Path:

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from pgce_mini.evaluation import column_label
 from pgce_mini.study.analysis import AFTER_RL, by_seed, compare, format_difference, samples
-from pgce_mini.study.engines.local import StudyTable
+from pgce_mini.study.store import StudyTable
 
 LEAST_SEEDS = 6  # the sign-flip test of five can never pass 5 %
 OF_TEXT = "cross_entropy_before"  # of a task without RL

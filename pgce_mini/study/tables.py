@@ -40,13 +40,13 @@ KEY = ("variant", "arm", "seed")  # what tells rows of one study apart
 Key = tuple[str, str, int]
 
 
-def check_installed(package: str) -> None:
+def check_installed(package: str, extra: str = "study") -> None:
     """
     Raises:
-        ValueError: the package, of the extra `study`, is missing.
+        ValueError: the package, of the extra, is missing.
     """
     if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{package} is not installed: {install_hint('study')}")
+        raise ValueError(f"{package} is not installed: {install_hint(extra)}")
 
 
 def key_of(row: Columns) -> Key:

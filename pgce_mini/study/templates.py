@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ class Spec:
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+
+    def units(self) -> list[tuple[Row, ...]]:
+        """The rows of each variant and seed. No two units write into one folder, so each can run on a machine of
+        its own.
+        """
+        return [tuple(rows) for _, rows in groupby(self.rows, key=lambda row: (row.variant, row.seed))]
 
 
 @dataclass(frozen=True)

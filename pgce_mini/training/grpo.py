@@ -45,7 +45,8 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
     measure progress), `entropy` (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`,
     `clip_ratio/high`, `grad_norm` (before clipping).
 
-    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
+    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
+    SystemExit(143). The same call goes on from there.
 
     Raises:
         RunError: run_dir holds something else or is damaged, another process is running it, or prior is not a

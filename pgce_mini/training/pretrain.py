@@ -34,7 +34,8 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     `tokens_per_second` (targets without padding), and every `eval_every` steps and at the end
     `heldout_cross_entropy` and `heldout_entropy`.
 
-    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; the same call goes on from there.
+    Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
+    SystemExit(143). The same call goes on from there.
 
     Raises:
         RunError: run_dir holds something else or is damaged, another process is running it, the text has changed

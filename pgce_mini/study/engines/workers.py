@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from pgce_mini.runs import deferred_interrupt, sole_owner, write_atomic
+from pgce_mini.runs import deferred_interrupt, exit_at_sigterm, write_atomic
+from pgce_mini.study.engines.locks import Locks, held
 
 POLL_SECONDS = 0.5
 # Forked from a process that has imported torch but not used it: no thread is there to be lost, and a start takes
@@ -47,53 +46,55 @@ class Job(Protocol):
 J = TypeVar("J", bound=Job)
 
 
-@contextlib.contextmanager
-def sole_study(study_dir: Path) -> Iterator[Path]:
-    """Keeps other processes out of a study, and waits for workers that a killed one left behind (they stop after
-    their current step). Yields the path of the lock that workers hold.
+def run_or_leave_reason(job: Job) -> None:
+    """Runs a job; one that fails leaves its reason at `error_path`.
 
     Raises:
-        RunError: another process is running the study.
+        OSError: the disk is full; every other job would meet the same.
     """
-    workers = study_dir / ".workers.lock"
-    with sole_owner(study_dir, ".owner.lock"), open(workers, "ab") as orphans:
-        fcntl.flock(orphans, fcntl.LOCK_EX)
-        fcntl.flock(orphans, fcntl.LOCK_UN)
-        yield workers
+    try:
+        job.execute()
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise
+        write_atomic(job.error_path, f"{error} ({type(error).__name__})\n".encode(errors="backslashreplace"))
 
 
+@exit_at_sigterm()
 def run_jobs(
     jobs: Sequence[J],
     workers: int,
-    lock: Path,
-    after_poll: Callable[[int], None],
+    locks: Callable[[J], Locks],
+    after_poll: Callable[[Sequence[J], Sequence[J]], None],
     may_start: Callable[[J, Sequence[J]], bool] = lambda job, running: True,
 ) -> None:
     """Runs every job, at most `workers` at a time, in their order but for those that `may_start(job, running)`
-    holds back. `after_poll(unfinished)` is called twice a second, the last time when all is done.
+    holds back; each holds its `locks`. `after_poll(ended, running)` is called at least twice a second, with each
+    job once among the ended ones.
 
     A job that fails leaves its reason at `error_path` and the rest goes on. Ctrl-C lets every worker save its
-    state, then raises KeyboardInterrupt.
+    state, then raises KeyboardInterrupt; SIGTERM does the same and raises SystemExit(TERMINATED).
 
     Raises:
         OSError: the disk is full; every other job would meet the same.
     """
     waiting = list(jobs)
     running: list[_Worker[J]] = []
-    with _ignored_interrupts():  # the server inherits it, and from it every worker until it is ready
+    with _ignored_signals():  # the server inherits it, and from it every worker until it is ready
         forkserver.ensure_running()
     try:
         while waiting or running:
-            for job in list(waiting):
+            for job in list(waiting) if len(running) < workers else ():
                 if len(running) < workers and may_start(job, [worker.job for worker in running]):
                     waiting.remove(job)
                     with deferred_interrupt() as interrupted:  # so that no worker is started and then forgotten
-                        running.append(_Worker(job, lock))
-                    if interrupted():
-                        raise KeyboardInterrupt
-            time.sleep(POLL_SECONDS)
-            running = [worker for worker in running if worker.goes_on()]
-            after_poll(len(waiting) + len(running))
+                        running.append(_Worker(job, locks(job)))
+                        if interrupted():
+                            raise KeyboardInterrupt
+            wait([worker.process.sentinel for worker in running], POLL_SECONDS)
+            ended = [worker for worker in running if not worker.goes_on()]
+            running = [worker for worker in running if worker not in ended]
+            after_poll([worker.job for worker in ended], [worker.job for worker in running])
     finally:
         for worker in running:
             worker.tell_to_stop()
@@ -104,10 +105,10 @@ def run_jobs(
 class _Worker(Generic[J]):
     """A process with one thread that runs one job, and stops when told to or when its parent dies."""
 
-    def __init__(self, job: J, lock: Path) -> None:
+    def __init__(self, job: J, locks: Locks) -> None:
         self.job = job
         ours, self.stop_line = CONTEXT.Pipe(duplex=False)
-        self.process = CONTEXT.Process(target=_work, args=(job, lock, ours))
+        self.process = CONTEXT.Process(target=_work, args=(job, locks, ours))
         self.process.start()
         ours.close()
 
@@ -127,18 +128,20 @@ class _Worker(Generic[J]):
 
 
 @contextlib.contextmanager
-def _ignored_interrupts() -> Iterator[None]:
+def _ignored_signals() -> Iterator[None]:
+    """A cluster sends SIGTERM to every process; without the server nobody would know when a worker has saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    previous = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
-def _work(job: Job, lock: Path, stop_line: Connection) -> None:
+def _work(job: Job, locks: Locks, stop_line: Connection) -> None:
     """The body of a worker process."""
 
     def stop_when_told() -> None:
@@ -148,15 +151,15 @@ def _work(job: Job, lock: Path, stop_line: Connection) -> None:
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
+    threading.Thread(target=stop_when_told, daemon=True).start()
     try:
-        held = open(lock, "ab")  # noqa: SIM115 - until the process ends
-        fcntl.flock(held, fcntl.LOCK_SH)
-        threading.Thread(target=stop_when_told, daemon=True).start()
-        job.execute()
+        with exit_at_sigterm(), held(locks):
+            run_or_leave_reason(job)
     except KeyboardInterrupt:
         pass  # the state is saved
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            sys.exit(DISK_FULL_EXIT)
-        write_atomic(job.error_path, f"{error} ({type(error).__name__})\n".encode(errors="backslashreplace"))
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        sys.exit(DISK_FULL_EXIT)
