@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from pgce_mini.atomic import write_atomic
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
@@ -65,12 +66,11 @@ class Qwen3Mixin(nn.Module):
         `generate`.
         """
         directory, weights = expanded(directory), self.state_dict()
-        directory.mkdir(parents=True, exist_ok=True)
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
-        (directory / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
-        save_file(contiguous, directory / "model.safetensors", metadata={"format": "pt"})
+        write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
+        write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")  # last: it says what
 
 
 def read_config(directory: Path) -> GPTConfig:
