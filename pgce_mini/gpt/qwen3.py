@@ -56,7 +56,8 @@ class Qwen3Mixin(nn.Module):
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise ValueError(f"the weights in {directory} do not fit its config.json: {error}") from error
+            reasons = " ".join(str(error).split())  # on one line
+            raise ValueError(f"the weights in {directory} do not fit its config.json: {reasons}") from error
         return model
 
     def to_qwen3(self, directory: str | Path) -> None:
@@ -70,7 +71,9 @@ class Qwen3Mixin(nn.Module):
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
-        write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")  # last: it says what
+        write_atomic(
+            directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n"
+        )  # last: it says what
 
 
 def read_config(directory: Path) -> GPTConfig:

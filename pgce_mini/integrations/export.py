@@ -18,9 +18,17 @@ from typing import Any
 from pgce_mini.atomic import new_folder, write_atomic
 from pgce_mini.gpt import GPT
 from pgce_mini.gpt.qwen3 import read_config
-from pgce_mini.integrations.tokenizer import special_tokens, tokenizer_of
+from pgce_mini.integrations.tokenizer import tokenizer_of
 from pgce_mini.paths import expanded
-from pgce_mini.runs import Run, config_to_dict, describe_corpus, described_corpus, fingerprint, save_model, write_json
+from pgce_mini.runs import (
+    Run,
+    config_to_dict,
+    describe_corpus,
+    described_corpus,
+    fingerprint,
+    save_model,
+    write_json,
+)
 from pgce_mini.tasks import EOS_ID, PAD_ID, Corpus
 
 RECORD = "pgce_mini"
@@ -36,11 +44,10 @@ def to_transformers(model: GPT, corpus: Corpus, directory: str | os.PathLike[str
     """
     _check_size(model, corpus, "model")
     special = {"eos_token_id": EOS_ID, "pad_token_id": PAD_ID, "bos_token_id": None}
-    pad, eos = special_tokens(corpus)
     tokens = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "pad_token": pad,
-        "eos_token": eos,
+        "pad_token": corpus.vocab[PAD_ID],
+        "eos_token": corpus.vocab[EOS_ID],
         "padding_side": "left",  # for generation
         "model_max_length": model.config.max_position_embeddings,
         "clean_up_tokenization_spaces": False,
@@ -95,7 +102,9 @@ def _corpus(directory: Path) -> Corpus:
         except Exception as error:  # tokenizers raises nothing more special
             raise ValueError(f"{tokens} is damaged ({error}): restore it, or delete it") from None
         if vocab != tokenizer_of(corpus).get_vocab():
-            raise ValueError(f"{tokens} has other tokens than {corpus.name}: tokens that were added cannot come back")
+            raise ValueError(
+                f"{tokens} has other tokens than {corpus.name}: tokens that were added cannot come back"
+            )
     return corpus
 
 

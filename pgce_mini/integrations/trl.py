@@ -38,7 +38,9 @@ class ShapedLossMixin:
         """
         trainer: Any = self
         if getattr(trainer.args, "loss_type", "nll") != "nll" or trainer.args.label_smoothing_factor:
-            raise TypeError("ShapedLossMixin replaces the loss: leave loss_type='nll' and label_smoothing_factor=0")
+            raise TypeError(
+                "ShapedLossMixin replaces the loss: leave loss_type='nll' and label_smoothing_factor=0"
+            )
         mode = "train" if trainer.model.training else "eval"
         shaped = False
 
@@ -69,17 +71,17 @@ def _shaped_outputs(model: Any, inputs: dict[str, Any], shaping: RewardShaping) 
         plain = outputs.log_probs.detach()
         outputs.log_probs = outputs.log_probs * true_token_weight(plain, shaping)
         return outputs, plain
-    labels = inputs["labels"]
-    outputs = model(**{name: value for name, value in inputs.items() if name not in ("labels", "fused_lm_head")})
-    logits = outputs.logits.float()  # (B, T, V)
     target = inputs.get("shift_labels")
-    target = F.pad(labels, (0, 1), value=-100)[..., 1:] if target is None else target  # (B, T)
-    outputs.label_mask = mask = target != -100
-    outputs.log_probs = -shaped_cross_entropy(logits, target, shaping, reduction="none")
+    target = F.pad(inputs["labels"], (0, 1), value=-100)[..., 1:] if target is None else target  # (B, T)
+    outputs = model(**{name: value for name, value in inputs.items() if name not in ("labels", "fused_lm_head")})
+    logits, ids = outputs.logits.float().flatten(0, 1), target.flatten()  # (B * T, V), (B * T)
     with torch.no_grad():
-        outputs.entropy = token_entropy(logits) * mask
-        outputs.is_top1 = (logits.argmax(-1) == target) & mask
-        return outputs, -F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
+        plain = -F.cross_entropy(logits, ids, reduction="none").view_as(target)
+        outputs.entropy = token_entropy(logits).view_as(target) * (target != -100)
+        outputs.is_top1 = logits.argmax(-1).view_as(target) == target
+    outputs.label_mask = target != -100
+    outputs.log_probs = -shaped_cross_entropy(logits, ids, shaping, reduction="none").view_as(target)
+    return outputs, plain
 
 
 def verifier_reward(task: Task) -> Callable[..., list[float]]:
