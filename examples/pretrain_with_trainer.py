@@ -2,7 +2,8 @@
 
     python examples/pretrain_with_trainer.py --arm precision --text book.txt
 
-Without --text it reads Python's own manual. The loss is the surrogate: read cross_entropy and entropy, which are plain.
+Without --text it reads Python's own manual. The loss is the surrogate: read cross_entropy and entropy, which are
+plain.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python examples/sft_with_trl.py --arm diversity
 
-The loss is the surrogate: read cross_entropy and entropy, which are plain. Solved is the share of held-out problems
-that the task's verifier accepts, of greedy completions.
+The loss is the surrogate: read cross_entropy and entropy, which are plain. Solved is the share of held-out
+problems whose greedy completion the task's verifier accepts.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +216,7 @@ def test_the_mixin_says_when_it_has_nothing_to_shape(model: Any, folder: Path, t
         trainer.compute_loss(model, batch())
 
 
-def test_rows_are_problems_and_the_reward_is_the_tasks(tmp_path: Path) -> None:
+def test_rows_are_problems_and_the_reward_is_the_tasks() -> None:
     rows = problem_rows(TASK, 3, 5, "heldout")
     problems = [TASK.problem(3, index, "heldout") for index in range(5)]
     assert [tuple(TASK.encode(row["prompt"])) for row in rows] == [problem.prompt for problem in problems]
@@ -227,10 +227,10 @@ def test_rows_are_problems_and_the_reward_is_the_tasks(tmp_path: Path) -> None:
     assert judge(prompts=prompts, completion_ids=right, completions=[], trainer_state=None, **columns) == [1.0] * 5
     unfinished = [ids[: ids.index(EOS_ID)] for ids in right]
     assert judge(prompts=prompts, completion_ids=unfinished, **columns) == [0.0] * 5
-    assert judge(prompts=prompts, completion_ids=right[1:] + right[:1], **columns) == [
-        float(problem.target == other.target)
-        for problem, other in zip(problems, problems[1:] + problems[:1], strict=True)
-    ]
+    targets = [problem.target for problem in problems]
+    of_others = [float(target == other) for target, other in zip(targets, targets[::-1], strict=True)]
+    assert 0.0 in of_others
+    assert judge(prompts=prompts, completion_ids=right[::-1], **columns) == of_others
     with pytest.raises(ValueError, match="make it of problem_rows"):
         judge(prompts=prompts, completion_ids=right)
     for call in (lambda: verifier_reward(Text()), lambda: problem_rows(Text(), 0, 1)):  # type: ignore[arg-type]
@@ -239,12 +239,12 @@ def test_rows_are_problems_and_the_reward_is_the_tasks(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def example(tmp_path: Path) -> Callable[..., Any]:
     def run(name: str, *words: str) -> Any:
         main = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
         return main([*words, "--out", str(tmp_path / "out")])
 
-    yield run
+    return run
 
 
 def test_the_example_of_trainer_learns_and_its_model_comes_back(

@@ -70,10 +70,9 @@ class Qwen3Mixin(nn.Module):
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
+        # config.json comes last: without it a folder is no model
         write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
-        write_atomic(
-            directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n"
-        )  # last: it says what
+        write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")
 
 
 def read_config(directory: Path) -> GPTConfig:

@@ -1,6 +1,5 @@
-"""Other people's stacks: models go out to transformers and come back (`export`), the shaped losses into its `Trainer`
-(`hf`) and TRL's (`trl`), the tasks with a verifier into TRL's `GRPOTrainer` (`trl`).
+"""Other people's stacks: a model goes out to transformers and comes back (`export`), the shaped losses go into its
+`Trainer` (`hf`) and into TRL's trainers, with the tasks and their verifiers (`trl`).
 
-No module here imports transformers or TRL: what they call is here, and who calls it has them. docs/plugs.md shows
-each in use.
+No file here imports transformers or TRL: who uses them has them. docs/plugs.md shows each in use.
 """

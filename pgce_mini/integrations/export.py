@@ -90,8 +90,8 @@ def _corpus(directory: Path) -> Corpus:
     record: Any = json.loads(path.read_bytes()).get(RECORD)
     if not isinstance(record, dict):
         raise ValueError(
-            f"{path} names no corpus of pgce_mini: only what pgce export wrote, trained further or not, comes back "
-            "(the weights of another Qwen3 load with GPT.from_qwen3)"
+            f"{path} names no corpus of pgce_mini: only what pgce export wrote, trained further or not, "
+            "comes back (the weights of another Qwen3 load with GPT.from_qwen3)"
         )
     corpus = described_corpus(record, path)
     if tokens.exists():  # a trainer that saves the model alone leaves it out

@@ -1,4 +1,4 @@
-"""For transformers: the shaped loss as a model's own loss, and plain cross-entropy and entropy in `Trainer`'s logs."""
+"""For transformers: the shaped loss as a model's own, and plain cross-entropy and entropy in `Trainer`'s logs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ IGNORE_INDEX = -100
 
 
 def causal_lm_loss(shaping: RewardShaping) -> Callable[..., Tensor]:
-    """`model.loss_function = causal_lm_loss(shaping)`: any causal model of transformers then trains on the shaped loss,
-    in `Trainer` (gradient accumulation and several processes included) or in a loop of your own.
+    """After `model.loss_function = causal_lm_loss(shaping)` a causal model of transformers trains on the shaped
+    loss, in `Trainer` (gradient accumulation and several processes included) or in a loop of your own.
 
-    Its value is the surrogate, in the logs of an evaluation, too: `PlainMetricsMixin` adds what measures progress. It
-    is not called where a trainer computes the loss itself: with label smoothing, and in TRL's `SFTTrainer` (take
-    `pgce_mini.integrations.trl.ShapedLossMixin`).
+    Its value is the surrogate, `eval_loss` too: `PlainMetricsMixin` logs what measures progress. It is not called
+    where a trainer computes the loss itself: with label smoothing, and in TRL's `SFTTrainer`, for which there is
+    `pgce_mini.integrations.trl.ShapedLossMixin`.
 
     Shapes:
         logits: (B, T, V), labels: (B, T), unshifted, -100 where ignored; shift_labels instead, where given -> ()
@@ -53,11 +53,11 @@ def shifted(labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
 
 
 class PlainMetricsMixin:
-    """`class MyTrainer(PlainMetricsMixin, Trainer): pass` logs `cross_entropy` and `entropy`, plain and in nats/token,
-    beside the loss, and with the prefix `eval_` in evaluations.
+    """`class PlainTrainer(PlainMetricsMixin, Trainer)` logs plain `cross_entropy` and `entropy`, in nats/token,
+    beside the loss, and in evaluations with its prefix.
 
-    Both are means over the tokens with a label since the last line of the log, over all processes. It needs the
-    model's logits, so not for Liger's fused loss.
+    Both are means over all targets of all processes since the last line of the log. They need the model's logits,
+    which Liger's fused loss does not make.
     """
 
     def compute_loss(

@@ -1,7 +1,8 @@
 """The tokenizer of a corpus as tokenizer.json: the same ids and the same text in `tokenizers` and transformers.
 
-Nothing is put before or after a text, as no document begins with a special token. In a text that spells "<eos>"
-`tokenizers` reads the token, where `Corpus.encode` reads letters (`split_special_tokens=True` of transformers does, too).
+No token is put before or after a text: no document begins with one. What spells "<eos>" in a text is that token
+here, so that TRL can end a text with it, and letters for `Text.encode`; transformers reads letters, too, with
+`split_special_tokens=True`.
 """
 
 from __future__ import annotations

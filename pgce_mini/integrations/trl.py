@@ -18,12 +18,12 @@ from pgce_mini.tasks import Corpus, Problem, Split, Task
 class ShapedLossMixin:
     """`class Trainer(ShapedLossMixin, SFTTrainer): shaping = RewardShaping(beta=-0.25)`
 
-    TRL's trainer stays whole: its loss is minus the sum of the model's `log_probs`, and here these are replaced by
-    values with the gradient of the shaped loss. Its accumulation, its processes and its metrics (`entropy` among
-    them, plain) are its own; `cross_entropy`, plain in nats/token, comes beside them, and `eval_cross_entropy`.
-    `loss` and `eval_loss` are the surrogate.
+    TRL's loss is minus the sum of the model's `log_probs`; here these have the gradient of the shaped loss. All
+    else is TRL's: gradient accumulation, several processes, metrics. `loss` and `eval_loss` are the surrogate;
+    TRL's `entropy` is plain, and so is `cross_entropy`, which comes beside it: nats/token, a mean over batches,
+    as all of TRL's metrics.
 
-    With beta alone TRL's fused head is used, which never holds all the logits; lambda_head and lambda_tail need them.
+    With beta alone TRL's fused head serves, which never holds all logits; lambda_head and lambda_tail need them.
     """
 
     shaping: RewardShaping
@@ -112,8 +112,8 @@ def verifier_reward(task: Task) -> Callable[..., list[float]]:
 
 
 def problem_rows(task: Task, seed: int, count: int, split: Split = "train") -> list[dict[str, Any]]:
-    """`count` problems as rows for `Dataset.from_list`: prompt (text), operands and target (what the verifier judges
-    by).
+    """`count` problems as rows for `Dataset.from_list`: prompt (text), and operands and target, which the verifier
+    judges by.
 
     Raises:
         ValueError: the task has no verifier, or there is no such split.

@@ -21,7 +21,7 @@ from pgce_mini.runs.saved import (
 )
 
 __all__ = [
-    "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "describe_corpus", "described_corpus", "fingerprint", "is_made_from",
-    "load_model", "load_tensors", "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner",
-    "write_atomic", "write_json",
+    "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "describe_corpus",
+    "described_corpus", "fingerprint", "is_made_from", "load_model", "load_tensors", "read_json",
+    "save_model", "save_tensors", "settings_difference", "sole_owner", "write_atomic", "write_json",
 ]  # fmt: skip
