@@ -15,6 +15,7 @@ from typing import Any
 
 from pgce_mini.cli.doctor import Doctor
 from pgce_mini.cli.evaluate import Compare, Evaluate, Sample
+from pgce_mini.cli.exchange import Export, Import
 from pgce_mini.cli.open import Explore, Lab, Playground
 from pgce_mini.cli.parsing import parse
 from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
@@ -29,6 +30,7 @@ OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo, "study": Study, "pretrain": Pretrain, "build-priors": BuildPriors,
     "build-policies": BuildPolicies, "rl": RL, "evaluate": Evaluate, "sample": Sample, "compare": Compare,
+    "export": Export, "import": Import,
     "explore": Explore, "playground": Playground, "lab": Lab, "doctor": Doctor,
 }  # fmt: skip
 SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from pgce_mini.atomic import write_atomic
 from pgce_mini.gpt.config import GPTConfig
 from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
@@ -60,7 +61,8 @@ class Qwen3Mixin(nn.Module):
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise ValueError(f"the weights in {directory} do not fit its config.json: {error}") from error
+            reasons = " ".join(str(error).split())  # on one line
+            raise ValueError(f"the weights in {directory} do not fit its config.json: {reasons}") from error
         return model
 
     def to_qwen3(self, directory: str | Path) -> None:
@@ -70,15 +72,15 @@ class Qwen3Mixin(nn.Module):
         task: pass these to transformers' `generate`.
         """
         directory, weights = expanded(directory), self.state_dict()
-        directory.mkdir(parents=True, exist_ok=True)
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
         settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
         if self.eos_ids is not None:
             settings["eos_token_id"] = self.eos_ids[0] if len(self.eos_ids) == 1 else list(self.eos_ids) or None
             settings["pad_token_id"] = self.pad_id
-        (directory / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
-        save_file(contiguous, directory / "model.safetensors", metadata={"format": "pt"})
+        # config.json comes last: without it a folder is no model
+        write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
+        write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")
 
 
 def read_config(directory: Path) -> GPTConfig:

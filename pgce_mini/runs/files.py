@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from pgce_mini.atomic import write_atomic
 from pgce_mini.gpt.weights import read_safetensors
 from pgce_mini.paths import expanded
 
@@ -31,59 +31,6 @@ METADATA_KEY = "pgce_mini"  # a single one: safetensors writes several in random
 
 class RunError(Exception):
     """A run on disk that cannot be used; the message names the file and says what to do."""
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes `data` to `path`, whole or not at all; it is on the disk when this returns. Where `path` is a link,
-    the file that it leads to is written; what is no file, such as a pipe or a device, gets the bytes.
-
-    Raises:
-        OSError: the disk is full, the folder is not writable, or `path` is a folder; the old file is untouched.
-    """
-    path = expanded(path)
-    try:
-        target = _target(path)
-        if target is None:
-            with open(path, "wb") as stream:
-                stream.write(data)
-        else:
-            _replace(target, data)
-    except OSError as error:
-        error.filename = str(path)  # and not the one beside it
-        raise
-
-
-def _target(path: Path) -> Path | None:
-    """The regular file that `path` is or will be, behind all links; None when it is something else."""
-    target = Path(os.path.realpath(path))
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return target
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    # /dev/stdout leads to a file that has no name of its own once it is deleted
-    return target if stat.S_ISREG(found.st_mode) and target.exists() else None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    if path.parent.exists() and not path.parent.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pgce_mini.atomic import write_atomic
 from pgce_mini.checks import plain_number
 from pgce_mini.paths import expanded
 from pgce_mini.runs.files import (
@@ -36,12 +37,11 @@ from pgce_mini.runs.files import (
     read_json,
     save_tensors,
     sole_owner,
-    write_atomic,
     write_json,
 )
 from pgce_mini.tasks import Corpus, task_to_dict
 
-Kind = Literal["pretrain", "rl", "study"]
+Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers")  # where and how it runs: a run may be moved
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.paths import expanded
@@ -18,13 +20,34 @@ from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
 
 def save_model(path: Path, model: GPT, corpus: Corpus) -> None:
     """Writes a model with all that is needed to rebuild it and to decode its tokens."""
-    header = {
-        "model": config_to_dict(model.config),
+    save_tensors(path, model.state_dict(), {"model": config_to_dict(model.config), **describe_corpus(corpus)})
+
+
+def describe_corpus(corpus: Corpus) -> dict[str, Any]:
+    """All that `described_corpus` needs to make the corpus again, ready for JSON."""
+    return {
         "corpus": task_to_dict(corpus),
         "learnt": corpus.fitted_state(),  # the key in the files of every version
         "vocabulary": _vocabulary(corpus),
     }
-    save_tensors(path, model.state_dict(), header)
+
+
+def described_corpus(found: Mapping[str, Any], file: Path) -> Corpus:
+    """The corpus that `describe_corpus` described in `file`.
+
+    Raises:
+        RunError: naming the file, when it is not one of this version, or has another vocabulary now.
+    """
+    try:
+        corpus = task_from_dict(found["corpus"]).with_fitted_state(found.get("learnt", {}))
+        vocabulary = _vocabulary(corpus)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise RunError(f"{file} does not fit this version of pgce_mini: {error}") from None
+    if vocabulary != found.get("vocabulary"):
+        raise RunError(
+            f"{file} has another vocabulary than {corpus.name} has now: it comes from another version of pgce_mini"
+        )
+    return corpus
 
 
 def load_model(path: Path | str) -> tuple[GPT, Corpus]:
@@ -43,14 +66,9 @@ def load_model(path: Path | str) -> tuple[GPT, Corpus]:
     try:
         model = GPT(GPTConfig(**header["model"]), device="cpu")
         model.load_state_dict(tensors)
-        corpus = task_from_dict(header["corpus"]).with_fitted_state(header.get("learnt", {}))
     except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
         raise RunError(f"{file} does not fit this version of pgce_mini: {error}") from None
-    if _vocabulary(corpus) != header.get("vocabulary"):
-        raise RunError(
-            f"{file} has another vocabulary than {corpus.name} has now: it comes from another version of pgce_mini"
-        )
-    return model, corpus
+    return model, described_corpus(header, file)
 
 
 def check_finished(run: Run, model: GPT, corpus: Corpus, steps: int) -> None:

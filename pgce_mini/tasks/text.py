@@ -74,7 +74,7 @@ class Text(Corpus):
     def vocab(self) -> tuple[str, ...]:
         if self.tokenizer == "char":
             return (*SPECIAL_TOKENS, *self._fitted_state["tokens"])
-        pieces = sorted(self._bpe.get_vocab().items(), key=itemgetter(1))
+        pieces = sorted(self.byte_pairs.get_vocab().items(), key=itemgetter(1))
         return (*SPECIAL_TOKENS, *(_readable(piece) for piece, _ in pieces))
 
     @property
@@ -103,7 +103,7 @@ class Text(Corpus):
         if broken := re.search("[\ud800-\udfff]", text):
             raise ValueError(f"text holds {broken[0]!r}, which is no character: it was not written in UTF-8")
         if self.tokenizer == "bpe":
-            return [NUM_SPECIAL + i for i in self._bpe.encode(text).ids]
+            return [NUM_SPECIAL + i for i in self.byte_pairs.encode(text).ids]
         for character in text:
             if character not in self._ids:
                 raise ValueError(f"text holds {character!r}, which is not a character of {self.source}")
@@ -111,7 +111,7 @@ class Text(Corpus):
 
     def _decode(self, ids: list[int]) -> str:
         if self.tokenizer == "bpe":
-            return self._bpe.decode([i - NUM_SPECIAL for i in ids])
+            return self.byte_pairs.decode([i - NUM_SPECIAL for i in ids])
         return "".join(self.vocab[i] for i in ids)
 
     @property
@@ -195,7 +195,8 @@ class Text(Corpus):
         return windows
 
     @cached_property
-    def _bpe(self) -> Tokenizer:
+    def byte_pairs(self) -> Tokenizer:
+        """The tokenizer of "bpe", whose ids are NUM_SPECIAL below those of `vocab`."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
         merges: list[tuple[str, str]] = []
