@@ -6,10 +6,12 @@ is 130, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pgce_mini.cli.doctor import Doctor
@@ -20,6 +22,7 @@ from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
 from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.runs import RunError
+from pgce_mini.training import is_first, join, launched
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
@@ -38,8 +41,12 @@ def run(words: Sequence[str]) -> None:
     command: Any = None
     try:
         try:
-            command = parse(words, COMMANDS, (__doc__ or "").strip())
-            command.run()
+            join()
+            with contextlib.nullcontext() if is_first() else _silent_stdout():
+                command = parse(words, COMMANDS, (__doc__ or "").strip())
+                if launched() and not isinstance(command, (Pretrain, RL)):
+                    raise ValueError(f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it")
+                command.run()
         finally:
             sys.stdout.flush()  # here a full disk can still be told
     except KeyboardInterrupt:
@@ -55,7 +62,7 @@ def run(words: Sequence[str]) -> None:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise  # a fault of ours, whose trace we want
         advice = "ask for a smaller model, smaller batches, fewer samples or fewer prompts"
-        _leave(f"the memory of this machine is too small for that: {advice}", 2)
+        _leave(f"the memory of this machine is too small for that: {advice}", 2, of_all=False)
 
 
 def _goes_on(command: Any) -> str:
@@ -65,8 +72,19 @@ def _goes_on(command: Any) -> str:
     return "the same command goes on from the last saved step" if saves else ""
 
 
-def _leave(sentence: str, code: int) -> None:
+@contextlib.contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """One of several processes prints the results."""
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        yield
+
+
+def _leave(sentence: str, code: int, of_all: bool = True) -> None:
+    """`of_all`: every process that torchrun has started leaves with this sentence, so the first says it."""
     if os.environ.get("PGCE_DEBUG"):
         raise
-    print(f"pgce: {sentence}", file=sys.stderr)
+    if is_first() or not of_all:
+        print(f"pgce: {sentence}", file=sys.stderr)
+    else:
+        time.sleep(1)  # torchrun kills every process when one has left: the first is to say its sentence
     raise SystemExit(code)

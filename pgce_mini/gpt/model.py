@@ -106,9 +106,7 @@ class DecoderLayer(nn.Module):
     def project(self, x: Tensor) -> Projections:
         return self.self_attn.project(self.input_layernorm(x))
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, tokens: Tokens | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend, tokens: Tokens | None = None) -> Tensor:
         q, k, v = tokens.look_up(self.project) if tokens else self.project(x)
         x = x + self.self_attn(q, k, v, cos, sin, attend)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
@@ -126,9 +124,7 @@ class Decoder(nn.Module):
         self.cos: Tensor  # (max_position_embeddings, 1, head_dim), as is sin; GPT sets them
         self.sin: Tensor
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, attend: Attend, memory: TokenMemory | None = None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, attend: Attend, memory: TokenMemory | None = None) -> Tensor:
         """(...) ids at (...) positions -> (..., d). Only `attend` mixes positions, so any layout will do.
 
         `memory`: from a caller who calls often with the same weights, the same at each call.
@@ -206,5 +202,9 @@ class GPT(GenerationMixin, Qwen3Mixin):
         attend: Attend = causal_attention
         if keep is not None:
             ids, positions, attend = pack(ids, keep)  # (N,), (N,)
+        return self.decode(ids, positions, attend)
+
+    def decode(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """The decoder's states of any layout of ids; a call of this module's own, which FSDP can be told of."""
         hidden: Tensor = self.model(ids, positions, attend)
         return hidden

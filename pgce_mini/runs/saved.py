@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.paths import expanded
@@ -16,15 +19,16 @@ from pgce_mini.runs.run import Run, config_to_dict
 from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
 
 
-def save_model(path: Path, model: GPT, corpus: Corpus) -> None:
-    """Writes a model with all that is needed to rebuild it and to decode its tokens."""
+def save_model(path: Path, model: GPT, corpus: Corpus, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Writes a model with all that is needed to rebuild it and to decode its tokens; `weights` in place of
+    those in the model, where it holds a part of them."""
     header = {
         "model": config_to_dict(model.config),
         "corpus": task_to_dict(corpus),
         "learnt": corpus.fitted_state(),  # the key in the files of every version
         "vocabulary": _vocabulary(corpus),
     }
-    save_tensors(path, model.state_dict(), header)
+    save_tensors(path, model.state_dict() if weights is None else weights, header)
 
 
 def load_model(path: Path | str) -> tuple[GPT, Corpus]:
