@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -86,5 +87,6 @@ def _leave(sentence: str, code: int, of_all: bool = True) -> None:
     if is_first() or not of_all:
         print(f"pgce: {sentence}", file=sys.stderr)
     else:
-        time.sleep(1)  # torchrun kills every process when one has left: the first is to say its sentence
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, to all when one has left: the first comes
+        time.sleep(1)  # first, with its sentence
     raise SystemExit(code)
