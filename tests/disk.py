@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from pgce_mini.runs import Run
+from pgce_mini.runs import Run, state_tensors
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
@@ -35,5 +35,5 @@ def started(path: Path, steps: int = 0, saved: int = 0) -> Run:
         for step in range(1, steps + 1):
             run.append_metrics({"step": step, "loss": 1 / step})
             if step == saved:
-                run.save_state(step, *state())
+                run.save_state(step, state_tensors(*state()))
     return run

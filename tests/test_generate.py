@@ -156,7 +156,7 @@ def test_sampled_frequencies_match_the_softmax(temperature: float) -> None:
 
 def test_a_token_of_probability_0_is_never_drawn() -> None:
     logits = torch.tensor([-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]).expand(10_000, 5)
-    token, logps = sample(logits, 1.0, seeded())
+    token, logps = sample(logits, 1.0, lambda: torch.rand(len(logits), 1, generator=seeded()))
     assert set(token.tolist()) == {1, 3}
     torch.testing.assert_close(logps, torch.full_like(logps, 0.5).log())
 

@@ -13,7 +13,7 @@ from disk import everything_in, flip_byte, started, state
 from hypothesis import given, settings, strategies as st
 from tiny import TASK, new_model
 
-from pgce_mini.runs import Run, RunError, save_model
+from pgce_mini.runs import Run, RunError, save_model, state_tensors
 
 
 def test_start_continues_the_same_run_and_only_that(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def swap_for_a_model(path: Path) -> None:
 
 def swap_for_another_state(path: Path) -> None:
     model = torch.nn.Linear(2, 2)
-    Run(path.parent.parent).save_state(3, model, torch.optim.AdamW(model.parameters()))
+    Run(path.parent.parent).save_state(3, state_tensors(model, torch.optim.AdamW(model.parameters())))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ is 130, SIGTERM 143, and a training goes on from the last saved step. PGCE_DEBUG
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pgce_mini.cli.doctor import Doctor
@@ -23,6 +26,7 @@ from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.installation import __version__
 from pgce_mini.runs import TERMINATED, RunError, exit_at_sigterm
+from pgce_mini.training import is_first, join, launched
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
@@ -45,8 +49,11 @@ def run(words: Sequence[str]) -> None:
             if words[:1] == ["--version"]:
                 print(f"pgce_mini {__version__}")
                 return
-            command = parse(words, COMMANDS, (__doc__ or "").strip())
-            with exit_at_sigterm():
+            join()
+            with contextlib.nullcontext() if is_first() else _silent_stdout(), exit_at_sigterm():
+                command = parse(words, COMMANDS, (__doc__ or "").strip())
+                if launched() and not isinstance(command, (Pretrain, RL)):
+                    raise ValueError(f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it")
                 command.run()
         finally:
             sys.stdout.flush()  # here a full disk can still be told
@@ -67,7 +74,7 @@ def run(words: Sequence[str]) -> None:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise  # a fault of ours, whose trace we want
         advice = "ask for a smaller model, smaller batches, fewer samples or fewer prompts"
-        _leave(f"the memory of this machine is too small for that: {advice}", 2)
+        _leave(f"the memory of this machine is too small for that: {advice}", 2, of_all=False)
 
 
 def _goes_on(command: Any) -> str:
@@ -77,8 +84,20 @@ def _goes_on(command: Any) -> str:
     return "the same command goes on from the last saved step" if saves else ""
 
 
-def _leave(sentence: str, code: int) -> None:
+@contextlib.contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """One of several processes prints the results."""
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        yield
+
+
+def _leave(sentence: str, code: int, of_all: bool = True) -> None:
+    """`of_all`: every process that torchrun has started leaves with this sentence, so the first says it."""
     if os.environ.get("PGCE_DEBUG"):
         raise
-    print(f"pgce: {sentence}", file=sys.stderr)
+    if is_first() or not of_all:
+        print(f"pgce: {sentence}", file=sys.stderr)
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, to all when one has left: the first comes
+        time.sleep(1)  # first, with its sentence
     raise SystemExit(code)

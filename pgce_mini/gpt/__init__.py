@@ -9,14 +9,16 @@ from pgce_mini.gpt.attention import (
     spread,
 )
 from pgce_mini.gpt.config import GPTConfig
-from pgce_mini.gpt.generate import KVCache, written
+from pgce_mini.gpt.generate import Draws, Generation, KVCache, written
 from pgce_mini.gpt.model import GPT
 from pgce_mini.gpt.rotary import rotate
 
 __all__ = [
     "GPT",
     "Attend",
+    "Draws",
     "GPTConfig",
+    "Generation",
     "KVCache",
     "causal_attention",
     "dot_product_attention",

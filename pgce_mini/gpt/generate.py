@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -33,6 +33,54 @@ class Generation(NamedTuple):
     logps: Tensor
 
 
+class Draws:
+    """The uniform numbers of a batch's completions. Where several processes sample a batch, each draws the numbers
+    of all rows and takes its own, so that a completion is the one that a single process samples.
+
+    `generator` is in the same state in all; `counts` gives the numbers that the processes bring, this one's at
+    `rank`.
+    """
+
+    def __init__(
+        self,
+        generator: torch.Generator | None,
+        counts: Callable[[int], list[int]] = lambda own: [own],
+        rank: int = 0,
+    ) -> None:
+        self.generator, self.counts, self.rank = generator, counts, rank
+
+    def begin(self, rows: int) -> None:
+        """A batch, of which this process has so many rows."""
+        self.rows = self.counts(rows)  # of each process
+
+    def uniform(self) -> Tensor:
+        """(R, 1) in [0, 1), for the R rows of this process"""
+        assert self.generator is not None
+        numbers = torch.rand(sum(self.rows), 1, generator=self.generator, device=self.generator.device)
+        first = sum(self.rows[: self.rank])
+        return numbers[first : first + self.rows[self.rank]]
+
+    def running(self, own: int) -> int:
+        """How many rows have not ended, in all processes."""
+        self.left = self.counts(own)
+        return sum(self.left)
+
+    def drops(self) -> bool:
+        """Whether the rows that have ended are dropped now: that copies the cache, so only when it pays."""
+        if sum(self.left) > 7 / 8 * sum(self.rows):
+            return False
+        self.rows = self.left
+        return True
+
+    def sit_out(self, tokens: int) -> None:
+        """Draws on with the others, for up to so many tokens, when the rows of this process have all ended."""
+        for _ in range(tokens):
+            self.uniform()
+            if self.running(0) == 0:
+                return
+            self.drops()
+
+
 def written(ids: Tensor, mask: Tensor) -> list[list[int]]:
     """The tokens of each row where the mask is True, without padding."""
     return [row[:length] for row, length in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
@@ -57,7 +105,7 @@ class GenerationMixin(nn.Module):
         max_completion_length: int,
         *,
         temperature: float = 1.0,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | Draws | None = None,
         num_generations: int = 1,
         eos_id: int | Sequence[int] | None = None,
         pad_id: int | None = None,
@@ -65,9 +113,10 @@ class GenerationMixin(nn.Module):
         """Sample `num_generations` completions of each prompt, up to EOS or `max_completion_length` tokens.
 
         Prompts may differ in length; each is read once. Temperature 0 takes the likeliest token; others lie within
-        `checks.TEMPERATURES`. `generator` is on the model's device and only needed to sample. The same generator
-        state, weights and arguments give the same result. `eos_id` (one id or several; an empty list: none) and
-        `pad_id` are by default those of the model's checkpoint, or else those of the tasks.
+        `checks.TEMPERATURES`. `generator` is on the model's device and only needed to sample; `Draws` of it where
+        several processes sample one batch. The same generator state, weights and arguments give the same result.
+        `eos_id` (one id or several; an empty list: none) and `pad_id` are by default those of the model's
+        checkpoint, or else those of the tasks.
 
         Raises:
             ValueError: naming the argument, when a value makes no sense or does not fit the model; when the logits
@@ -79,10 +128,12 @@ class GenerationMixin(nn.Module):
         device = self.unembedding.device
         ends = torch.tensor(eos_ids, dtype=torch.int64, device=device)
         temperature = check_temperature(temperature, or_zero=True)
-        if temperature and (generator is None or generator.device.type != device.type):
+        draws = generator if isinstance(generator, Draws) else Draws(generator)
+        drawn_on = draws.generator and draws.generator.device.type
+        if temperature and drawn_on != device.type:
             raise ValueError(
                 f"generator must be a torch.Generator on the model's device ({device.type}) when temperature "
-                f"is above 0, got {generator and generator.device.type}"
+                f"is above 0, got {drawn_on}"
             )
         self.check_prompts(prompts, max_completion_length)
 
@@ -104,15 +155,20 @@ class GenerationMixin(nn.Module):
         logps = torch.zeros(shape, device=device)
         row = torch.arange(batch * per_prompt, device=device)  # (R,) the row of `completions` that each one writes
         running = torch.ones_like(row, dtype=torch.bool)
+        draws.begin(len(row))
         for step in range(max_completion_length):
-            token, logp = sample(F.linear(hidden, self.unembedding), temperature, generator)
+            token, logp = sample(F.linear(hidden, self.unembedding), temperature, draws.uniform)
             completions[:, step].index_copy_(0, row, token)
             logps[:, step].index_copy_(0, row, logp)
             running &= torch.isin(token, ends, invert=True)
-            left = int(running.sum())
-            if left == 0 or step + 1 == max_completion_length:
+            own = int(running.sum())
+            if draws.running(own) == 0 or step + 1 == max_completion_length:
                 break
-            if left <= 7 / 8 * len(row):  # dropping what has ended copies the cache: only when it pays
+            drops = draws.drops()
+            if own == 0:
+                draws.sit_out(max_completion_length - step - 1)
+                break
+            if drops:
                 keep_index = running.nonzero().squeeze(1)
                 kv_cache.select(keep_index)
                 row, token, position, running = (x[keep_index] for x in (row, token, position, running))
@@ -158,15 +214,15 @@ class GenerationMixin(nn.Module):
             raise ValueError(f"{name} must be or hold ids in [0, {self.config.vocab_size}), got {token}")
 
 
-def sample(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """(R, V) -> tokens and their log-probabilities under softmax(logits / temperature), (R,) each."""
+def sample(logits: Tensor, temperature: float, uniform: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """(R, V) -> tokens and their log-probabilities under softmax(logits / temperature), (R,) each; `uniform` gives
+    the (R, 1) numbers in [0, 1) to draw with."""
     logps = (logits.float() / (temperature or 1.0)).log_softmax(-1)
     if temperature == 0:
         token = logits.argmax(-1, keepdim=True)  # (R, 1)
     else:  # inverse transform: torch.multinomial draws V numbers for a row instead of one
         cumulative = logps.exp().cumsum(-1)  # (R, V)
-        uniform = torch.rand(len(logps), 1, generator=generator, device=logps.device)
-        token = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)  # (R, 1)
+        token = torch.searchsorted(cumulative, uniform() * cumulative[:, -1:], right=True)  # (R, 1)
         token = token.clamp_max_(logps.shape[1] - 1)
     return token.squeeze(1), logps.gather(1, token).squeeze(1)
 

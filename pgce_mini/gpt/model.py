@@ -204,5 +204,9 @@ class GPT(GenerationMixin, Qwen3Mixin):
         attend: Attend = causal_attention
         if keep is not None:
             ids, positions, attend = pack(ids, keep)  # (N,), (N,)
+        return self.decode(ids, positions, attend)
+
+    def decode(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """The decoder's states of any layout of ids; a call of this module's own, which FSDP can be told of."""
         hidden: Tensor = self.model(ids, positions, attend)
         return hidden

@@ -17,6 +17,7 @@ from pgce_mini.runs.run import (
     deferred_interrupt,
     exit_at_sigterm,
     settings_difference,
+    state_tensors,
 )
 from pgce_mini.runs.saved import (
     check_finished,
@@ -30,6 +31,7 @@ from pgce_mini.runs.saved import (
 
 __all__ = [
     "TERMINATED", "Run", "RunError", "check_finished", "config_to_dict", "deferred_interrupt", "describe_corpus",
-    "described_corpus", "exit_at_sigterm", "fingerprint", "is_made_from", "load_model", "load_tensors", "lock_file",
-    "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner", "write_atomic", "write_json",
+    "described_corpus", "exit_at_sigterm", "fingerprint", "is_made_from", "load_model", "load_tensors",
+    "lock_file", "read_json", "save_model", "save_tensors", "settings_difference", "sole_owner", "state_tensors",
+    "write_atomic", "write_json",
 ]  # fmt: skip

@@ -43,7 +43,8 @@ from pgce_mini.tasks import Corpus, task_to_dict
 
 Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
-NOT_RECORDED = ("run_dir", "study_dir", "workers")  # where and how it runs: a run may be moved
+NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
+"""Where and how it runs: a run may be moved."""
 
 
 class Run:
@@ -120,14 +121,12 @@ class Run:
         with open(self.metrics_path, "ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
 
-    def save_state(self, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Saves what a training needs to go on after `step` steps; its metrics reach the disk first."""
+    def save_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Saves what a training needs to go on after `step` steps, its `state_tensors`; its metrics reach the disk
+        first."""
         if self.metrics_path.exists():
             with open(self.metrics_path, "rb") as file:
                 os.fsync(file.fileno())
-        tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
         save_tensors(self.state_path, tensors, {"step": step})
 
     def load_state(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -175,6 +174,14 @@ class Run:
             file.name == LOCK or file.match(".config.json.*.tmp") for file in self.path.iterdir()
         ):
             raise RunError(f"{self.path} holds files of something else: choose an empty or new folder")
+
+
+def state_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The weights and the optimizer's moments, with the names that they have in a saved state."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
+    return tensors
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from pgce_mini.gpt import GPT, GPTConfig
 from pgce_mini.paths import expanded
 from pgce_mini.runs.files import RunError, digest, load_tensors, save_tensors
@@ -18,9 +20,11 @@ from pgce_mini.runs.run import Run, config_to_dict
 from pgce_mini.tasks import Corpus, task_from_dict, task_to_dict
 
 
-def save_model(path: Path, model: GPT, corpus: Corpus) -> None:
-    """Writes a model with all that is needed to rebuild it and to decode its tokens."""
-    save_tensors(path, model.state_dict(), {"model": config_to_dict(model.config), **describe_corpus(corpus)})
+def save_model(path: Path, model: GPT, corpus: Corpus, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Writes a model with all that is needed to rebuild it and to decode its tokens; `weights` in place of
+    those in the model, where it holds a part of them."""
+    header = {"model": config_to_dict(model.config), **describe_corpus(corpus)}
+    save_tensors(path, model.state_dict() if weights is None else weights, header)
 
 
 def describe_corpus(corpus: Corpus) -> dict[str, Any]:

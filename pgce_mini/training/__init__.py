@@ -8,6 +8,7 @@ from pgce_mini.training.config import (
     check_length,
     check_pretraining_memory,
 )
+from pgce_mini.training.distributed import is_first, join, launched
 from pgce_mini.training.grpo import Update, train_grpo, update_policy
 from pgce_mini.training.grpo_loss import (
     LossType,
@@ -24,8 +25,9 @@ from pgce_mini.training.rollout import MAX_DRAWS, Rollout, per_token_logps, samp
 from pgce_mini.training.shaped_lm import ShapedLM
 
 __all__ = [
-    "ADAM_BETAS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout", "ScaleRewards",
-    "ShapedLM", "Update", "adamw", "check_device", "check_head", "check_length", "check_pretraining_memory",
-    "clip_gradient", "group_advantages", "grpo_loss", "held_back", "kl_to_reference", "learning_rate",
-    "masked_mean", "per_token_logps", "pretrain", "sample_rollout", "train_grpo", "update_policy",
+    "ADAM_BETAS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout",
+    "ScaleRewards", "ShapedLM", "Update", "adamw", "check_device", "check_head", "check_length",
+    "check_pretraining_memory", "clip_gradient", "group_advantages", "grpo_loss", "held_back", "is_first",
+    "join", "kl_to_reference", "launched", "learning_rate", "masked_mean", "per_token_logps", "pretrain",
+    "sample_rollout", "train_grpo", "update_policy",
 ]  # fmt: skip

@@ -89,6 +89,10 @@ class PretrainConfig:
     """draws the initial weights and the order of the documents"""
     device: str = "cpu"
     """cpu, cuda or mps; these small models are fastest on the cpu"""
+    gradient_accumulation_steps: int = 1
+    """parts of a process's batch, one after the other, which saves memory; the loss is that of the whole batch"""
+    fsdp: bool = False
+    """under torchrun: split weights and moments among the processes (FSDP2), for a model that one cannot hold"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -171,6 +175,10 @@ class GRPOConfig:
     """draws the problems and the completions"""
     device: str = "cpu"
     """cpu, cuda or mps; these small models are fastest on the cpu"""
+    gradient_accumulation_steps: int = 1
+    """parts of a process's share of an update, one after the other, to save memory; the loss is of the whole"""
+    fsdp: bool = False
+    """under torchrun: split weights and moments among the processes (FSDP2), for a model that one cannot hold"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -198,7 +206,7 @@ class GRPOConfig:
 
 def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
     """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
-    for name in ("steps", "save_every", *counts):
+    for name in ("steps", "save_every", "gradient_accumulation_steps", *counts):
         check_count(name, getattr(config, name), 1)
     check_seed(config.seed)
     check_number("weight_decay", config.weight_decay)

@@ -4,10 +4,9 @@ One step: sample a group of completions for each prompt, judge them, turn each g
 and take clipped policy-gradient updates on the completions' tokens (DeepSeekMath, arXiv 2402.03300; with
 clip-higher, token-mean loss and dynamic sampling of DAPO, arXiv 2503.14476; as the paper trains).
 
-What it leaves out, and why: a value network (the group's mean is the baseline); micro-batches (the models are
-small: an update is one forward pass, so its loss is normalised over all of its tokens); a separate inference
-engine, and so a correction for one; sequence-level ratios (GSPO); partial rewards and length penalties (the
-verifier's 0 or 1 is the only reward). A KL term to the prior is included but off by default, as in the paper.
+What it leaves out, and why: a value network (the group's mean is the baseline); a separate inference engine, and
+so a correction for one; sequence-level ratios (GSPO); partial rewards and length penalties (the verifier's 0 or 1
+is the only reward). A KL term to the prior is included but off by default, as in the paper.
 
 Why is the logged loss close to 0 while the gradient is not? In the first update of a step every ratio is 1, so
 the loss is the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still the
@@ -19,7 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,9 +28,11 @@ from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
 from pgce_mini.training.config import GRPOConfig, check_rl_memory
-from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean
+from pgce_mini.training.distributed import agreed, rank, sum_gradients, summed, together, world_size
+from pgce_mini.training.fsdp import backward, load_whole
+from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean, part_weight
 from pgce_mini.training.loop import run_training
-from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
+from pgce_mini.training.optimizer import clip_gradient, divergence
 from pgce_mini.training.rollout import Rollout, per_token_logps, sample_rollout
 
 
@@ -55,7 +56,29 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
             then.
         FloatingPointError: the training diverged; the message names the step.
     """
-    check_device(config.device)
+    with together(config, "prompts_per_step", config.prompts_per_step):
+        with agreed():
+            model, task, settings = _prepared(config)
+        limit = config.completion_limit(task)
+        reference = copy.deepcopy(model).to(config.device) if config.kl_coef else None
+        sampler = (
+            copy.deepcopy(model).to(config.device) if config.fsdp else model
+        )  # completions end at their own time
+
+        def train_step(optimizer: Optimizer, step: int) -> dict[str, float]:
+            if sampler is not model:
+                load_whole(sampler, model)
+            rollout, row = sample_rollout(sampler, task, config, step)
+            if rollout is not None:
+                row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
+            return row
+
+        shown = "reward={reward:.3f}, length={completions/mean_length:.1f}"
+        return run_training("rl", config, settings, model, task, train_step, shown=shown, progress=progress)
+
+
+def _prepared(config: GRPOConfig) -> tuple[GPT, Task, dict[str, Any]]:
+    """The prior, its task, and the settings to record; the errors that `train_grpo` names."""
     model, task = load_model(config.prior)
     if not isinstance(task, Task):
         raise RunError(
@@ -64,17 +87,7 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
     limit = config.completion_limit(task)
     model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
     check_rl_memory(config, model.config, limit)
-    settings = config_to_dict(config) | {"prior": fingerprint(model)}
-    reference = copy.deepcopy(model).to(config.device) if config.kl_coef else None
-
-    def train_step(optimizer: Optimizer, step: int) -> dict[str, float]:
-        rollout, row = sample_rollout(model, task, config, step)
-        if rollout is not None:
-            row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
-        return row
-
-    shown = "reward={reward:.3f}, length={completions/mean_length:.1f}"
-    return run_training("rl", config, settings, model, task, train_step, shown=shown, progress=progress)
+    return model, task, config_to_dict(config) | {"prior": fingerprint(model)}
 
 
 class Update(NamedTuple):
@@ -104,34 +117,60 @@ def update_policy(
     for _ in range(config.num_iterations):
         for tensors in zip(*(tensor.tensor_split(parts) for tensor in rollout), strict=True):
             batch = Rollout(*tensors)
-            mask = batch.completion_mask.flatten(0, 1)
-            if not mask.any():  # momentum and weight decay would move the weights even so
+            if not batch.completion_mask.any():  # momentum and weight decay would move the weights even so
                 continue
-            logps, entropies = (x.flatten(0, 1) for x in per_token_logps(model, batch, config.temperature))
-            if watch is not None:
-                logps.retain_grad()
-            loss, row = grpo_loss(
-                logps, batch.old_per_token_logps.flatten(0, 1), batch.advantages.flatten(), mask,
-                epsilon=config.epsilon, epsilon_high=config.epsilon_high,
-                loss_type=config.loss_type, max_completion_length=limit,
-            )  # fmt: skip
-            if reference is not None:
-                with torch.no_grad():
-                    ref_logps = per_token_logps(reference, batch, config.temperature)[0].flatten(0, 1)
-                kl = masked_mean(kl_to_reference(logps, ref_logps), mask, config.loss_type, limit)
-                loss = loss + config.kl_coef * kl
-                row["kl"] = kl.item()
             optimizer.zero_grad()
-            loss.backward()
+            scored, row = _add_gradients(model, reference, batch, config, limit)
+            sum_gradients(model)
             row["grad_norm"] = clip_gradient(model, config.max_grad_norm, step)
             optimizer.step()
-            row["loss"] = loss.item()
-            row["entropy"] = (entropies.sum() / mask.sum().clamp_min(1)).item()
             rows.append(row)
             if watch is not None:
-                assert logps.grad is not None
-                watch(Update(batch, logps.detach(), logps.grad, row))
+                gradient = torch.cat([logps.grad for logps in scored if logps.grad is not None])
+                watch(Update(batch, torch.cat(scored).detach(), gradient, row))
     with torch.no_grad():
         if not model(rollout.prompts[:1]).isfinite().all():  # before the model is saved or sampled
             raise divergence(step, "its logits are not finite")
     return {name: sum(row[name] for row in rows) / len(rows) for name in (rows[0] if rows else ())}
+
+
+def _add_gradients(
+    model: GPT, reference: GPT | None, batch: Rollout, config: GRPOConfig, limit: int
+) -> tuple[list[Tensor], dict[str, float]]:
+    """Adds the gradient of this process's parts of an update; returns their per_token_logps, and the metrics of
+    the whole update."""
+    mask = batch.completion_mask.flatten(0, 1)
+    tokens = mask.sum()
+    scored, metrics = [], []
+    for part in _own_parts(batch, config.gradient_accumulation_steps):
+        part_mask = part.completion_mask.flatten(0, 1)
+        logps, entropies = (x.flatten(0, 1) for x in per_token_logps(model, part, config.temperature))
+        logps.retain_grad()  # for `watch`
+        loss, row = grpo_loss(
+            logps, part.old_per_token_logps.flatten(0, 1), part.advantages.flatten(), part_mask,
+            epsilon=config.epsilon, epsilon_high=config.epsilon_high,
+            loss_type=config.loss_type, max_completion_length=limit,
+        )  # fmt: skip
+        weight, of_tokens = part_weight(part_mask, mask, config.loss_type), (part_mask.sum() / tokens).item()
+        row = {name: of_tokens * value for name, value in row.items()}
+        if reference is not None:
+            with torch.no_grad():
+                ref_logps = per_token_logps(reference, part, config.temperature)[0].flatten(0, 1)
+            kl = masked_mean(kl_to_reference(logps, ref_logps), part_mask, config.loss_type, limit)
+            loss = loss + config.kl_coef * kl
+            row["kl"] = weight * kl.item()
+        backward(loss * weight, config)
+        scored.append(logps)
+        metrics.append(row | {"loss": weight * loss.item(), "entropy": (entropies.sum() / tokens).item()})
+    sums = summed(torch.tensor([list(row.values()) for row in metrics], dtype=torch.float64, device="cpu").sum(0))
+    return scored, dict(zip(metrics[0], sums.tolist(), strict=True))
+
+
+def _own_parts(batch: Rollout, parts: int) -> list[Rollout]:
+    """This process's groups, in so many parts. One without a group is a group without a token to train on, as each
+    process must take part in every pass through a model that is divided."""
+    every = zip(*(tensor.tensor_split(parts * world_size()) for tensor in batch), strict=True)
+    own = [Rollout(*tensors) for tensors in every][rank() * parts : (rank() + 1) * parts]
+    nothing = Rollout(*(tensor[:1] for tensor in batch))
+    nothing = nothing._replace(completion_mask=torch.zeros_like(nothing.completion_mask))
+    return [part if len(part.prompts) else nothing for part in own]

@@ -110,6 +110,15 @@ def masked_mean(values: Tensor, mask: Tensor, loss_type: LossType, max_completio
     return values.sum() / (len(values) * max_completion_length)
 
 
+def part_weight(part: Tensor, mask: Tensor, loss_type: LossType) -> float:
+    """The weight of a part's `masked_mean` in that of the whole: the masks (B', L) and (B, L) -> a share of 1."""
+    if loss_type == "dapo":
+        return int(part.sum()) / max(int(mask.sum()), 1)
+    if loss_type == "grpo":
+        return int(part.any(1).sum()) / max(int(mask.any(1).sum()), 1)
+    return len(part) / len(mask)
+
+
 def kl_to_reference(per_token_logps: Tensor, ref_per_token_logps: Tensor) -> Tensor:
     """The estimator exp(d) - d - 1, d = log ref - log policy, of the KL divergence from the reference; (B, L).
 

@@ -26,7 +26,8 @@ def clip_gradient(model: nn.Module, max_norm: float, step: int) -> float:
     Raises:
         FloatingPointError: the gradient is not finite; the weights are still those of the step before.
     """
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm).item()
+    total = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    norm = getattr(total, "full_tensor", lambda: total)().item()  # FSDP's is in parts
     if not math.isfinite(norm):
         raise divergence(step, f"its gradient is {norm}")
     return norm

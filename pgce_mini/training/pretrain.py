@@ -8,7 +8,7 @@ needs only its weights, moments and step to resume.
 from __future__ import annotations
 
 import time
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -22,8 +22,10 @@ from pgce_mini.loss import focal_loss, shaped_cross_entropy
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length, check_pretraining_memory
+from pgce_mini.training.distributed import agreed, counts, share, sum_gradients, summed, together
+from pgce_mini.training.fsdp import backward
 from pgce_mini.training.loop import run_training
-from pgce_mini.training.optimizer import check_device, clip_gradient, divergence
+from pgce_mini.training.optimizer import clip_gradient, divergence
 
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
@@ -44,7 +46,24 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
             for the model, or the text cannot be read or is too short for them. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
-    check_device(config.device)
+    with together(config, "batch_size", config.batch_size):
+        with agreed():
+            model, settings = _prepared(config)
+
+        def train_step(optimizer: Optimizer, step: int) -> dict[str, float | None]:
+            row = _update(model, optimizer, config, step)
+            if step % config.eval_every == 0 or step == config.steps:
+                row |= _heldout(model, config, step)
+            return row
+
+        corpus, shown = config.corpus, "cross_entropy={cross_entropy:.3f}, entropy={entropy:.3f}"
+        return run_training(
+            "pretrain", config, settings, model, corpus, train_step, shown=shown, progress=progress
+        )
+
+
+def _prepared(config: PretrainConfig) -> tuple[GPT, dict[str, Any]]:
+    """The model with its first weights, and the settings to record; the errors that `pretrain` names."""
     text = _text(config)
     check_head(config.shaping, config.corpus)
     model = _initial_model(config)
@@ -53,15 +72,7 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     settings = config_to_dict(config) | text
     if config.init_from is not None:
         settings["init_from"] = fingerprint(model)
-
-    def train_step(optimizer: Optimizer, step: int) -> dict[str, float | None]:
-        row = _update(model, optimizer, config, step)
-        if step % config.eval_every == 0 or step == config.steps:
-            row |= _heldout(model, config, step)
-        return row
-
-    corpus, shown = config.corpus, "cross_entropy={cross_entropy:.3f}, entropy={entropy:.3f}"
-    return run_training("pretrain", config, settings, model, corpus, train_step, shown=shown, progress=progress)
+    return model, settings
 
 
 def _text(config: PretrainConfig) -> dict[str, str]:
@@ -108,28 +119,38 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
     for group in optimizer.param_groups:
         group["lr"] = lr
     first = (step - 1) * config.batch_size
-    documents = [config.corpus.document(config.seed, first + i) for i in range(config.batch_size)]
-    rows = pad_sequence([torch.tensor(d) for d in documents], batch_first=True, padding_value=PAD_ID)
-    rows = rows.to(config.device)
-    ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
-    keep_mask = targets != PAD_ID  # (B, T)
-    target = targets[keep_mask]  # (N)
+    indices = share(range(first, first + config.batch_size))
+    documents = [torch.tensor(config.corpus.document(config.seed, index)) for index in indices]
+    size = len(documents) // config.gradient_accumulation_steps
+    parts = [documents[i : i + size] for i in range(0, len(documents), size)]
+    tokens = sum(counts(sum(len(document) - 1 for document in documents)))  # targets of the whole batch
 
-    logits = model(ids, keep_mask)  # (N, V), padding left out
-    loss = _loss(logits, target, config)
     optimizer.zero_grad()
-    loss.backward()
+    metrics = []
+    for part in parts:
+        rows = pad_sequence(part, batch_first=True, padding_value=PAD_ID).to(config.device)
+        ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
+        keep_mask = targets != PAD_ID  # (B, T)
+        target = targets[keep_mask]  # (N)
+        weight = len(target) / tokens  # the part's in the mean over the batch; 1 if it is all of it
+
+        logits = model(ids, keep_mask)  # (N, V), padding left out
+        loss = _loss(logits, target, config)
+        backward(loss * weight, config)
+        with torch.no_grad():
+            cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
+            metrics.append(weight * torch.stack([loss, cross_entropy, entropy]))
+    sum_gradients(model)
     grad_norm = clip_gradient(model, config.max_grad_norm, step)
     optimizer.step()
-    with torch.no_grad():
-        cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
+    mean_loss, mean_cross_entropy, mean_entropy = summed(sum(metrics[1:], metrics[0])).tolist()
     return {
-        "loss": loss.item(),
-        "cross_entropy": cross_entropy.item(),
-        "entropy": entropy.item(),
+        "loss": mean_loss,
+        "cross_entropy": mean_cross_entropy,
+        "entropy": mean_entropy,
         "grad_norm": grad_norm,
         "lr": lr,
-        "tokens_per_second": len(target) / (time.perf_counter() - started),
+        "tokens_per_second": tokens / (time.perf_counter() - started),
     }
 
 

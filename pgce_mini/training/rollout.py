@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from pgce_mini.evaluation import token_entropy
-from pgce_mini.gpt import GPT, shared_prompt_attention, spread, written
+from pgce_mini.gpt import GPT, Draws, Generation, shared_prompt_attention, spread, written
 from pgce_mini.tasks import EOS_ID, PAD_ID, Problem, Task
 from pgce_mini.training.config import GRPOConfig
+from pgce_mini.training.distributed import agreed, counts, gathered, rank, share, world_size
 from pgce_mini.training.grpo_loss import group_advantages
 
 MAX_DRAWS = 1_000_000  # problems that one step may draw: step s draws those from index s * MAX_DRAWS on
@@ -46,7 +47,7 @@ def per_token_logps(model: GPT, rollout: Rollout, temperature: float) -> tuple[T
     read = F.pad(mask[..., 1:], (0, 1))  # (G, n, L), True on the N tokens whose next token is scored
     positions = lengths[:, None, None] + torch.arange(mask.shape[2], device=mask.device)  # (G, 1, L)
     prompt_positions = torch.arange(prompt_length, device=mask.device).repeat(num_groups)  # (G * P)
-    hidden = model.model(
+    hidden = model.decode(
         torch.cat([prompts.flatten(), completions[read]]),
         torch.cat([prompt_positions, positions.expand_as(mask)[read]]),
         shared_prompt_attention(lengths, prompt_length, read),
@@ -65,8 +66,12 @@ def sample_rollout(
 ) -> tuple[Rollout | None, dict[str, float]]:
     """Samples and judges groups until `prompts_per_step` of them have differing rewards (dynamic sampling) or
     max_refills is reached; returns the rollout, None if no group is left, and the metrics of all that was sampled.
-    A pure function of weights, settings and step."""
+    A pure function of weights, settings and step.
+
+    Several processes sample a part of the groups each, and all get all of them: those that one process samples, as
+    long as rounding, which depends on the size of a batch, turns no draw."""
     generator = torch.Generator(config.device).manual_seed(config.seed * MAX_DRAWS + step)
+    draws = Draws(generator, counts, rank()) if world_size() > 1 else generator
     started = time.perf_counter()
     groups: list[_Group] = []  # to train on
     sampled: list[_Group] = []
@@ -75,7 +80,9 @@ def sample_rollout(
         first = step * MAX_DRAWS + len(sampled)
         missing = config.prompts_per_step - len(groups)
         problems = [task.problem(config.seed, first + i) for i in range(missing)]
-        fresh = _sample_groups(model, task, problems, config, generator)
+        with agreed():
+            own = _sample_groups(model, task, share(problems), config, draws)
+        fresh = [group for groups in gathered(own) for group in groups]
         sampled += fresh
         groups += [group for group in fresh if group.teaches or not config.dynamic_sampling]
         rounds += 1
@@ -109,14 +116,24 @@ class _Group(NamedTuple):
 
 
 def _sample_groups(
-    model: GPT, task: Task, problems: Sequence[Problem], config: GRPOConfig, generator: torch.Generator
+    model: GPT, task: Task, problems: Sequence[Problem], config: GRPOConfig, generator: torch.Generator | Draws
 ) -> list[_Group]:
-    size, prompts = config.num_generations, [problem.prompt for problem in problems]
+    size, prompts, limit = (
+        config.num_generations,
+        [problem.prompt for problem in problems],
+        config.completion_limit(task),
+    )
+    if not prompts and isinstance(generator, Draws):  # fewer refills than processes
+        generator.begin(0)
+        generator.sit_out(limit)
+        return []
     generation = model.generate(
-        prompts, config.completion_limit(task),
+        prompts, limit,
         temperature=config.temperature, generator=generator, num_generations=size,
     )  # fmt: skip
     groups = []
+    if world_size() > 1:
+        generation = Generation(*(x.cpu() for x in generation))  # to be gathered
     for problem, ids, mask, logps in zip(problems, *(x.split(size) for x in generation), strict=True):
         rewards = [task.reward(problem, completion) for completion in written(ids, mask)]
         groups.append(_Group(problem, ids, mask, logps, rewards))
@@ -140,7 +157,7 @@ def _rollout_metrics(task: Task, sampled: Sequence[_Group]) -> dict[str, float]:
 def _as_rollout(groups: Sequence[_Group], config: GRPOConfig) -> Rollout:
     def padded(rows: Sequence[Tensor]) -> Tensor:  # rounds of sampling may differ in length
         length = max(row.shape[1] for row in rows)
-        return torch.stack([F.pad(row, (0, length - row.shape[1])) for row in rows])
+        return torch.stack([F.pad(row, (0, length - row.shape[1])) for row in rows]).to(config.device)
 
     prompts = [torch.tensor(group.problem.prompt, device=config.device) for group in groups]
     rewards = torch.tensor([group.rewards for group in groups], device=config.device)
