@@ -167,8 +167,8 @@ def test_the_public_names_are_these() -> None:
         "ChainSum", "Countdown", "EvaluationConfig", "GPT", "GPTConfig", "GRPOConfig", "PAPER_ARMS",
         "PretrainConfig", "RewardShaping", "ShapedCrossEntropyLoss", "ShapedLM", "StudyConfig", "TASKS", "Text",
         "avg_at_m", "check", "cons_at_m", "evaluate", "linear_shaped_cross_entropy", "pass_at_k", "policy_flow",
-        "pretrain", "run_study", "shaped_cross_entropy", "simplex_field", "stationary_policies", "stationary_policy",
-        "token_rewards", "train_grpo",
+        "pretrain", "run_study", "shaped_cross_entropy", "simplex_field", "stationary_policies",
+        "stationary_policy", "token_rewards", "train_grpo",
     ]  # fmt: skip
 
 
