@@ -165,7 +165,7 @@ def test_training_and_evaluation_load_no_pictures_no_command_line_and_no_extra()
 def test_the_public_names_are_these() -> None:
     assert sorted(pgce_mini.__all__) == [
         "ChainSum", "Countdown", "EvaluationConfig", "GPT", "GPTConfig", "GRPOConfig", "PAPER_ARMS",
-        "PretrainConfig", "RewardShaping", "ShapedCrossEntropyLoss", "StudyConfig", "TASKS", "Text",
+        "PretrainConfig", "RewardShaping", "ShapedCrossEntropyLoss", "ShapedLM", "StudyConfig", "TASKS", "Text",
         "__version__", "avg_at_m", "check", "cons_at_m", "evaluate", "linear_shaped_cross_entropy", "pass_at_k",
         "policy_flow", "pretrain", "run_study", "shaped_cross_entropy", "simplex_field", "stationary_policies",
         "stationary_policy", "token_rewards", "train_grpo",

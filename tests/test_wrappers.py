@@ -27,7 +27,7 @@ from pgce_mini.gpt import causal_attention
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("processes")
-    torch.multiprocessing.spawn(wrapped.process, (str(folder),), wrapped.PROCESSES)  # type: ignore[no-untyped-call]
+    torch.multiprocessing.spawn(wrapped.process, (str(folder),), wrapped.PROCESSES)
     return json.loads((folder / "found.json").read_text())
 
 
@@ -114,7 +114,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(TypeError, match="model must be a GPT, wrapped or not, got Linear"):
         ShapedLM(torch.nn.Linear(2, 2), SHAPING)
     with pytest.raises(TypeError, match="shaping must be a RewardShaping"):
-        ShapedLM(lm.model, -0.25)  # type: ignore[arg-type]
+        ShapedLM(lm.model, -0.25)
 
 
 # --- wrappers in one process ---
@@ -130,7 +130,7 @@ def test_checkpointing_changes_no_bit() -> None:
     expected = gradients(lm, lm(ids, target, keep))
     whole = checkpoint(lm, ids, target, keep, use_reentrant=False)
     assert all(map(torch.equal, gradients(lm, whole), expected))
-    layers: Any = lm.model.model.layers  # type: ignore[union-attr]
+    layers: Any = lm.model.model.layers
     for i, layer in enumerate(layers):
         layers[i] = checkpoint_wrapper(layer)
     assert all(map(torch.equal, gradients(lm, lm(ids, target, keep)), expected))
@@ -145,10 +145,10 @@ def test_it_compiles_to_one_graph_and_a_compiled_layer_samples() -> None:
     compiled = torch.compile(lm, fullgraph=True, backend="eager")
     torch.testing.assert_close(gradients(lm, compiled(ids, target)), expected)
 
-    layers: Any = lm.model.model.layers  # type: ignore[union-attr]
+    layers: Any = lm.model.model.layers
     layers[0] = torch.compile(layers[0], backend="eager")
     torch.testing.assert_close(gradients(lm, lm(ids, target)), expected)
-    assert len(lm.model.generate([[3]], 2, temperature=0, num_generations=20).completions) == 20  # type: ignore[operator]
+    assert len(lm.model.generate([[3]], 2, temperature=0, num_generations=20).completions) == 20
 
 
 def test_a_hook_on_the_embedding_reaches_the_first_layer() -> None:
@@ -158,7 +158,7 @@ def test_a_hook_on_the_embedding_reaches_the_first_layer() -> None:
     assert isinstance(changed, GPT)
     with torch.no_grad():
         changed.model.embed_tokens.weight.mul_(2).add_(0.5)
-    model.model.embed_tokens.register_forward_hook(lambda module, args, out: 2 * out + 0.5)  # type: ignore[union-attr]
+    model.model.embed_tokens.register_forward_hook(lambda module, args, out: 2 * out + 0.5)
     torch.testing.assert_close(model(ids, keep), changed(ids, keep))
 
 
@@ -183,10 +183,10 @@ def test_queries_keys_and_values_have_one_dtype(how: str) -> None:
     dtype = {"half": torch.float16, "double": torch.float64}.get(how, torch.bfloat16)
     for gradient in (True, False):
         with torch.set_grad_enabled(gradient), torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"):
-            model.model(ids, torch.arange(ids.shape[1]), attend)  # type: ignore[operator]
+            model.model(ids, torch.arange(ids.shape[1]), attend)
             assert seen == {(dtype,) * 3}
             assert (model(ids) - exact).norm() < 0.02 * exact.norm()
-            assert len(model.generate([[3], [4, 5]], 4, temperature=0).completions) == 2  # type: ignore[operator]
+            assert len(model.generate([[3], [4, 5]], 4, temperature=0).completions) == 2
 
 
 # --- weights that come later ---
@@ -197,7 +197,7 @@ def test_weights_that_come_to_a_model_on_meta_make_it_whole(tied: bool) -> None:
     ids, _, keep = batch()
     whole = new(tied, False).model
     with torch.device("meta"):
-        emptied, assigned = (GPT(whole.config) for _ in range(2))  # type: ignore[arg-type]
+        emptied, assigned = (GPT(whole.config) for _ in range(2))
     moved = copy.deepcopy(whole).to("meta").to_empty(device="cpu")
     assert {parameter.device.type for parameter in emptied.parameters()} == {"meta"}
     assert emptied(ids.to("meta")).shape == (4, wrapped.LENGTH, V)
@@ -215,7 +215,7 @@ def test_weights_that_come_to_a_model_on_meta_make_it_whole(tied: bool) -> None:
 
 
 def test_a_model_on_meta_takes_no_memory() -> None:
-    huge = replace(new(True, False).model.config, vocab_size=10**13)  # type: ignore[arg-type, type-var]
+    huge = replace(new(True, False).model.config, vocab_size=10**13)
     assert sum(parameter.numel() for parameter in GPT(huge, device="meta").parameters()) > 10**14
     with pytest.raises(ValueError, match="needs at least"):
         GPT(huge, device="cpu")

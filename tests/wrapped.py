@@ -77,7 +77,7 @@ def full(x: Tensor) -> Tensor:
 def largest_error(module: nn.Module, single: nn.Module) -> float:
     """Of the gradients, relative to the norm of each in a single process."""
     pairs = zip(module.parameters(), single.parameters(), strict=True)
-    return max(float((full(p.grad) - q.grad).norm() / q.grad.norm()) for p, q in pairs)  # type: ignore[arg-type, operator, union-attr]
+    return max(float((full(p.grad) - q.grad).norm() / q.grad.norm()) for p, q in pairs)
 
 
 def step(case: str, tied: bool, linear: bool, rank: int) -> dict[str, Any]:
