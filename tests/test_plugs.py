@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -276,3 +277,28 @@ def test_the_example_of_grpo_begins_where_pgce_rl_begins(example: Callable[..., 
     after, _ = load_model(from_transformers(tmp_path / "out/trained", tmp_path / "run").path)
     moved = (after.unembedding - before.unembedding).abs()
     assert 0 < moved.max() < 4 * 2 * 2 * 3e-4  # AdamW moves a weight by about its rate an update
+
+
+def test_the_code_of_the_page_runs(model: Any, folder: Path, tmp_path: Path) -> None:
+    """What docs/plugs.md shows for transformers, TRL and torch."""
+    from transformers import AutoTokenizer
+    from trl import GRPOConfig
+
+    page = (EXAMPLES.parent / "docs/plugs.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    hidden, weight, target = torch.randn(5, 4), torch.randn(9, 4), torch.arange(5)
+    names = {
+        "model": model, "task": TASK, "tokenizer": AutoTokenizer.from_pretrained(folder),
+        "args": GRPOConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, report_to="none"),
+        "hidden": hidden, "weight": weight, "target": target, "logits": hidden @ weight.T,
+    }  # fmt: skip
+    for section in ("transformers", "TRL: SFT", "TRL: GRPO", "torch"):
+        (code,) = re.findall(r"```python\n(.*?)```", sections[section], re.DOTALL)
+        exec(code, names)
+    total, _, ids = by_hand(model, batch(), PAPER_ARMS["precision"])
+    torch.testing.assert_close(model(**batch()).loss, total / len(ids), rtol=1e-5, atol=1e-5)
+    expected = shaped_cross_entropy(hidden @ weight.T, target, PAPER_ARMS["precision"])
+    torch.testing.assert_close(names["loss"], expected)
+    shaped, trainer = names["ShapedSFTTrainer"], names["trainer"]
+    assert shaped.shaping == PAPER_ARMS["precision"]
+    assert len(trainer.train_dataset) == 480
