@@ -130,7 +130,7 @@ def _outcomes(
                     del running[stream]
                 except ray.exceptions.RayError as error:  # killed more often than it is tried again
                     del running[stream]
-                    yield from ((row, _first_line(error)) for row in rows)
+                    yield from ((row, _first_line(getattr(error, "cause", None) or error)) for row in rows)
                 else:
                     yield rows.popleft(), outcome
     finally:
