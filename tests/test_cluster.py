@@ -196,9 +196,15 @@ def test_shards_write_no_table_and_collecting_makes_it_and_says_what_is_missing(
     assert tables(tmp_path) == tables(finished)
 
 
-def test_collecting_where_nothing_is_writes_nothing(tmp_path: Path) -> None:
-    spec = spec_in(tmp_path)
-    assert gather(spec, tmp_path / "results").missing == [row.name for row in spec.rows]
+def test_collecting_where_nothing_is_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec_in(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(
+            ["study", f"{tmp_path}/tiny.toml", "--runs", f"{tmp_path}", "--results", f"{tmp_path}", "--collect"]
+        )
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "pgce: 4 of 4 rows are missing, the first ce/seed3: run the study or its shards again" in printed.err
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
