@@ -235,12 +235,13 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
 
 
 def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
-    """Raises ValueError if this machine has too little memory for the model, for the logits of a batch (documents
-    are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU has its own."""
+    """Raises ValueError if this machine has too little memory for the model, for the logits of a batch or part of
+    one (documents are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU has its
+    own."""
     if config.device != "cpu":
         return
     length = config.corpus.max_document_length
-    logits = 4 * config.batch_size * length * model.vocab_size
+    logits = 4 * (config.batch_size // config.gradient_accumulation_steps) * length * model.vocab_size
     needed = model_bytes(model, TRAINED) + logits + documents_bytes(config.eval_documents, length)
     check_memory(needed, "hidden_size, num_hidden_layers, batch_size or eval_documents")
 

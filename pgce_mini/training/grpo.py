@@ -49,11 +49,13 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.
 
+    Called by every process that torchrun has started, it trains on all of them: see `training.distributed`.
+
     Raises:
         RunError: run_dir holds something else or is damaged, another process is running it, or prior is not a
             finished run of a task with a verifier.
-        ValueError: the device is not on this machine, or the completions do not fit the model. Nothing is written
-            then.
+        ValueError: the device is not on this machine, the prompts cannot be split as asked, or the completions do
+            not fit the model. Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     with together(config, "prompts_per_step", config.prompts_per_step):

@@ -39,11 +39,14 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.
 
+    Called by every process that torchrun has started, it trains on all of them: see `training.distributed`.
+
     Raises:
         RunError: run_dir holds something else or is damaged, another process is running it, the text has changed
             since it was begun, or init_from is no prior for this corpus.
-        ValueError: the device is not on this machine, the head is the whole vocabulary, documents are too long
-            for the model, or the text cannot be read or is too short for them. Nothing is written then.
+        ValueError: the device is not on this machine, the batch cannot be split as asked, the head is the whole
+            vocabulary, documents are too long for the model, or the text cannot be read or is too short for them.
+            Nothing is written then.
         FloatingPointError: the training diverged; the message names the step.
     """
     with together(config, "batch_size", config.batch_size):
@@ -166,7 +169,7 @@ def _loss(logits: Tensor, target: Tensor, config: PretrainConfig) -> Tensor:
 def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float | None]:
     documents = [config.corpus.document(config.seed, i, "heldout") for i in range(config.eval_documents)]
     try:
-        heldout = evaluate_documents(model, documents, batch_size=config.batch_size)
+        heldout = evaluate_documents(model, documents, config.batch_size // config.gradient_accumulation_steps)
     except ValueError as error:
         raise divergence(step, str(error)) from error
     return {"heldout_cross_entropy": heldout["cross_entropy"], "heldout_entropy": heldout["entropy"]}
