@@ -129,6 +129,8 @@ class Study(Options):
             return
         if self.collect:
             table = gather(spec, results)
+            if not table.rows:
+                _check_complete(table)  # there is nothing to show
         elif self.engine == "ray":
             table = run_on_ray(spec, results, address=self.address, workers=self.workers, progress=not self.quiet)
         else:

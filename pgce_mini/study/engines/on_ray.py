@@ -18,13 +18,13 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pgce_mini.runs import RunError, exit_at_sigterm, read_json, write_json
+from pgce_mini.runs import TERMINATED, RunError, deferred_interrupt, read_json, write_json
 from pgce_mini.study.engines.local import check_room, forget_failures
 from pgce_mini.study.engines.locks import held, sole_study, unit_locks
 from pgce_mini.study.engines.progress import StudyProgress
@@ -44,14 +44,13 @@ OBJECT_STORE = 2**27  # bytes, of a Ray of our own: results are small
 HELLO, SETTINGS_FRAME = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5), 4
 
 
-@exit_at_sigterm()
 def run_on_ray(
     spec: Spec, results_dir: Path | None, *, address: str | None = None, workers: int = 2, progress: bool = True
 ) -> StudyTable:
     """`run_spec` on Ray: the same tables. A task whose process is killed is tried again.
 
     address: HOST:PORT of a cluster, or "auto" for the one on this machine; by default RAY_ADDRESS, and without
-        that `workers` processes of a Ray of its own.
+        that `workers` processes of a Ray of its own. A program that is connected to a Ray uses that.
 
     Raises:
         RunError: as `run_spec`, or nobody answers at the address.
@@ -63,7 +62,8 @@ def run_on_ray(
     if not store.missing():
         return store.table()
     check_room([row for row in store.missing() if not row.finished], folder, workers)
-    with sole_study(folder), _cluster(_address(address), workers) as ray:
+    # An exception that a signal raises within a call of Ray becomes one of Ray's, with another exit code.
+    with deferred_interrupt() as interrupted, sole_study(folder), _cluster(_address(address), workers) as ray:
         store = StudyStore(spec, results_dir)  # as the last owner left it
         forget_failures(spec.rows)
         store.collect()
@@ -71,7 +71,7 @@ def run_on_ray(
         with StudyProgress(spec.name, spec.rows, missing, silent=not progress) as bar:
             keys = {row.key for row in missing}
             units = [tuple(row for row in unit if row.key in keys) for unit in spec.units()]
-            with contextlib.closing(_outcomes(ray, [unit for unit in units if unit])) as outcomes:
+            with contextlib.closing(_outcomes(ray, [unit for unit in units if unit], interrupted)) as outcomes:
                 for row, outcome in outcomes:
                     if isinstance(outcome, str):
                         store.fail(row, outcome)
@@ -106,13 +106,17 @@ def run_unit(rows: Sequence[Row], folder: str) -> Iterator[dict[str, Any] | str]
             yield read_json(row.result_path) if row.finished else row.error_path.read_text().strip()
 
 
-def _outcomes(ray: Any, units: Sequence[tuple[Row, ...]]) -> Generator[tuple[Row, dict[str, Any] | str]]:
+def _outcomes(
+    ray: Any, units: Sequence[tuple[Row, ...]], interrupted: Callable[[], bool]
+) -> Generator[tuple[Row, dict[str, Any] | str]]:
     """What `run_unit` gave for each row, as it comes. Ctrl-C and SIGTERM let every task save its state."""
     task = ray.remote(num_cpus=1, max_retries=RETRIES, num_returns="streaming")(run_unit)
     waiting = deque(units)
     running: dict[Any, deque[Row]] = {}  # a stream of outcomes -> the rows that it still owes
     try:
         while waiting or running:
+            if interrupted():
+                raise KeyboardInterrupt
             most = QUEUED * max(1, int(ray.cluster_resources().get("CPU", 1)))
             while waiting and len(running) < most:
                 unit = waiting.popleft()
@@ -126,7 +130,7 @@ def _outcomes(ray: Any, units: Sequence[tuple[Row, ...]]) -> Generator[tuple[Row
                     del running[stream]
                 except ray.exceptions.RayError as error:  # killed more often than it is tried again
                     del running[stream]
-                    yield from ((row, _first_line(error)) for row in rows)
+                    yield from ((row, _first_line(getattr(error, "cause", None) or error)) for row in rows)
                 else:
                     yield rows.popleft(), outcome
     finally:
@@ -138,22 +142,28 @@ def _outcomes(ray: Any, units: Sequence[tuple[Row, ...]]) -> Generator[tuple[Row
 
 @contextlib.contextmanager
 def _cluster(address: str | None, workers: int) -> Iterator[Any]:
-    """Ray, connected."""
+    """Ray, connected; that of a program which is connected already, as it is."""
     if address is not None:
         _check_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    if ray.is_initialized():
+        yield ray
+        return
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # its own 15 stands back behind all other work
             ray.init(
                 address="local", num_cpus=workers, object_store_memory=OBJECT_STORE, include_dashboard=False,
                 log_to_driver=False, logging_level=logging.ERROR,
             )  # fmt: skip
         else:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except SystemExit:  # Ray's own answer to SIGTERM
+        raise SystemExit(TERMINATED) from None
     except Exception as error:  # of this class itself where the machine is too busy to start it
         where = f"at {address}" if address else "of its own"
         raise RunError(f"no work can be given to a Ray {where}: {_first_line(error)}") from None

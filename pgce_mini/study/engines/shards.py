@@ -79,7 +79,10 @@ def run_shard(
             def advance(ended: Sequence[_Unit], running: Sequence[_Unit]) -> None:
                 for unit in (*ended, *running):
                     for row in unit.rows:
-                        bar.end(row) if row.result_path.exists() else bar.look([row])
+                        if row.result_path.exists() or row.error_path.exists():
+                            bar.end(row)
+                        else:
+                            bar.look([row])
 
             while left := [unit for unit in units if not unit.finished]:  # again after a killed process
                 run_jobs(left, workers, lambda unit: unit_locks(unit.rows[0], fcntl.LOCK_EX), advance)
@@ -119,7 +122,7 @@ class _Unit:
     @property
     def error_path(self) -> Path:
         """Of the row that was running when its process was killed."""
-        return self._left[0].error_path
+        return next(iter(self._left), self.rows[-1]).error_path
 
     def execute(self) -> None:
         for row in self._left:

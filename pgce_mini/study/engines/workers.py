@@ -153,8 +153,8 @@ def _work(job: Job, locks: Locks, stop_line: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    threading.Thread(target=stop_when_told, daemon=True).start()
     try:
+        threading.Thread(target=stop_when_told, daemon=True).start()
         with exit_at_sigterm(), held(locks):
             run_or_leave_reason(job)
     except KeyboardInterrupt:
