@@ -469,7 +469,7 @@ def test_processes_killed_at_twenty_random_moments_change_nothing(
     run(tmp_path / "undisturbed")
     duration = time.monotonic() - began
     rng = random.Random(0)
-    for engines, wanted in ((["local"], 8), (["0/2", "1/2"], 8), (["ray"], 4)):
+    for engines, wanted in ((["local"], 8), (["0/2", "1/2"], 8), (["ray"], 4 if sys.platform == "linux" else 0)):
         drivers: list[BaseProcess] = []
         kills = 0
         while kills < wanted:
@@ -491,7 +491,7 @@ def test_processes_killed_at_twenty_random_moments_change_nothing(
                 time.sleep(0.1)
             time.sleep(rng.uniform(0, duration / 2))
             children = started_by(engines[-1], pids)
-            own = [driver.pid or 0 for driver in drivers if driver.is_alive()]
+            own = [driver.pid for driver in drivers if driver.pid and driver.is_alive()]
             victims = rng.choice([own[:1], children[-1:], [*own, *children]])
             found = [killed(pid) for pid in victims]
             kills += any(found)
