@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> PlainTrainer:
     parser.add_argument("--text", help="a UTF-8 file")
     parser.add_argument("--arm", choices=PAPER_ARMS, default="precision")
     parser.add_argument("--beta", type=float, help="in place of the arm's")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path("runs/trainer"), help="a new folder")
     args = parser.parse_args(words)
 
@@ -42,14 +42,14 @@ def main(words: list[str] | None = None) -> PlainTrainer:
     model = AutoModelForCausalLM.from_pretrained(args.out / "untrained")
     model.loss_function = causal_lm_loss(shaping)
 
-    documents = [corpus.document(0, index) for index in range(16 * args.steps)]
+    documents = [corpus.document(0, index) for index in range(32 * args.steps)]
     heldout = [corpus.document(0, index, "heldout") for index in range(64)]
     trainer = PlainTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(args.out),
             max_steps=args.steps,
-            per_device_train_batch_size=16,
+            per_device_train_batch_size=32,
             learning_rate=4e-3,
             adam_beta2=0.95,
             weight_decay=0.1,

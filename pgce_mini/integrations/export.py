@@ -2,7 +2,7 @@
 
     config.json             Qwen3's, with pad and eos; under "pgce_mini" the corpus, which `save_pretrained` keeps
     model.safetensors       the weights
-    generation_config.json  ends at eos
+    generation_config.json  ends at eos, for a task after its longest completion
     tokenizer.json, tokenizer_config.json
 
 Neither needs transformers.
@@ -29,7 +29,7 @@ from pgce_mini.runs import (
     save_model,
     write_json,
 )
-from pgce_mini.tasks import EOS_ID, PAD_ID, Corpus
+from pgce_mini.tasks import EOS_ID, PAD_ID, Corpus, Task
 
 RECORD = "pgce_mini"
 """The key of the corpus in config.json."""
@@ -44,6 +44,8 @@ def to_transformers(model: GPT, corpus: Corpus, directory: str | os.PathLike[str
     """
     _check_size(model, corpus, "model")
     special = {"eos_token_id": EOS_ID, "pad_token_id": PAD_ID, "bos_token_id": None}
+    limit = {"max_new_tokens": corpus.max_completion_length} if isinstance(corpus, Task) else {}
+    generation = special | limit  # the default of transformers is 20 tokens with the prompt
     tokens = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": corpus.vocab[PAD_ID],
@@ -55,7 +57,7 @@ def to_transformers(model: GPT, corpus: Corpus, directory: str | os.PathLike[str
     with new_folder(directory) as folder:
         model.to_qwen3(folder)
         config = json.loads((folder / "config.json").read_bytes()) | special | {RECORD: describe_corpus(corpus)}
-        files = {"config.json": config, "generation_config.json": special, "tokenizer_config.json": tokens}
+        files = {"config.json": config, "generation_config.json": generation, "tokenizer_config.json": tokens}
         for name, content in files.items():
             write_atomic(folder / name, json.dumps(content, indent=2).encode() + b"\n")
         write_atomic(folder / "tokenizer.json", tokenizer_of(corpus).to_str(pretty=True).encode())

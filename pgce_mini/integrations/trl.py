@@ -58,8 +58,8 @@ class ShapedLossMixin:
         loss = super().compute_loss(with_shaped_log_probs, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         if not shaped:
             raise TypeError(
-                "ShapedLossMixin needs TRL's SFTTrainer of version 1.16 or newer as its other base (for "
-                "transformers' Trainer: model.loss_function = causal_lm_loss(shaping))"
+                "ShapedLossMixin needs as its other base an SFTTrainer of TRL with a fused head, which 1.16 has "
+                "(for transformers' Trainer: model.loss_function = causal_lm_loss(shaping))"
             )
         return loss
 
