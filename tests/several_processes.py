@@ -21,6 +21,7 @@ from tiny import TASK
 
 from pgce_mini import PAPER_ARMS
 from pgce_mini.cli import main
+from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import Run
 from pgce_mini.tasks import Countdown, Text
 from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, loop, pretrain, train_grpo
@@ -81,7 +82,7 @@ def killed(folder: Path) -> list[str]:
 def ctrl_c_at(process: int, step: int) -> None:
     """Ctrl-C for one of the processes alone."""
 
-    class Pressing(loop.ProgressBar):
+    class Pressing(ProgressBar):
         def update(self, n: float = 1) -> None:
             super().update(n)
             self.done = getattr(self, "done", self.n) + 1  # a silent bar does not count
@@ -117,13 +118,13 @@ def all_on_several(folder: Path, prior: Path) -> None:
     for rl_config in reinforcements(folder, prior).values():
         train_grpo(rl_config, progress=False)
     found: dict[str, Any] = {"undisturbed": command(*killed(folder / "undisturbed"))}
-    plain, bar = stopped(folder), loop.ProgressBar
+    plain = stopped(folder)
     for name, stop in STOPS.items():
         ctrl_c_at(*stop)
         config = replace(plain, fsdp=name != "stopped")
         found[name] = error_of(lambda config=config: pretrain(config, progress=False))
         found[f"{name} after"] = len(Run(plain.run_dir).metrics())
-    loop.ProgressBar = bar  # type: ignore[misc]
+    loop.ProgressBar = ProgressBar  # type: ignore[misc]
 
     new = replace(plain, run_dir=folder / "refused")
     own = replace(new, lr=1e-3 * (1 + rank()))

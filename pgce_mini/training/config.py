@@ -236,8 +236,8 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
 
 def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
     """Raises ValueError if this machine has too little memory for the model, for the logits of a batch or part of
-    one (documents are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU has its
-    own."""
+    one (documents are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU
+    has its own."""
     if config.device != "cpu":
         return
     length = config.corpus.max_document_length

@@ -163,6 +163,7 @@ def _add_gradients(
             row["kl"] = weight * kl.item()
         backward(loss * weight, config)
         scored.append(logps)
+        row["grad_norm"] = 0.0  # of the sum; its place is here
         metrics.append(row | {"loss": weight * loss.item(), "entropy": (entropies.sum() / tokens).item()})
     sums = summed(torch.tensor([list(row.values()) for row in metrics], dtype=torch.float64, device="cpu").sum(0))
     return scored, dict(zip(metrics[0], sums.tolist(), strict=True))
