@@ -140,6 +140,14 @@ def summed(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def summed_numbers(numbers: dict[str, float]) -> dict[str, float]:
+    """The sum over the processes of each number."""
+    if world_size() == 1:
+        return numbers
+    sums = summed(torch.tensor(list(numbers.values()), dtype=torch.float64, device="cpu"))
+    return dict(zip(numbers, sums.tolist(), strict=True))
+
+
 def sum_gradients(model: nn.Module) -> None:
     """Every process gets the sum of the gradients; FSDP has done so in the backward pass."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]

@@ -28,7 +28,7 @@ from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
 from pgce_mini.training.config import GRPOConfig, check_rl_memory
-from pgce_mini.training.distributed import agreed, rank, sum_gradients, summed, together, world_size
+from pgce_mini.training.distributed import agreed, rank, sum_gradients, summed_numbers, together, world_size
 from pgce_mini.training.fsdp import backward, load_whole
 from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean, part_weight
 from pgce_mini.training.loop import run_training
@@ -165,8 +165,7 @@ def _add_gradients(
         scored.append(logps)
         row["grad_norm"] = 0.0  # of the sum; its place is here
         metrics.append(row | {"loss": weight * loss.item(), "entropy": (entropies.sum() / tokens).item()})
-    sums = summed(torch.tensor([list(row.values()) for row in metrics], dtype=torch.float64, device="cpu").sum(0))
-    return scored, dict(zip(metrics[0], sums.tolist(), strict=True))
+    return scored, summed_numbers({name: sum(row[name] for row in metrics) for name in metrics[0]})
 
 
 def _own_parts(batch: Rollout, parts: int) -> list[Rollout]:
