@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> PlainTrainer:
     parser.add_argument("--text", help="a UTF-8 file")
     parser.add_argument("--arm", choices=PAPER_ARMS, default="precision")
     parser.add_argument("--beta", type=float, help="in place of the arm's")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--out", type=Path, default=Path("runs/trainer"), help="a new folder")
     args = parser.parse_args(words)
 

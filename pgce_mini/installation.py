@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __version__ = "0.1.0"  # pyproject.toml reads it here
+SOURCE = "git+https://github.com/pgce-mini/pgce_mini"  # it is on no package index
 PACKAGE = Path(__file__).resolve().parent
 HOME = PACKAGE if (PACKAGE / "app").is_dir() else PACKAGE.parent
 """What holds app, notebooks and studies: in a wheel the package itself, in a clone the folder around it."""
@@ -30,7 +31,9 @@ def bundled(name: str) -> Path:
 
 def install_hint(extra: str) -> str:
     """The command that installs an extra of this package; in a clone, to be typed in its folder."""
-    return f'pip install -c constraints.txt -e ".[{extra}]"' if in_clone() else f'pip install "pgce_mini[{extra}]"'
+    if in_clone():
+        return f'pip install -c constraints.txt -e ".[{extra}]"'
+    return f'pip install "pgce_mini[{extra}] @ {SOURCE}"'
 
 
 def command_hint(command: str) -> str:

@@ -17,7 +17,7 @@ from pgce_mini import cli
 from pgce_mini.gpt import GPT
 from pgce_mini.integrations.export import RECORD, from_transformers, to_transformers
 from pgce_mini.integrations.tokenizer import tokenizer_of
-from pgce_mini.runs import RunError, load_model, save_model
+from pgce_mini.runs import RunError, load_model, save_model, write_json
 from pgce_mini.shipped import policies, priors
 from pgce_mini.tasks import EOS_ID, PAD_ID, Corpus, Countdown, Task, Text
 
@@ -220,6 +220,12 @@ def test_a_write_that_fails_leaves_an_empty_folder(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="No space"):
         to_transformers(new_model(), TASK, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+    monkeypatch.undo()
+    to_transformers(new_model(), TASK, tmp_path / "out")
+    monkeypatch.setattr("pgce_mini.atomic.os.fsync", full)  # of model.safetensors
+    with pytest.raises(OSError, match="No space"):
+        to_transformers(new_model(), TASK, tmp_path / "again")
+    assert not list((tmp_path / "again").iterdir())
     with pytest.raises(ValueError, match="do not belong together"):
         to_transformers(new_model(), Countdown(), tmp_path / "other")
     assert not (tmp_path / "other").exists()
@@ -248,6 +254,14 @@ def another_tokenizer(folder: Path) -> None:
     file.write_text(file.read_text().replace('"#"', '"?"'))
 
 
+def adapter_alone(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def run_of_ours(folder: Path) -> None:
+    write_json(folder / "config.json", {"kind": "pretrain", "config": {}})
+
+
 def pickle(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -257,7 +271,10 @@ def pickle(folder: Path) -> None:
     [
         (edit(**{RECORD: None}), "names no corpus of pgce_mini"),
         (edit(**{RECORD: {"corpus": {"name": "chess"}}}), "name must be one of"),
-        (edit(**{RECORD: {"learnt": {}}}), "does not fit"),
+        (edit(**{RECORD: {"learnt": {}}}), "does not say which corpus"),
+        (edit(**{RECORD: {"corpus": "chain-sum"}}), "does not say which corpus"),
+        (adapter_alone, "holds an adapter: merge it"),
+        (run_of_ours, "is a run already, of pretrain"),
         (edit(**{RECORD: {"corpus": {"name": "countdown"}, "vocabulary": "sha256:0"}}), "another vocabulary"),
         (edit(model_type="llama"), "model_type"),
         (edit(num_hidden_layers=3), "do not fit"),

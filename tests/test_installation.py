@@ -13,7 +13,7 @@ import pytest
 
 import pgce_mini
 from pgce_mini import cli, installation
-from pgce_mini.installation import bundled, command_hint, install_hint
+from pgce_mini.installation import SOURCE, bundled, command_hint, install_hint
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ("app", "notebooks", "studies")
@@ -90,14 +90,17 @@ def test_from_a_wheel_the_folders_are_the_packages_and_advice_needs_no_clone(
     wheel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bundled("app/explorer.py") == wheel / "app" / "explorer.py"
-    assert (install_hint("app"), command_hint("lab")) == ('pip install "pgce_mini[app]"', "pgce lab")
+    assert (install_hint("app"), command_hint("lab")) == (f'pip install "pgce_mini[app] @ {SOURCE}"', "pgce lab")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert pgce("explore") == 2
-    assert capsys.readouterr().err == 'pgce: streamlit is not installed: pip install "pgce_mini[app]"\n'
+    assert (
+        capsys.readouterr().err == f'pgce: streamlit is not installed: pip install "pgce_mini[app] @ {SOURCE}"\n'
+    )
     assert pgce("doctor", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["has"]["pgce_mini"] == f"{pgce_mini.__version__}, installed"
-    assert found["missing"]["scipy"] == 'for the intervals of studies: pip install "pgce_mini[study]"'
+    assert found["missing"]["scipy"] == f'for the intervals of studies: pip install "pgce_mini[study] @ {SOURCE}"'
+    assert not {"pytest", "chromium"} & found["missing"].keys()  # a wheel holds no tests
 
 
 def test_the_package_alone_without_its_folders_says_what_is_missing(

@@ -139,9 +139,28 @@ def test_trainer_logs_plain_cross_entropy_and_entropy_beside_the_surrogate(
         assert evaluation[f"eval_{name}"] == pytest.approx(value, rel=1e-5)
     assert not {"cross_entropy", "train_cross_entropy"} & summary.keys()
     assert (arm == "ce") == (abs(train["loss"] - train["cross_entropy"]) < 1e-5)
+    trainer.predict(rows[:1])  # is no part of the next evaluation
     assert trainer.evaluate(metric_key_prefix="test")["test_cross_entropy"] == pytest.approx(
         plain["cross_entropy"]
     )
+
+
+def test_batches_without_labels_or_targets_do_not_end_a_training_with_a_fault_of_the_mixin(
+    model: Any, tmp_path: Path
+) -> None:
+    from transformers import Trainer, TrainingArguments
+
+    class Plain(PlainMetricsMixin, Trainer):
+        pass
+
+    trainer = Plain(model=model, args=TrainingArguments(output_dir=str(tmp_path), **settings()))
+    inputs = batch()
+    with pytest.raises(ValueError, match="did not return a loss"):
+        trainer.compute_loss(model, {name: inputs[name] for name in ("input_ids", "attention_mask")})
+    model.train()
+    trainer.compute_loss(model, inputs | {"labels": torch.full_like(inputs["labels"], -100)})
+    trainer.log({"loss": math.nan})
+    assert math.isnan(trainer.state.log_history[-1]["cross_entropy"])
 
 
 def sft_trainer(model: Any, folder: Path, tmp_path: Path, shaping: RewardShaping, **more: Any) -> Any:
@@ -234,6 +253,8 @@ def test_rows_are_problems_and_the_reward_is_the_tasks() -> None:
     assert judge(prompts=prompts, completion_ids=right[::-1], **columns) == of_others
     with pytest.raises(ValueError, match="make it of problem_rows"):
         judge(prompts=prompts, completion_ids=right)
+    with pytest.raises(ValueError, match="count must be a whole number"):
+        problem_rows(TASK, 0, -1)
     for call in (lambda: verifier_reward(Text()), lambda: problem_rows(Text(), 0, 1)):  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="one with a verifier"):
             call()

@@ -10,6 +10,7 @@ Neither needs transformers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -22,6 +23,7 @@ from pgce_mini.integrations.tokenizer import tokenizer_of
 from pgce_mini.paths import expanded
 from pgce_mini.runs import (
     Run,
+    RunError,
     config_to_dict,
     describe_corpus,
     described_corpus,
@@ -73,6 +75,11 @@ def from_transformers(directory: str | os.PathLike[str], run: str | os.PathLike[
         OSError: `run` cannot be written.
     """
     directory = expanded(directory)
+    if (directory / "adapter_config.json").exists():
+        raise ValueError(f"{directory} holds an adapter: merge it (merge_and_unload) and save the whole model")
+    with contextlib.suppress(RunError):
+        kind = Run(directory).config()["kind"]
+        raise ValueError(f"{directory} is a run already, of {kind}: nothing is to be imported")
     try:
         read_config(directory)  # says of most other folders what they are
         corpus = _corpus(directory)

@@ -63,6 +63,8 @@ class PlainMetricsMixin:
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        if not {"labels", "shift_labels"} & inputs.keys():  # Trainer says so
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         target = inputs["shift_labels"] if "shift_labels" in inputs else shifted(inputs["labels"])  # (B, T)
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[misc]
         logits = outputs["logits"].detach()[target != IGNORE_INDEX].float()  # (N, V)
@@ -72,13 +74,18 @@ class PlainMetricsMixin:
         setattr(self, name, getattr(self, name, 0) + sums.cpu().double())
         return (loss, outputs) if return_outputs else loss
 
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self.__dict__.pop("_eval_sums", None)  # of `predict`, which logs nothing
+        return super().evaluation_loop(*args, **kwargs)  # type: ignore[misc]
+
     def log(self, logs: dict[str, float], *more: Any) -> None:
         loss = next((name for name in logs if name.endswith("loss")), "train_loss")
         name = "_train_sums" if loss == "loss" else "_eval_sums"
         if loss != "train_loss" and hasattr(self, name):  # not the summary of a training
             accelerator: Any = self.accelerator  # type: ignore[attr-defined]
-            sums = accelerator.reduce(getattr(self, name).float().to(accelerator.device), reduction="sum").tolist()
+            sums = accelerator.reduce(getattr(self, name).float().to(accelerator.device), reduction="sum")
+            cross_entropy, entropy = (sums[:2] / sums[2]).tolist()  # NaN without a target, as the loss
             prefix = loss.removesuffix("loss")
-            logs |= {f"{prefix}cross_entropy": sums[0] / sums[2], f"{prefix}entropy": sums[1] / sums[2]}
+            logs |= {f"{prefix}cross_entropy": cross_entropy, f"{prefix}entropy": entropy}
             delattr(self, name)
         super().log(logs, *more)  # type: ignore[misc]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pgce_mini.checks import check_whole
 from pgce_mini.evaluation import token_entropy
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping, true_token_weight
@@ -116,13 +117,14 @@ def problem_rows(task: Task, seed: int, count: int, split: Split = "train") -> l
     judges by.
 
     Raises:
-        ValueError: the task has no verifier, or there is no such split.
+        ValueError: the task has no verifier, there is no such split, or count is no whole number.
     """
     _check_verifiable(task)
+    check_whole("count", count, 0)
     problems = [task.problem(seed, index, split) for index in range(count)]
     return [{"prompt": task.decode(p.prompt), "operands": list(p.operands), "target": p.target} for p in problems]
 
 
 def _check_verifiable(task: Corpus) -> None:
     if not isinstance(task, Task):
-        raise ValueError(f"task must be one with a verifier, got {getattr(task, 'name', task)!r}")
+        raise ValueError(f"task must be one with a verifier, got {task!r}")

@@ -89,7 +89,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "restore a copy, or move it away and run again"
         ) from None
     if not isinstance(metadata, dict) or metadata.get("schema_version") != SCHEMA_VERSION:
-        raise RunError(f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION}")
+        raise RunError(
+            f"{path} was not written by this version of pgce_mini: no schema version {SCHEMA_VERSION} "
+            "(pgce import makes a run of what pgce export wrote)"
+        )
     header: Any = metadata.get("header")
     if metadata.get("sha256") != digest(header, tensors):
         raise RunError(f"{path} is damaged (its SHA-256 differs): delete it and run again, or restore a copy")

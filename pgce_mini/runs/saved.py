@@ -42,6 +42,10 @@ def described_corpus(found: Mapping[str, Any], file: Path) -> Corpus:
     Raises:
         RunError: naming the file, when it is not one of this version, or has another vocabulary now.
     """
+    if not isinstance(found.get("corpus"), dict):
+        raise RunError(
+            f"{file} does not say which corpus its tokens are of: it is damaged, or no model of pgce_mini"
+        )
     try:
         corpus = task_from_dict(found["corpus"]).with_fitted_state(found.get("learnt", {}))
         vocabulary = _vocabulary(corpus)
