@@ -26,7 +26,7 @@ from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.installation import __version__
 from pgce_mini.runs import TERMINATED, RunError, exit_at_sigterm
-from pgce_mini.training import is_first, join, launched
+from pgce_mini.training import is_first, launched
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
@@ -46,14 +46,16 @@ def run(words: Sequence[str]) -> None:
     command: Any = None
     try:
         try:
-            if words[:1] == ["--version"]:
-                print(f"pgce_mini {__version__}")
-                return
-            join()
             with contextlib.nullcontext() if is_first() else _silent_stdout(), exit_at_sigterm():
+                if words[:1] == ["--version"]:
+                    print(f"pgce_mini {__version__}")
+                    return
                 command = parse(words, COMMANDS, (__doc__ or "").strip())
                 if launched() and not isinstance(command, (Pretrain, RL)):
-                    raise ValueError(f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it")
+                    raise ValueError(
+                        f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it, or, in a "
+                        "process of torchrun, without TORCHELASTIC_RUN_ID in the environment"
+                    )
                 command.run()
         finally:
             sys.stdout.flush()  # here a full disk can still be told
