@@ -26,7 +26,7 @@ from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.installation import __version__
 from pgce_mini.runs import TERMINATED, RunError, exit_at_sigterm
-from pgce_mini.training import is_first, launched
+from pgce_mini.training import is_first, join, launched
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "verflow")
 """How torch says it: on a CPU, on a GPU, and when the size alone is more than a number may be."""
@@ -50,6 +50,8 @@ def run(words: Sequence[str]) -> None:
                 if words[:1] == ["--version"]:
                     print(f"pgce_mini {__version__}")
                     return
+                if words[:1] in (["pretrain"], ["rl"]):
+                    join()  # before anything is refused: the processes have not started at the same moment
                 command = parse(words, COMMANDS, (__doc__ or "").strip())
                 if launched() and not isinstance(command, (Pretrain, RL)):
                     raise ValueError(

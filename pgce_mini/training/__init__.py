@@ -8,7 +8,7 @@ from pgce_mini.training.config import (
     check_length,
     check_pretraining_memory,
 )
-from pgce_mini.training.distributed import is_first, launched
+from pgce_mini.training.distributed import is_first, join, launched
 from pgce_mini.training.grpo import Update, train_grpo, update_policy
 from pgce_mini.training.grpo_loss import (
     LossType,
@@ -28,6 +28,6 @@ __all__ = [
     "ADAM_BETAS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout",
     "ScaleRewards", "ShapedLM", "Update", "adamw", "check_device", "check_head", "check_length",
     "check_pretraining_memory", "clip_gradient", "group_advantages", "grpo_loss", "held_back", "is_first",
-    "kl_to_reference", "launched", "learning_rate", "masked_mean", "per_token_logps", "pretrain",
+    "join", "kl_to_reference", "launched", "learning_rate", "masked_mean", "per_token_logps", "pretrain",
     "sample_rollout", "train_grpo", "update_policy",
 ]  # fmt: skip
