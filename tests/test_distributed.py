@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from several_processes import STOPS, killed, pretrainings, reinforcements, stopped
 from trainings import without_times
 
+from pgce_mini.cli import main
 from pgce_mini.gpt import Draws
 from pgce_mini.runs import Run, load_tensors
 from pgce_mini.training import pretrain, train_grpo
@@ -200,7 +202,7 @@ def worker(torchrun_pid: int, rank: int) -> int:
         ("odd batch", r"batch_size must be a multiple of 2 \(.* = 2 x 1\), got 25"),
         ("odd prompts", r"prompts_per_step must be a multiple of 4 .*, got 6"),
         ("other run", r".* holds another run .*"),
-        ("demo", r"torchrun starts pgce pretrain and pgce rl: run pgce demo without it"),
+        ("demo", r"torchrun starts pgce pretrain and pgce rl: run pgce demo without it, .*"),
         ("slip", r"--bath-size is no option of pgce pretrain: did you mean --batch-size\? .*"),
     ],
 )  # fmt: skip
@@ -212,6 +214,25 @@ def test_refusal_is_told_once_and_every_process_leaves_with_its_code(
     assert code == 2
     assert re.fullmatch(f"pgce: {sentence}\n", first), first
     assert not (several / "refused").exists()
+
+
+def test_command_that_is_no_training_joins_no_group_and_speaks_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So a `pgce doctor` that a process of torchrun starts does not wait for the others."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        main(["--version"])
+        with pytest.raises(SystemExit, match="0"):
+            main(["--help"])
+        out = capsys.readouterr().out
+        assert out.count("pgce_mini ") == out.count("usage: pgce") == (rank == "0")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(SystemExit, match="2"):
+        main(["doctor"])
+    assert "run pgce doctor without it" in capsys.readouterr().err
+    assert not dist.is_initialized()
 
 
 @pytest.mark.parametrize(

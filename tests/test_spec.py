@@ -120,6 +120,8 @@ WRONG = [
     ("hidden_size = 32", "hidden_size = 33", 11, "hidden_size must"),
     ("steps = 100", "stepps = 100", 14, "'stepps' is no setting of [pretrain]; did you mean steps?"),
     ("steps = 100", "seed = 1", 14, "'seed' is no setting of [pretrain]"),
+    ("steps = 100", "gradient_accumulation_steps = 2", 14, "'gradient_accumulation_steps' is no setting of [pre"),
+    ("steps = 7", "fsdp = true", 17, "'fsdp' is no setting of [rl]"),
     ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
     ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
     ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),

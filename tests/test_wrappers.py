@@ -81,6 +81,18 @@ def test_it_is_the_loss_of_the_logits(tied: bool, linear: bool) -> None:
     torch.testing.assert_close(plain(ids, wanted.where(wanted != -100, 7)), expected)
 
 
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_batch_without_a_document_or_a_kept_token_has_a_loss_and_gradients_of_zero(linear: bool) -> None:
+    """So a process that has run out of documents takes part in the step of the others."""
+    ids, target, keep = batch()
+    for words in ((ids[:0], target[:0]), (ids[:0], target[:0], keep[:0]), (ids, target, keep & False)):
+        lm = new(False, linear)
+        loss = lm(*words)
+        loss.backward()
+        assert loss == 0
+        assert all(parameter.grad is not None and not parameter.grad.any() for parameter in lm.parameters())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("linear", [False, True])
 def test_a_sum_over_half_precision_neither_overflows_nor_is_rounded(linear: bool, dtype: torch.dtype) -> None:
@@ -102,6 +114,8 @@ def test_what_does_not_belong_together_is_refused() -> None:
     lm = new(True, False)
     calls: list[tuple[Callable[[], object], str]] = [
         (lambda: lm(ids, target[:, 1:]), "target must have the shape of ids"),
+        (lambda: lm(ids, target.to("meta")), "target must be on the device of ids, cpu, got meta"),
+        (lambda: lm(ids, target, keep.to("meta")), "keep must be on the device of ids, cpu, got meta"),
         (lambda: lm(ids, target, keep.long()), "keep must be bool"),
         (lambda: lm(ids, target, keep[:, 1:]), "keep must be bool of shape"),
         (lambda: lm(ids, target, ~keep), "pad documents on the right"),
@@ -111,8 +125,10 @@ def test_what_does_not_belong_together_is_refused() -> None:
     for call, words in calls:
         with pytest.raises(ValueError, match=words):
             call()
-    with pytest.raises(TypeError, match="model must be a GPT, wrapped or not, got Linear"):
-        ShapedLM(torch.nn.Linear(2, 2), SHAPING)
+    others: list[Any] = [torch.nn.Linear(2, 2), "runs/prior"]
+    for other in others:
+        with pytest.raises(TypeError, match=f"model must be a GPT, wrapped or not, got {type(other).__name__}"):
+            ShapedLM(other, SHAPING)
     with pytest.raises(TypeError, match="shaping must be a RewardShaping"):
         ShapedLM(lm.model, -0.25)
 

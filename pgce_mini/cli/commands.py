@@ -46,14 +46,18 @@ def run(words: Sequence[str]) -> None:
     command: Any = None
     try:
         try:
-            if words[:1] == ["--version"]:
-                print(f"pgce_mini {__version__}")
-                return
-            join()
             with contextlib.nullcontext() if is_first() else _silent_stdout(), exit_at_sigterm():
+                if words[:1] == ["--version"]:
+                    print(f"pgce_mini {__version__}")
+                    return
+                if words[:1] in (["pretrain"], ["rl"]):
+                    join()  # before anything is refused: the processes have not started at the same moment
                 command = parse(words, COMMANDS, (__doc__ or "").strip())
                 if launched() and not isinstance(command, (Pretrain, RL)):
-                    raise ValueError(f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it")
+                    raise ValueError(
+                        f"torchrun starts pgce pretrain and pgce rl: run pgce {words[0]} without it, or, in a "
+                        "process of torchrun, without TORCHELASTIC_RUN_ID in the environment"
+                    )
                 command.run()
         finally:
             sys.stdout.flush()  # here a full disk can still be told

@@ -25,9 +25,10 @@ def dot_product_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     grouped = q.shape[1] != k.shape[1]
     if length > MAX_BATCHED_MATMUL_LENGTH or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
+    per_key_head = q.shape[1] // k.shape[1]
     keys, values = k.flatten(0, 1), v.flatten(0, 1)  # (B * key_value_heads, T, head_dim)
-    queries = q.reshape(len(keys), -1, size)  # the query heads of a key head are its rows
-    later = q.new_full((length, length), -math.inf).triu(1).repeat(q.shape[1] // k.shape[1], 1)
+    queries = q.reshape(len(keys), per_key_head * length, size)  # the query heads of a key head are its rows
+    later = q.new_full((length, length), -math.inf).triu(1).repeat(per_key_head, 1)
     scores = torch.baddbmm(later, queries, keys.mT, alpha=size**-0.5)
     return (scores.softmax(-1) @ values).view(q.shape)
 

@@ -51,7 +51,7 @@ from pgce_mini.training import (
 
 SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
-    "prior", "temperature",
+    "prior", "temperature", "gradient_accumulation_steps", "fsdp",
 }  # fmt: skip
 TOP_LEVEL = ("question", "arms", "seeds", "top_k", "task", "model", "pretrain", "midtrain", "rl", "evaluation",
              "grid")  # fmt: skip

@@ -102,6 +102,9 @@ def local_rank() -> int:
 
 
 def is_first() -> bool:
+    """Whether this process speaks for all, already before `join`."""
+    if launched() and not _joined():
+        return os.environ["RANK"] == "0"
     return rank() == 0
 
 

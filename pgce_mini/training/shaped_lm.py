@@ -30,7 +30,8 @@ class ShapedLM(nn.Module):
         linear: bool = False, ignore_index: int = -100, chunk_size: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if not any(isinstance(module, GPT) for module in model.modules()):
+        modules = model.modules() if isinstance(model, nn.Module) else ()
+        if not any(isinstance(module, GPT) for module in modules):
             raise TypeError(
                 f"model must be a GPT, wrapped or not, got {type(model).__name__}: of another model, "
                 "pass the logits to shaped_cross_entropy"
@@ -58,6 +59,9 @@ class ShapedLM(nn.Module):
         """
         if target.shape != ids.shape:
             raise ValueError(f"target must have the shape of ids, {tuple(ids.shape)}, got {tuple(target.shape)}")
+        for name, tensor in (("target", target), ("keep", keep)):
+            if tensor is not None and tensor.device != ids.device:
+                raise ValueError(f"{name} must be on the device of ids, {ids.device}, got {tensor.device}")
 
         def loss(hidden: Tensor, weight: Tensor) -> Tensor:
             wanted = target if keep is None else target[keep]
