@@ -384,6 +384,14 @@ def test_ray_that_is_not_there_is_one_sentence(
         assert sentence(f"--address={wrong}").startswith(
             "pgce: address must be HOST:PORT of a Ray cluster, or auto"
         )
+    assert "(that is no name of a machine)" in sentence("--address", f"{'a' * 70}:1")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{port}")  # of one that was killed
+    assert sentence("--address", "auto") == said
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    for options in ([], ["--address", "auto"]):
+        assert sentence(*options).endswith("or auto, got 'nonsense' in RAY_ADDRESS")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find_spec(name))
     assert sentence().startswith("pgce: ray is not installed: pip install")
