@@ -36,6 +36,7 @@ from pgce_mini.study import (
     run_on_ray,
     run_shard,
     run_spec,
+    store as store_module,
 )
 from pgce_mini.study.engines import locks, workers
 from pgce_mini.study.engines.shards import _cost
@@ -251,6 +252,18 @@ def test_unit_that_another_worker_runs_is_waited_for(copy: Path) -> None:
     assert row.result_path.read_bytes() == result
 
 
+def test_second_that_collects_waits_for_the_first(copy: Path) -> None:
+    spec = spec_in(copy)
+    second = threading.Thread(target=gather, args=(spec, copy / "results"))
+    with locks.sole_gatherer(copy / "runs"):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not (copy / "results").exists()
+    second.join()
+    assert len(read_rows(copy / "results" / "tiny.parquet")) == 4
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
 def test_file_system_without_locks_is_no_reason_not_to_run(
     number: int, finished: Path, monkeypatch: pytest.MonkeyPatch
@@ -298,6 +311,26 @@ def test_store_takes_results_in_any_order_and_refuses_those_of_other_settings(
     for wrong, sentence in (({"seed": 5}, "no row of tiny"), ({"settings": "{}"}, "of other settings")):
         with pytest.raises(RunError, match=sentence):
             store.put(spec.rows[0], ({**columns, **wrong}, curves))
+
+
+def test_row_that_is_added_while_the_tables_are_read_has_its_curves(
+    finished: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, results = spec_in(copy), copy / "results"
+    spec.rows[3].result_path.unlink()
+    gather(spec, results)
+
+    def and_then_changed(read: Any) -> Any:
+        def reads(path: Path) -> Any:
+            content = read(path)
+            shutil.copytree(finished / "results", results, dirs_exist_ok=True)
+            return content
+
+        return reads
+
+    for name in ("read_rows", "read_curves"):
+        monkeypatch.setattr(store_module, name, and_then_changed(getattr(store_module, name)))
+    assert all(curves for _, curves in StudyStore(spec, results).results.values())
 
 
 def test_store_writes_seldom_when_that_takes_long(
@@ -351,6 +384,14 @@ def test_ray_that_is_not_there_is_one_sentence(
         assert sentence(f"--address={wrong}").startswith(
             "pgce: address must be HOST:PORT of a Ray cluster, or auto"
         )
+    assert "(that is no name of a machine)" in sentence("--address", f"{'a' * 70}:1")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{port}")  # of one that was killed
+    assert sentence("--address", "auto") == said
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    for options in ([], ["--address", "auto"]):
+        assert sentence(*options).endswith("or auto, got 'nonsense' in RAY_ADDRESS")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find_spec(name))
     assert sentence().startswith("pgce: ray is not installed: pip install")

@@ -80,8 +80,9 @@ class StudyStore:
         results_dir = expanded(results_dir)
         self.rows_path = results_dir / f"{spec.name}.parquet"
         self.curves_path = results_dir / f"{spec.name}-curves.parquet"
+        rows = read_rows(self.rows_path)  # before the curves, so that a row that another process adds has its own
         curves = read_curves(self.curves_path)
-        for row in read_rows(self.rows_path):
+        for row in rows:
             self._check(row, self.rows_path)
             if row["error"] is None:
                 own = {name: value for name, value in row.items() if name != "error"}

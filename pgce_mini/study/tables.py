@@ -10,6 +10,7 @@ extra (`study`) and imported only here.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 from collections.abc import Iterable, Sequence
@@ -45,8 +46,10 @@ def check_installed(package: str, extra: str = "study") -> None:
     Raises:
         ValueError: the package, of the extra, is missing.
     """
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{package} is not installed: {install_hint(extra)}")
+    with contextlib.suppress(ImportError):  # of a finder
+        if importlib.util.find_spec(package):
+            return
+    raise ValueError(f"{package} is not installed: {install_hint(extra)}")
 
 
 def key_of(row: Columns) -> Key:

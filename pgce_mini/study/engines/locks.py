@@ -2,6 +2,7 @@
 
 .owner.lock            one driver of the whole study, or any number of shards
 .workers.lock          shared by all workers: a driver waits for those that a killed one left behind
+.tables.lock           one process that gathers the rows of shards into the tables
 units/UNIT.lock        one worker that runs the whole unit, or several that run rows of it for one driver
 """
 
@@ -45,6 +46,17 @@ def shared_study(study_dir: Path) -> Iterator[None]:
             yield
     except BlockingIOError:
         raise RunError(f"{study_dir} is being run by another process: wait for it or stop it") from None
+
+
+@contextlib.contextmanager
+def sole_gatherer(study_dir: Path) -> Iterator[None]:
+    """`shared_study` for one that writes the tables: it waits for another one, whose rows its own might lack.
+
+    Raises:
+        RunError: a driver is running the study.
+    """
+    with shared_study(study_dir), held([(study_dir / ".tables.lock", fcntl.LOCK_EX)]):
+        yield
 
 
 def unit_locks(row: Row, how: int) -> Locks:

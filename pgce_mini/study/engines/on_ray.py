@@ -177,7 +177,8 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
 
 
 def _address(given: str | None) -> str | None:
-    return (os.environ.get("RAY_ADDRESS") or None) if given is None else given
+    """As Ray itself has it: RAY_ADDRESS comes before "auto"."""
+    return os.environ.get("RAY_ADDRESS") or given if given in (None, "auto") else given
 
 
 def _check_answer(address: str) -> None:
@@ -187,10 +188,14 @@ def _check_answer(address: str) -> None:
         RunError: no server of Ray answers there; Ray itself would try for minutes.
     """
     if address == "auto":
-        return
+        started = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # by ray start
+        if not started.exists():
+            return
+        address = started.read_text().strip()
     match = re.fullmatch(r"\[?([^\[\]/]+)\]?:([0-9]{1,5})", address)
     if match is None or int(match[2]) >= 2**16:
-        raise ValueError(f"address must be HOST:PORT of a Ray cluster, or auto, got {address!r}")
+        where = " in RAY_ADDRESS" if address == os.environ.get("RAY_ADDRESS") else ""
+        raise ValueError(f"address must be HOST:PORT of a Ray cluster, or auto, got {address!r}{where}")
     if os.environ.get("RAY_USE_TLS", "0") == "1":
         return
     try:
@@ -200,6 +205,8 @@ def _check_answer(address: str) -> None:
             if line.recv(9)[3:4] == bytes([SETTINGS_FRAME]):
                 return
             problem = "what answers there is no Ray"
+    except UnicodeError:
+        problem = "that is no name of a machine"
     except OSError as error:
         problem = str(error.strerror or error)
     advice = "check the address, or start one there with ray start --head"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pgce_mini.gpt.memory import parameter_count
 from pgce_mini.study.engines.local import check_room, forget_failures
-from pgce_mini.study.engines.locks import shared_study, unit_locks
+from pgce_mini.study.engines.locks import shared_study, sole_gatherer, unit_locks
 from pgce_mini.study.engines.progress import StudyProgress
 from pgce_mini.study.engines.workers import run_jobs, run_or_leave_reason
 from pgce_mini.study.rows import Row
@@ -102,7 +102,7 @@ def gather(spec: Spec, results_dir: Path) -> StudyTable:
             writes the tables itself is running.
     """
     folder = spec.rows[0].folder
-    with shared_study(folder) if folder.exists() else contextlib.nullcontext():
+    with sole_gatherer(folder) if folder.exists() else contextlib.nullcontext():
         store = StudyStore(spec, results_dir)
         store.collect()
         store.write()
