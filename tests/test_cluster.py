@@ -313,6 +313,18 @@ def test_store_takes_results_in_any_order_and_refuses_those_of_other_settings(
             store.put(spec.rows[0], ({**columns, **wrong}, curves))
 
 
+@pytest.mark.parametrize(
+    "content", ['"weights": []', '"row": [], "curves": []', '"row": {}', '"row": {}, "curves": {}']
+)
+def test_damaged_result_is_named_with_what_to_do(content: str, tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    path = spec.rows[0].result_path
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{{"schema_version": 1, {content}}}')
+    with pytest.raises(RunError, match=r"seed3\.json is damaged: delete it, and the same command makes it again"):
+        gather(spec, tmp_path / "results")
+
+
 def test_row_that_is_added_while_the_tables_are_read_has_its_curves(
     finished: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -487,9 +499,10 @@ def drive(folder: Path, engine: str, address: str, pids: Path) -> None:
 
 def started_by(engine: str, pids: Path) -> list[int]:
     """The processes in which rows run."""
+    ours = descendants(os.getpid())
     if engine != "ray":
-        return [int(pid) for pid in pids.read_text().split()]
-    names = {pid: Path(f"/proc/{pid}/cmdline") for pid in descendants(os.getpid())}
+        return [pid for pid in map(int, pids.read_text().split()) if pid in ours]
+    names = {pid: Path(f"/proc/{pid}/cmdline") for pid in ours}
     return [pid for pid, name in names.items() if name.exists() and name.read_bytes().startswith(b"ray::run_unit")]
 
 

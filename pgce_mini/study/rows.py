@@ -95,7 +95,7 @@ class Row:
         """The result is there, of the models that are there, and so are the evaluations that are to be kept."""
         if not self.result_path.exists():
             return False
-        weights, kept = read_json(self.result_path).get("weights", {}), self.keep_evaluations
+        weights, kept = self._content()["weights"], self.keep_evaluations
         try:
             return all(
                 is_evaluated(path, self.evaluation) if kept else is_made_from(path, weights.get(when))
@@ -185,9 +185,20 @@ class Row:
         return self.midtrain.run_dir
 
     def result(self) -> tuple[Columns, list[Curve]]:
-        """What `execute` left."""
-        content = read_json(self.result_path)
+        """What `execute` left.
+
+        Raises:
+            RunError: its file is missing or damaged.
+        """
+        content = self._content()
         return content["row"], content["curves"]
+
+    def _content(self) -> dict[str, Any]:
+        content = {"weights": {}} | read_json(self.result_path)  # older results have none
+        kinds = {"row": dict, "curves": list, "weights": dict}
+        if not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
+            raise RunError(f"{self.result_path} is damaged: delete it, and the same command makes it again")
+        return content
 
     def _matched_temperature(self, prior: Path) -> float | None:
         """At which `prior` has the entropy of the reference's prior; None when there is nothing to match."""

@@ -41,11 +41,12 @@ def shared_study(study_dir: Path) -> Iterator[None]:
     Raises:
         RunError: a driver is running the study.
     """
-    try:
-        with held([(study_dir / ".owner.lock", fcntl.LOCK_SH | fcntl.LOCK_NB)]):
-            yield
-    except BlockingIOError:
-        raise RunError(f"{study_dir} is being run by another process: wait for it or stop it") from None
+    with contextlib.ExitStack() as lock:
+        try:
+            lock.enter_context(held([(study_dir / ".owner.lock", fcntl.LOCK_SH | fcntl.LOCK_NB)]))
+        except BlockingIOError:
+            raise RunError(f"{study_dir} is being run by another process: wait for it or stop it") from None
+        yield
 
 
 @contextlib.contextmanager

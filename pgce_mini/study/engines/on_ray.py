@@ -103,7 +103,9 @@ def run_unit(rows: Sequence[Row], folder: str) -> Iterator[dict[str, Any] | str]
                 except OSError as error:  # here the disk is full, elsewhere it need not be
                     yield f"{os.uname().nodename}: {error}"
                     continue
-            yield read_json(row.result_path) if row.finished else row.error_path.read_text().strip()
+            yield (
+                read_json(row.result_path) if row.finished else row.error_path.read_text(encoding="utf-8").strip()
+            )
 
 
 def _outcomes(
