@@ -172,8 +172,8 @@ def test_training_ends_with_its_model_whatever_its_streams_are(redirection: str,
 @pytest.mark.parametrize(
     ("line", "environment", "out"),
     [
-        (f"pgce sample {PRIOR} --json | head -c 1; exit ${{PIPESTATUS[0]}}", {}, b"["),
-        (f"pgce sample {PRIOR} --samples 1 --prompts 1", {"PYTHONIOENCODING": "ascii"}, None),
+        (f"pgce sample {PRIOR} --prompt 'The ' --json | head -c 1; exit ${{PIPESTATUS[0]}}", {}, b"["),
+        (f"pgce sample {PRIOR} --samples 1 --prompt 'The '", {"PYTHONIOENCODING": "ascii"}, None),
         ("pgce --help", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, None),
     ],
 )

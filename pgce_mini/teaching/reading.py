@@ -155,7 +155,10 @@ def draw_samples(
         problems = [corpus.problem(seed, index, "heldout") for index in range(prompts)]
         ids = [list(problem.prompt) for problem in problems]
     else:
-        ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
+        try:
+            ids = [corpus.document(seed, index, "heldout")[:TEXT_PROMPT] for index in range(prompts)]
+        except ValueError as error:  # the text is not there, or is another one
+            raise ValueError(f"{error}; or give a prompt") from None
     generator = torch.Generator().manual_seed(seed)
     generation = model.generate(
         ids, max_completion_length, temperature=temperature, generator=generator, num_generations=samples
