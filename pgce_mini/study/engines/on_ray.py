@@ -148,6 +148,8 @@ def _cluster(address: str | None, workers: int) -> Iterator[Any]:
     if address is not None:
         _check_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if (Path.home() / ".ray" / "auth_token").exists():  # a cluster of this user asks for it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     if ray.is_initialized():
