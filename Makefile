@@ -3,8 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CAPSTONE := notebooks/09_your_turn.ipynb
-# gpu.py needs a CUDA card and nanogpt.py the folder of a checkout of nanoGPT: run them by hand.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,common.py gpu.py nanogpt.py),$(wildcard benchmarks/*.py))
+# By hand: gpu.py needs a CUDA card and nanogpt.py the folder of a checkout of nanoGPT; explorer_load.py and
+# study_engines.py take a quarter of an hour each.
+BY_HAND := common.py explorer_load.py gpu.py nanogpt.py study_engines.py
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,$(BY_HAND)),$(wildcard benchmarks/*.py))
 
 STUDIES := $(if $(STUDY),studies/$(STUDY).toml,$(wildcard studies/*.toml))
 
