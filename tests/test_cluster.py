@@ -84,6 +84,10 @@ def spec_in(folder: Path, text: str = TINY) -> Spec:
     return load_spec(folder / "tiny.toml", folder / "runs")
 
 
+def command_in(folder: Path) -> list[str]:
+    return ["study", str(folder / "tiny.toml"), "--runs", str(folder), "--results", str(folder / "results")]
+
+
 def run(folder: Path, engine: str = "local", text: str = TINY, address: str | None = None) -> StudyTable:
     spec, results = spec_in(folder, text), folder / "results"
     if engine == "ray":
@@ -179,14 +183,7 @@ def test_shards_write_no_table_and_collecting_makes_it_and_says_what_is_missing(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec_in(tmp_path)
-    command = [
-        "study",
-        str(tmp_path / "tiny.toml"),
-        "--runs",
-        str(tmp_path),
-        "--results",
-        str(tmp_path / "results"),
-    ]
+    command = command_in(tmp_path)
     for shard, missing in (("1/2", 2), ("0/2", 0)):
         cli.main([*command, "--shard", shard, "--quiet"])
         assert f"shard {shard}: 2 of 2 rows done; --collect makes the tables" in capsys.readouterr().out
@@ -372,14 +369,7 @@ def test_ray_that_is_not_there_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec_in(tmp_path)
-    command = [
-        "study",
-        str(tmp_path / "tiny.toml"),
-        "--runs",
-        str(tmp_path),
-        "--results",
-        str(tmp_path / "results"),
-    ]
+    command = command_in(tmp_path)
 
     def sentence(*options: str) -> str:
         with pytest.raises(SystemExit, match="2"):
