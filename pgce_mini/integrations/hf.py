@@ -60,6 +60,8 @@ class PlainMetricsMixin:
     which Liger's fused loss does not make.
     """
 
+    # `super()` is the trainer beside this class, which mypy does not see: hence its four exceptions
+
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:

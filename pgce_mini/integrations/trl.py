@@ -56,6 +56,7 @@ class ShapedLossMixin:
             trainer._metrics[mode]["cross_entropy"].append(total / max(count, 1))
             return outputs
 
+        # mypy does not see the trainer beside this class
         loss = super().compute_loss(with_shaped_log_probs, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
         if not shaped:
             raise TypeError(
