@@ -121,7 +121,9 @@ def ray_address() -> Iterator[str]:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     import ray
 
+    handler = signal.getsignal(signal.SIGTERM)
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=2**27)
+    signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which later tests of this process would meet
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
