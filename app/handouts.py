@@ -19,6 +19,7 @@ from steps import PAGES, Step, Story, stories
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "teaching.md"
 BEGIN, END = "<!-- the plan: python app/handouts.py -->\n", "<!-- end of the plan -->\n"
+BARE = "<style>body {padding: 1rem} h1, h1 + p {display: none}</style>"  # a slide says what the page says
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -53,8 +54,8 @@ def slides(story: Story, root: str, found: dict[str, str]) -> str:
         parts.append(
             f'<section><p class="place">{number} of {len(story.steps)}, {step.minutes} minutes</p>'
             f'<h2>{escape(step.title)}</h2><p class="ask">{escape(step.ask)}</p>'
-            + _picture(step, evidence)
             + (f'<p class="answer">{escape(step.reveal)}</p>' if step.reveal else "")
+            + _picture(step, evidence)
             + f'<p><a href="{escape(root + story.address(number, presenting=True))}" target="_blank">'
             f"Open {escape(PAGES[step.page].title)}</a></p></section>"
         )
@@ -63,7 +64,7 @@ def slides(story: Story, root: str, found: dict[str, str]) -> str:
         "slides.html",
         TITLE=escape(story.title),
         SLIDES="\n".join(parts),
-        PLAYGROUND=json.dumps(to_html(title="")).replace("<", "\\u003c"),
+        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>")).replace("<", "\\u003c"),
     )
 
 
