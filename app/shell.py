@@ -25,6 +25,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cell import cell
 from pgce_mini.paths import expanded
+from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
@@ -77,7 +78,7 @@ _downloads = st.components.v2.component(
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
-    return picture, controls
+    return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
 def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
