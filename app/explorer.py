@@ -6,6 +6,7 @@ import streamlit as st
 import torch
 
 import pgce_mini.figures  # noqa: F401, before the freeze
+import story
 from presenting import tools
 from shell import STYLE, source
 
@@ -50,4 +51,5 @@ if st.session_state.get("page") != page.url_path:
         del st.session_state[name]
     st.session_state.page = page.url_path
 tools(page.url_path)
+story.bar()
 page.run()

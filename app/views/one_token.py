@@ -18,4 +18,5 @@ st.markdown(
     "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
     "change the reward and it ends elsewhere. Drag, or press Play."
 )
-playground(key="playground", data=asdict(PlaygroundState()))
+# Each step of a story has a playground of its own, which reads its state from the address.
+playground(key=f"playground{st.query_params.get('step', '')}", data=asdict(PlaygroundState()))
