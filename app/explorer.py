@@ -48,4 +48,5 @@ if st.session_state.get("page") != page.url_path:
     for name in [str(name) for name in st.session_state if not str(name).startswith(KEPT)]:
         del st.session_state[name]
     st.session_state.page = page.url_path
+    st.session_state.page_title = page.title
 page.run()

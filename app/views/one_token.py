@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+import share
 from pgce_mini.playground import PlaygroundState, javascript
 
 playground = st.components.v2.component(
@@ -18,4 +19,4 @@ st.markdown(
     "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
     "change the reward and it ends elsewhere. Drag, or press Play."
 )
-playground(key="playground", data=asdict(PlaygroundState()))
+playground(key="playground", data=asdict(PlaygroundState()) | {"network": share.NETWORK})
