@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+import share
 from pgce_mini.playground import PlaygroundState, javascript
 
 playground = st.components.v2.component(
@@ -19,4 +20,7 @@ st.markdown(
     "change the reward and it ends elsewhere. Drag, or press Play."
 )
 # Each step of a story has a playground of its own, which reads its state from the address.
-playground(key=f"playground{st.query_params.get('step', '')}", data=asdict(PlaygroundState()))
+playground(
+    key=f"playground{st.query_params.get('step', '')}",
+    data=asdict(PlaygroundState()) | {"network": share.NETWORK},
+)

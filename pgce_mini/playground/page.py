@@ -49,10 +49,11 @@ INTRODUCTION = (
 
 
 @functools.cache
-def javascript(entry: str = "homes") -> str:
+def javascript(entry: str = "homes", **others: str) -> str:
     """The playground as one ES module, which exports what ENTRY.js does.
 
-    The default export of homes.js is what anywidget and Streamlit's components call.
+    The default export of homes.js is what anywidget and Streamlit's components call. others: modules beside the
+    playground's own, name -> text, that may import from them.
     """
     folder = files(__package__)
 
@@ -61,8 +62,9 @@ def javascript(entry: str = "homes") -> str:
     }
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
-    constants = {"STYLE": texts.pop("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())}
+    styles = {"STYLE": "playground.css", "SHARE_STYLE": "share.css", "PIN_STYLE": "pin.css"}
+    constants = {name: texts.pop(file) for name, file in styles.items()} | {"PRESETS": PRESETS, "ARMS": arms}
+    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())} | others
     sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
     return join(sources, entry)
 
