@@ -42,9 +42,9 @@ inPage(document.querySelector(".pgce-playground"), {state});
 """
 TITLE = "What does a token earn?"
 INTRODUCTION = (
-    "A prompt is followed now by this token, now by that one: the labels q. A language model learns a policy π, "
-    "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
-    "change the reward and it ends elsewhere. Press Play."
+    "In the training text several tokens follow the same prompt, each with its own frequency q. A language model "
+    "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
+    "that came, and training ends at π = q; change the reward and it ends elsewhere. Press Play."
 )
 
 
