@@ -6,6 +6,7 @@ The browser turns it on and off (presenting.js, presenting.css); the server only
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -61,17 +62,19 @@ def button(name: str) -> str:
 
 def in_play(asked: list[str], usual: tuple[str, ...]) -> str:
     """CSS: the controls that are asked for, or the usual ones where the page has none of those."""
-    some = _classes(asked)
-    found = f":has(:is({some}))" if some else ""
-    rules = _rules(f".st-key-place_controls{found}", some) if some else ""
-    return rules + _rules(f".st-key-place_controls:not({found})" if some else ".st-key-place_controls", _classes(usual))
+    controls = ".st-key-place_controls"
+    if not asked:
+        return _only(controls, usual)
+    found = f":has({_classes(asked)})"
+    return _only(controls + found, asked) + _only(f"{controls}:not({found})", usual)
 
 
-def _classes(keys: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(f".st-key-{key}" for key in keys)
+def _classes(keys: Sequence[str]) -> str:
+    return f":is({', '.join(f'.st-key-{key}' for key in keys)})"
 
 
-def _rules(controls: str, chosen: str) -> str:
-    parts = ":is(.stElementContainer, .stLayoutWrapper, .stVerticalBlock, .stColumn)"
-    others = f":not(:is({chosen}), :is({chosen}) *, :has(:is({chosen})))" if chosen else ""
+def _only(controls: str, keys: Sequence[str]) -> str:
+    parts = ":is(.stElementContainer, .stVerticalBlock, .stColumn, [data-testid=stLayoutWrapper])"
+    chosen = _classes(keys)
+    others = f":not({chosen}, {chosen} *, :has({chosen}))"
     return f":root.pgce-presenting {controls} {parts}{others} {{display: none !important}}\n"

@@ -61,7 +61,7 @@ _chart = st.components.v2.component(
     "chart",
     html='<div class="pgce-chart" role="figure"></div>',
     css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
+    js=f"const LIBRARY = {LIBRARY!r};\n{source('projector.js')}{source('chart.js')}",
     isolate_styles=False,  # it has the page's fonts and colours
 )
 

@@ -223,14 +223,15 @@ def view() -> None:
             "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
         }
         st.html(shell.as_html(by_arm, "Next token, by arm"))
-    st.subheader("How each goes on")
-    numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
-    legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
-    st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
-    for arm, (_, samples) in found.items():
-        paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
-        st.markdown(f"**{arm}**")
-        st.html(paragraphs)
+    with st.container(key="place_written"):
+        st.subheader("How each goes on")
+        numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
+        legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
+        st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
+        for arm, (_, samples) in found.items():
+            paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
+            st.markdown(f"**{arm}**")
+            st.html(paragraphs)
 
 
 view()

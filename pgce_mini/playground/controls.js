@@ -7,7 +7,7 @@ import { signed } from "./words.js";
 let made = 0; // for ids, which stay inside a shadow tree
 
 /** A range input. `value(state)` is a number, `limits(state)` [low, high]; `step` is what a key moves. */
-export function slider({ name, value, limits, change, step, format = signed, words = null, marks = null }) {
+export function slider({ key, name, value, limits, change, step, format = signed, words = null, marks = null }) {
     const id = `s${++made}`;
     const input = element("input", {
         id, type: "range", step, "aria-describedby": words ? `${id}-words` : null,
@@ -20,7 +20,7 @@ export function slider({ name, value, limits, change, step, format = signed, wor
     const note = words && element("p", { id: `${id}-words`, class: "words" }, words);
     let drawn = null;
     return {
-        node: element("div", { class: "control" }, head, input, scale, note),
+        node: element("div", { class: "control", "data-key": key }, head, input, scale, note),
         draw(state) {
             const [low, high] = limits(state);
             const number = value(state);
@@ -47,7 +47,7 @@ function fill(input, value, low, high) {
 }
 
 /** A row of radio buttons; `value(state)` is one of `values` or null. */
-export function choice({ name, values, value, change, words = null }) {
+export function choice({ key, name, values, value, change, words = null }) {
     const id = `c${++made}`;
     const inputs = values.map((text) =>
         element("input", { type: "radio", name: id, value: text, onchange: () => change(text) }),
@@ -55,7 +55,7 @@ export function choice({ name, values, value, change, words = null }) {
     const pills = inputs.map((input) => element("label", { class: "pill" }, input, element("span", {}, input.value)));
     return {
         node: element(
-            "fieldset", { class: "control", "aria-describedby": words ? `${id}-words` : null },
+            "fieldset", { class: "control", "data-key": key, "aria-describedby": words ? `${id}-words` : null },
             element("legend", {}, name), element("div", { class: "pills" }, ...pills),
             words && element("p", { class: "words", id: `${id}-words` }, words),
         ),

@@ -2,6 +2,7 @@
 
 import { fromQuery, toQuery } from "./address.js";
 import { mount } from "./playground.js";
+import { followPresenter } from "./presenting.js";
 
 /** A page of its own: the state is in the address, after the #. */
 export function inPage(host, base) {
@@ -34,6 +35,7 @@ function inStreamlit({ parentElement, data }) {
                 history.replaceState(history.state, "", address);
         },
     });
+    followPresenter(host);
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */
