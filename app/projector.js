@@ -78,7 +78,7 @@ function besideAxis(axis, traces, { size, wide }) {
 }
 
 function tidy(axis) {
-    axis.automargin = false; // the room is measured
+    Object.assign(axis, { automargin: false, ticklabelstandoff: 6 }); // the room is measured
     if (axis.title?.text) axis.title.text = axis.title.text.replaceAll("<br>", " ");
 }
 
@@ -138,8 +138,10 @@ function stacked(data, layout, panels, place) {
         for (const axis of "xy") tidy(layout[`${axis}axis${number}`]);
     }
     if (panels.length < 2) return;
-    layout.yaxis.domain = [0.78, 1];
-    layout.yaxis2.domain = [0, 0.74];
+    layout.yaxis.domain = [0.8, 1];
+    layout.yaxis2.domain = [0, 0.77];
+    for (const cells of data.filter(({ type }) => type === "heatmap"))
+        cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
 }
 
 /** The triangle keeps its shape, so its legend stands beside it. */
