@@ -3,6 +3,7 @@
 import { fromQuery, toQuery } from "./address.js";
 import { mount } from "./playground.js";
 import { followPresenter } from "./presenting.js";
+import { linkOf } from "./share.js";
 
 /** A page of its own: the state is in the address, after the #. */
 export function inPage(host, base) {
@@ -14,6 +15,10 @@ export function inPage(host, base) {
             const query = toQuery(state, base);
             if (query !== hash()) history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
         },
+        link(state) {
+            const query = toQuery(state, base);
+            return linkOf({ query: location.search.slice(1), hash: query && `#${query}` });
+        },
     });
     addEventListener("hashchange", () => instrument.set(fromQuery(hash(), base)));
 }
@@ -24,12 +29,14 @@ let left = ""; // the address of a reader who went to another page: Streamlit dr
 function inStreamlit({ parentElement, data }) {
     const host = parentElement.querySelector(".pgce-playground");
     if (host.shadowRoot) return;
+    const { network, ...base } = data; // the server's address for others
     mount(host, {
-        base: data,
-        state: fromQuery(location.search || left, data),
+        base,
+        link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
+        state: fromQuery(location.search || left, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = (left = toQuery(state, data, location.search));
+            const query = (left = toQuery(state, base, location.search));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);
