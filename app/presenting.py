@@ -12,8 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 HERE = Path(__file__).parent
-STYLE, PRINT, SCRIPT = (
-    (HERE / file).read_text(encoding="utf-8") for file in ("presenting.css", "printing.css", "presenting.js")
+STYLE, SCRIPT = (
+    "\n".join((HERE / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("presenting", "printing"))
+    for kind in ("css", "js")
 )
 
 # Page -> the keys of its controls in play, where an address names none.
@@ -45,13 +46,14 @@ def presenting() -> bool:
 def tools(page: str) -> None:
     """The buttons Present, Reset, Reveal and Leave, and what gives `page` (its path) its presenter mode."""
     asked = [key for key in st.query_params.get("control", "").split(",") if re.fullmatch(r"[\w-]+", key)]
-    style = f"{STYLE}\n{PRINT}\n{in_play(asked, IN_PLAY.get(page, ()))}"
+    style = f"{STYLE}\n{in_play(asked, IN_PLAY.get(page, ()))}"
     with_reset = page not in WITHOUT_RESET
     buttons = "".join(button(name) for name in BUTTONS if name != "reset" or with_reset)
+    at_hand = asked or IN_PLAY.get(page, ())[:1]
     with st.container(key="pgce_tools"):
         st.html(f"<style>{style}</style>")
         st.html(f'<div class="pgce-tools" role="group" aria-label="This page">{buttons}</div>')
-        st.html(f"<script>{SCRIPT}</script>", unsafe_allow_javascript=True)
+        st.html(f"<script>{SCRIPT}\npgcePresenting({list(at_hand)})</script>", unsafe_allow_javascript=True)
 
 
 def button(name: str) -> str:
