@@ -24,7 +24,7 @@ class Earnings(NamedTuple):
 def hidden_rewards(
     probs: Sequence[float], earnings: Mapping[str, Earnings], names: Sequence[str], probe: float
 ) -> go.Figure:
-    """Reward and push of the true token and reward of a wrong one over the probability of that token.
+    """Reward and weight of the true token and reward of a wrong one over the probability of that token.
 
     names: all the losses that may be compared, so that each keeps its colour and dash whichever are. A line marks
     `probe`.
@@ -33,7 +33,7 @@ def hidden_rewards(
         "What a token earns",
         [
             ("", "true token:<br>reward r (log)", 190),
-            ("", "true token:<br>push π r", 190),
+            ("", "true token:<br>weight π r", 190),
             ("probability π of that token", "a wrong token:<br>reward r", 190),
         ],
     )
@@ -54,14 +54,14 @@ def hidden_rewards(
 
 
 def both_pushes(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
-    """Over the probability of the true token: the push pi r on it, and pi r (1 - pi) on its logit, by reward.
+    """Over the probability of the true token: its weight pi r, and the push pi r (1 - pi) on its logit, by reward.
 
-    The axes stay where they are, so that a slider shows what moves; a push above 3 leaves them.
+    The axes stay where they are, so that a slider shows what moves; a weight above 3 leaves them.
     """
     figure = stacked_figure(
         title,
         [
-            ("", "push on the token,<br>π r", 200),
+            ("", "weight of the token,<br>π r", 200),
             ("probability π of the true token", "push on its logit,<br>π r (1 − π)", 200),
         ],
     )

@@ -12,8 +12,10 @@ from pgce_mini.study.analysis.claims import (
     Evidence,
     Finding,
     Hypothesis,
+    Seen,
     decide,
     decide_claims,
+    precision_answer,
     samples,
 )
 from pgce_mini.study.analysis.compare import (
@@ -62,10 +64,10 @@ from pgce_mini.study.analysis.views import (
 __all__ = [
     "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "RL_STUDIES",
     "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding", "Hypothesis",
-    "PairedDifference", "Summary", "arms", "as_text", "by_metric", "by_seed", "check_predictions", "compare",
-    "curves_of", "decide", "decide_claims", "differences", "expanded_interval", "format_difference",
+    "PairedDifference", "Seen", "Summary", "arms", "as_text", "by_metric", "by_seed", "check_predictions",
+    "compare", "curves_of", "decide", "decide_claims", "differences", "expanded_interval", "format_difference",
     "format_estimate", "format_spread", "heldout_means", "holm", "labels", "largest_errors",
     "learning_curves_of", "minimum_detectable", "over_seeds", "paired_differences", "paired_over_seeds",
-    "phase", "predicted", "rows_of", "samples", "sign_flip_test", "signed", "signed_interval", "summarize",
-    "variants", "verdict",
+    "phase", "precision_answer", "predicted", "rows_of", "samples", "sign_flip_test", "signed",
+    "signed_interval", "summarize", "variants", "verdict",
 ]  # fmt: skip
