@@ -30,7 +30,7 @@ export function framed({ width, rows, nameWidth, top }) {
 /** The scales for these numbers: kind and end of the axis of probabilities, end of the axis of pushes. */
 export function fitted(frame, state, numbers) {
     const shown = [state.labels, numbers.policy, state.prediction ?? []];
-    if (!numbers.hidden) shown.push(numbers.plain, numbers.end ?? []);
+    if (!numbers.hidden) shown.push(numbers.plain, numbers.end ?? [], ...Object.values(state.marks ?? {}));
     const most = upTo(1.04 * Math.max(...shown.flat()), PROBABILITIES);
     const stays = most <= frame.most && most >= frame.most / 2; // bars are not resized for little
     const force = roundUp(Math.max(...[numbers.push, numbers.startPush].flat().map(Math.abs), 0.01), PUSHES);

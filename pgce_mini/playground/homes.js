@@ -1,11 +1,12 @@
 // Where the playground lives: a page of its own, Streamlit, or a notebook. Each keeps the state in its own way.
 
-import { fromQuery, toQuery } from "./address.js";
+import { fromQuery, toQuery, withGiven } from "./address.js";
 import { mount } from "./playground.js";
 
 /** A page of its own: the state is in the address, after the #. */
-export function inPage(host, base) {
+export function inPage(host, usual) {
     const hash = () => location.hash.slice(1);
+    const base = withGiven(hash(), usual);
     const instrument = mount(host, {
         base,
         state: fromQuery(hash(), base),
@@ -23,12 +24,14 @@ let left = ""; // the address of a reader who went to another page: Streamlit dr
 function inStreamlit({ parentElement, data }) {
     const host = parentElement.querySelector(".pgce-playground");
     if (host.shadowRoot) return;
+    const query = location.search || left;
+    const base = withGiven(query, data);
     mount(host, {
-        base: data,
-        state: fromQuery(location.search || left, data),
+        base,
+        state: fromQuery(query, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = (left = toQuery(state, data, location.search));
+            const query = (left = toQuery(state, base, location.search));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);
