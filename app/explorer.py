@@ -6,6 +6,8 @@ import streamlit as st
 import torch
 
 import pgce_mini.figures  # noqa: F401, before the freeze
+import story
+from presenting import tools
 from shell import STYLE, source
 
 # Streamlit collects garbage after every run. The libraries' million objects are never garbage, and looking through
@@ -49,4 +51,7 @@ if st.session_state.get("page") != page.url_path:
     for name in [str(name) for name in st.session_state if not str(name).startswith(KEPT)]:
         del st.session_state[name]
     st.session_state.page = page.url_path
+    st.session_state.page_title = page.title
+tools(page.url_path)
+story.bar()
 page.run()

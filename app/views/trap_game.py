@@ -41,9 +41,7 @@ def settings_that_were_run() -> list[Recorded]:
     return recorded_settings(Evidence(RESULTS))
 
 
-def play(
-    share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool
-) -> tuple[Game, go.Figure]:
+def play(share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool) -> tuple[Game, go.Figure]:
     """A bet on the share of reasoning and on the accuracy after RL; with `shown` theory and seeds beside it."""
     names = {f"β = {beta:g}": beta, PLAIN: 0.0} if beta else {PLAIN: 0.0}
     game = Game({}, {}, {})
@@ -95,7 +93,9 @@ def theory_against_seeds(name: str, theory: ChainPrediction, found: Recorded) ->
     wrong = len(found.seeds) - found.came_to_reason if theory.reasoning_pays else found.came_to_reason
     verb = "should learn to reason" if theory.reasoning_pays else "should learn to guess"
     sign = ">" if theory.reasoning_pays else "<"
-    verdict = "and it was right in all seeds" if wrong == 0 else f"and it was **wrong in {wrong} of {len(found.seeds)}**"
+    verdict = (
+        "and it was right in all seeds" if wrong == 0 else f"and it was **wrong in {wrong} of {len(found.seeds)}**"
+    )
     return (
         f"**Theory** (open marks) expects of the prior of {name} there that it reasons in "
         f"{theory.reasoned_share:.0%} of its answers (the seeds: {fmean(found.reasons):.0%}). Reasoning is right in "

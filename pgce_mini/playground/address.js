@@ -62,6 +62,12 @@ export function withGiven(query, base) {
     return { ...base, prompt: parameters.get("prompt") ?? "", tokens, labels, marks, top_k };
 }
 
+/** The part of an address that `withGiven` reads. */
+export function givenPart(query) {
+    const entries = [...new URLSearchParams(query)];
+    return String(new URLSearchParams(entries.filter(([key]) => ["prompt", "token", "given", "mark"].includes(key))));
+}
+
 function withPresetOf(parameters, base) {
     const presets = presetsWith(base);
     const usual = presetOf(base, presets);

@@ -38,9 +38,9 @@ export function rewardPanel(instrument) {
 
 export function trainingPanel(instrument) {
     const { presets } = instrument;
-    return panel("Labels and training", [
+    return panel("Frequencies and training", [
         choice({
-            name: "Labels q (made up)", values: Object.keys(presets), value: (state) => presetOf(state, presets),
+            name: "Frequencies q (made up)", values: Object.keys(presets), value: (state) => presetOf(state, presets),
             change: (name) => instrument.choosePreset(name),
             words: "how often each token follows the prompt; drag the circles to change it",
         }),
@@ -53,9 +53,9 @@ export function trainingPanel(instrument) {
             change: (count) => instrument.choosePreset(presetOf(instrument.state, presets) ?? "peaked", count),
         }),
         choice({
-            ...choiceOf(instrument, "start"), name: "Training starts from",
+            ...choiceOf(instrument, "start"), name: "Training starts from", texts: { labels: "frequencies" },
             change: (start) => instrument.set({ start, steps: 0 }),
-            words: "from nothing known, or from where cross-entropy ends",
+            words: "from the uniform policy, or from q, where cross-entropy ends",
         }),
         slider({
             ...numberOf(instrument, "lr"), name: "Step size", step: 0.1, format: (lr) => fixed(lr, 1),

@@ -15,7 +15,7 @@ export class Picture {
         [this.width, this.built] = [0, null]; // px; what it was built for
         [this.frame, this.grid, this.rows, this.tip] = [null, null, [], null];
         this.active = 0; // the row whose handle is the tab stop
-        this.dragging = null; // { index, offset }: the row, and the px from the pointer to the handle's middle
+        this.dragging = null; // the row and how it is held, see handles.js
         listen(this);
         new ResizeObserver(([{ contentRect }]) => this.resize(Math.floor(contentRect.width))).observe(this.node);
     }
@@ -31,7 +31,7 @@ export class Picture {
 
     draw(state, numbers) {
         [this.state, this.numbers] = [state, numbers];
-        const label = numbers.hidden ? "Your prediction for each token" : "Labels and policy, token by token";
+        const label = numbers.hidden ? "Your prediction for each token" : "Frequencies and policy, token by token";
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
         const compared = Object.keys(state.marks ?? {});
@@ -66,11 +66,10 @@ export class Picture {
         this.tip = shape("text", { class: "tip", "aria-hidden": "true" }, svg);
     }
 
-    /** Brings the scales to the numbers; the axis of probabilities keeps its length while a handle is dragged. */
+    /** Brings the scales to the numbers. */
     fit() {
-        const { frame, dragging } = this;
-        const scales = fitted(frame, this.state, this.numbers);
-        if (dragging && frame.most > 0) scales.most = frame.most;
+        const { frame } = this;
+        const scales = fitted(this.state, this.numbers);
         const isNew = Object.keys(scales).some((name) => scales[name] !== frame[name]);
         if (!isNew) return;
         Object.assign(frame, scales);
@@ -124,7 +123,7 @@ const rectangle = (kind, height, rx) => (x, y, group) =>
 const ENTRIES = [
     ["policy π, head", 22, rectangle("policy", 12, { rx: 2 })],
     ["policy π, tail", 22, rectangle("policy tail", 12, { rx: 2 })],
-    ["labels q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
+    ["frequencies q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
     ["where training ends", 14, (x, y, group) => shape("path", { class: "end", d: trianglePath(x + 7, y - 4) }, group)],
     ["cross-entropy after as many steps", 22, rectangle("ghost", 14)],
     ["push on its logit z", 24, (x, y, group) => shape("path", { class: "push", d: arrowPath(x, x + 24, y) }, group)],

@@ -27,7 +27,7 @@ export function promptLine() {
 // Of each tile its name, its number and what stands beside it.
 const TILES = {
     "step": ({ steps }) => [String(steps), `of at most ${LIMITS.steps[1]}`],
-    "entropy": ({ labels }, numbers) => [fixed(numbers.entropy), `nats; labels ${fixed(entropy(labels))}`],
+    "entropy": ({ labels }, numbers) => [fixed(numbers.entropy), `nats; frequencies ${fixed(entropy(labels))}`],
     "mass of the head": (_, { headMass, shaping }) => [fixed(headMass), `the ${shaping.top_k} likeliest`],
     "mass of the tail": (_, { tailMass }) => [fixed(tailMass), "all others"],
     "mean reward": (_, { reward }) => [fixed(reward), "cross-entropy: 1"],

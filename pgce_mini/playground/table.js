@@ -8,7 +8,7 @@ export function columnsOf(state, numbers) {
     const shown = (values) => (hidden || !values ? null : values);
     const columns = {
         token: state.tokens,
-        "label q": state.labels,
+        "frequency q": state.labels,
         "policy π": numbers.policy,
         rank: numbers.head.map((head) => (head ? "head" : "tail")),
         push: shown(numbers.push),
