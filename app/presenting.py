@@ -65,9 +65,7 @@ def in_play(asked: list[str], usual: tuple[str, ...]) -> str:
     some = _classes(asked)
     found = f":has(:is({some}))" if some else ""
     rules = _rules(f".st-key-place_controls{found}", some) if some else ""
-    return rules + _rules(
-        f".st-key-place_controls:not({found})" if some else ".st-key-place_controls", _classes(usual)
-    )
+    return rules + _rules(f".st-key-place_controls:not({found})" if some else ".st-key-place_controls", _classes(usual))
 
 
 def _classes(keys: list[str] | tuple[str, ...]) -> str:

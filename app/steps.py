@@ -89,9 +89,7 @@ class Story:
     def query(self, number: int, presenting: bool = False) -> dict[str, Any]:
         """What stands in the address of a step, counted from 1."""
         step = self.steps[number - 1]
-        query = {"story": self.name, "step": str(number)} | {
-            key: _text(value) for key, value in step.state.items()
-        }
+        query = {"story": self.name, "step": str(number)} | {key: _text(value) for key, value in step.state.items()}
         if presenting:
             query["present"] = "1"
             if step.control:

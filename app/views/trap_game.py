@@ -21,8 +21,8 @@ HELP = {
     "share": "Of the documents that a prior (a pre-trained model) learns from: how often they reason. All others "
     "guess at once.",
     "slip": "How often a running total in these documents is wrong. The error goes on to the answer.",
-    "beta": "In the reward of pre-training the true token earns (1/π)(1 − π)^β. Below 0 (precision) what is likely "
-    "becomes likelier, above 0 (diversity) less likely; 0 is cross-entropy.",
+    "beta": "In the reward of pre-training the true token earns (1/π)(1 − π)^β. Below 0 (precision) what is "
+    "likely becomes likelier, above 0 (diversity) less likely; 0 is cross-entropy.",
     "accuracy": "The share of right answers, 64 to each of 96 held-out problems: Avg@64.",
 }
 
@@ -41,9 +41,13 @@ def settings_that_were_run() -> list[Recorded]:
     return recorded_settings(Evidence(RESULTS))
 
 
+def number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
 def play(share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool) -> tuple[Game, go.Figure]:
     """A bet on the share of reasoning and on the accuracy after RL; with `shown` theory and seeds beside it."""
-    names = {f"β = {beta:g}": beta, PLAIN: 0.0} if beta else {PLAIN: 0.0}
+    names = {f"β = {number(beta)}": beta, PLAIN: 0.0} if beta else {PLAIN: 0.0}
     game = Game({}, {}, {})
     if shown:
         settings = settings_that_were_run()
@@ -83,23 +87,25 @@ def where(found: Recorded, share: float, slip: float, beta: float) -> str:
     asked = (share, slip, beta) == (found.reasoned_share, found.slip_rate, found.beta)
     return (
         f"**The seeds** (small marks) are of {'this setting' if asked else 'the nearest setting that was run'}: "
-        f"reasoning {found.reasoned_share:g}, slips {found.slip_rate:g}, β {found.beta:g}; study *{found.study}*, "
+        f"reasoning {found.reasoned_share:g}, slips {found.slip_rate:g}, β {number(found.beta)}; study *{found.study}*, "
         f"{len(found.seeds)} seeds, {found.rl_steps} steps of RL."
     )
 
 
 def theory_against_seeds(name: str, theory: ChainPrediction, found: Recorded) -> str:
-    """What theory says of a setting that was run, and in how many seeds it was wrong."""
-    wrong = len(found.seeds) - found.came_to_reason if theory.reasoning_pays else found.came_to_reason
-    verb = "should learn to reason" if theory.reasoning_pays else "should learn to guess"
-    sign = ">" if theory.reasoning_pays else "<"
-    verdict = (
-        "and it was right in all seeds" if wrong == 0 else f"and it was **wrong in {wrong} of {len(found.seeds)}**"
-    )
+    """What theory says of a setting that was run, beside its seeds, and in how many of them it was wrong."""
+    pays = theory.reasoning_pays
+    wrong = len(found.seeds) - found.came_to_reason if pays else found.came_to_reason
+    counted = f"**wrong in {wrong} of {len(found.seeds)}** seeds" if wrong else "right in all seeds"
+
+    def both(expected: float, seen: tuple[float, ...]) -> str:
+        return f"{expected:.0%} (the seeds: {fmean(seen):.0%})"
+
     return (
-        f"**Theory** (open marks) expects of the prior of {name} there that it reasons in "
-        f"{theory.reasoned_share:.0%} of its answers (the seeds: {fmean(found.reasons):.0%}). Reasoning is right in "
-        f"{theory.accuracy_if_reasoned:.0%} {sign} {theory.accuracy_if_direct:.0%} of guesses: RL {verb}, {verdict}."
+        f"**Theory for {name}** (open marks): this prior reasons in {both(theory.reasoned_share, found.reasons)} of "
+        f"its answers. It is right in {both(theory.accuracy_if_reasoned, found.if_reasoned)} if it reasons, in "
+        f"{both(theory.accuracy_if_direct, found.if_direct)} if it guesses. So RL should teach it to "
+        f"{'reason' if pays else 'guess'}: {counted}."
     )
 
 
@@ -131,8 +137,8 @@ def table_of(game: Game, bet: tuple[float, float]) -> dict[str, list[Any]]:
 
 st.title("The trap")
 st.markdown(
-    "A sum of eight numbers can be answered in two ways. *Reasoning* writes each running total, and one slip spoils "
-    "the answer; *guessing* answers at once and is right about once in four. A *prior*, the model after "
+    "A sum of eight numbers can be answered in two ways. *Reasoning* writes each running total, and one slip "
+    "spoils the answer; *guessing* answers at once and is right about once in four. A *prior*, the model after "
     "pre-training, does both. RL then rewards right answers only. When does it find reasoning, and when is it "
     "trapped in guessing?"
 )

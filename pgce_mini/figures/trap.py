@@ -29,7 +29,7 @@ def trap_dots(
     bet: Sequence[float],
     title: str,
 ) -> go.Figure:
-    """A row a measure, before RL and after it: what theory expects (open markers), the seeds (small), the bet (star).
+    """A row a measure, before RL and after it: what theory expects (open markers), the seeds (small), the bet.
 
     styles: name -> the arm whose colour and marker it has; predicted: name -> a share for each row of BEFORE;
     bet: for each row of AFTER. Names without a prediction or without seeds have none drawn.
