@@ -84,9 +84,13 @@ def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
-def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
-    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+def slider(
+    label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05, **more: Any
+) -> float:
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps.
+
+    more: as `st.slider` takes it, such as help."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
