@@ -62,15 +62,15 @@ def quiz() -> None:
 st.title("Teach")
 st.markdown("The audience needs nothing but a browser, or not even that. A story asks, you predict, it reveals.")
 
+st.subheader("What was found")
+answer = st.container()
+
 st.subheader("Stories")
 for story in stories().values():
     left, middle, right = st.columns([3, 3, 6], vertical_alignment="center")
     start(left, story, story.title)
     start(middle, story, "on a projector", presenting=True)
     right.markdown(f"{story.about} {len(story.steps)} steps, {story.minutes} minutes.")
-
-st.subheader("What was found")
-answer = st.container()
 
 lecture = stories()["lecture"]
 st.subheader("The lecture, step by step")

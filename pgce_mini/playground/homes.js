@@ -34,7 +34,7 @@ function inStreamlit({ parentElement, data }) {
     const { network, ...usual } = data; // the server's address for others
     const query = location.search || left;
     const base = withGiven(query, usual);
-    mount(host, {
+    const instrument = mount(host, {
         base,
         link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
         state: fromQuery(query, base),
@@ -47,6 +47,12 @@ function inStreamlit({ parentElement, data }) {
         },
     });
     followPresenter(host);
+    const follow = () => {
+        if (!host.isConnected) return removeEventListener("popstate", follow);
+        instrument.pause();
+        instrument.set(fromQuery(location.search, base));
+    };
+    addEventListener("popstate", follow); // the next step of a story on this page
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */
