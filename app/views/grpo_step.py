@@ -135,7 +135,7 @@ st.title("One GRPO step")
 st.markdown(
     "The model answers each problem several times (a *group*); a verifier gives 1 or 0; an answer's *advantage* "
     "is how much better it did than its group. Every token of it is then pushed up or down. A column is a "
-    "completion, read downwards; “end” ends it."
+    "completion, read downwards; “end” (on a phone ■) ends it."
 )
 
 
