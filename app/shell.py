@@ -144,8 +144,8 @@ def present(
     """
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
-        chart(f"chart_{name}", figure, takeaway, **listeners)
         st.html(f'<p class="pgce-printed">{escape(settings := share.settings())}</p>')
+        chart(f"chart_{name}", figure, takeaway, **listeners)
     shared = {"title": share.title(), "takeaway": takeaway, "settings": settings, "network": share.NETWORK}
     _downloads(
         key=f"downloads_{name}",
