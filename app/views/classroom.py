@@ -15,7 +15,7 @@ from pgce_mini.figures import number_answers
 from pgce_mini.playground import javascript
 from pgce_mini.teaching.classroom import LONGEST, Answer, Classrooms, Question, Seen, tidy_code
 
-TEACHER_WAITS, STUDENT_WAITS = 2, 3  # s between looks at the class
+TEACHER_WAITS, STUDENT_WAITS = 1, 2  # s between looks at the class
 
 _visitor = st.components.v2.component("visitor", js=shell.source("visitor.js"))
 _join = st.components.v2.component(
