@@ -6,6 +6,8 @@ import streamlit as st
 import torch
 
 import pgce_mini.figures  # noqa: F401, before the freeze
+import story
+from presenting import tools
 from shell import STYLE, source
 
 # Streamlit collects garbage after every run. The libraries' million objects are never garbage, and looking through
@@ -23,6 +25,7 @@ PAGES = {
     ],
     "Trained models": [
         st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/trap_game.py", title="The trap", url_path="trap-game"),
         st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
         st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
@@ -57,4 +60,6 @@ if st.session_state.get("page") != page.url_path:
         del st.session_state[name]
     st.session_state.page = page.url_path
     st.session_state.page_title = page.title
+tools(page.url_path)
+story.bar()
 page.run()

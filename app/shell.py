@@ -26,6 +26,7 @@ import share
 from cell import cell
 from pgce_mini.paths import expanded
 from pgce_mini.playground import javascript
+from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
@@ -63,7 +64,7 @@ _chart = st.components.v2.component(
     "chart",
     html='<div class="pgce-chart" role="figure"></div>',
     css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
+    js=f"const LIBRARY = {LIBRARY!r};\n{source('projector.js')}{source('chart.js')}",
     isolate_styles=False,  # it has the page's fonts and colours
 )
 
@@ -80,12 +81,16 @@ _downloads = st.components.v2.component(
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
-    return picture, controls
+    return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
-def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
-    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+def slider(
+    label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05, **more: Any
+) -> float:
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps.
+
+    more: as `st.slider` takes it, such as help."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
@@ -140,7 +145,8 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    shared = {"title": share.title(), "takeaway": takeaway, "settings": share.settings(), "network": share.NETWORK}
+        st.html(f'<p class="pgce-printed">{escape(settings := share.settings())}</p>')
+    shared = {"title": share.title(), "takeaway": takeaway, "settings": settings, "network": share.NETWORK}
     _downloads(
         key=f"downloads_{name}",
         data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table), **shared},

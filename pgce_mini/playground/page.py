@@ -21,6 +21,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{color-scheme: light dark; background: light-dark(#ffffff, #14171c); color: light-dark(#1f2328, #e9e7e4)}}
+@media (max-width: 40rem) {{html {{scroll-padding-bottom: 8rem}}}}
 body {{max-width: 78rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem}}
 body {{font: 1rem/1.5 system-ui, sans-serif}}
 h1 {{margin: 0; font-size: 1.75rem; line-height: 1.2; text-wrap: balance}}
@@ -42,9 +43,9 @@ inPage(document.querySelector(".pgce-playground"), {state});
 """
 TITLE = "What does a token earn?"
 INTRODUCTION = (
-    "A prompt is followed now by this token, now by that one: the labels q. A language model learns a policy π, "
-    "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
-    "change the reward and it ends elsewhere. Press Play."
+    "In the training text several tokens follow the same prompt, each with its own frequency q. A language model "
+    "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
+    "that came, and training ends at π = q; change the reward and it ends elsewhere. Press Play."
 )
 
 
