@@ -35,12 +35,8 @@ PAGES = {
         st.Page("views/classroom.py", title="Class", url_path="class"),
     ],
 }
-KEPT = (
-    "playground",
-    "quiz",
-    "class_visitor",
-    "class_code",
-)  # prefixes of what the session keeps when the page changes
+# Prefixes of what the session keeps when the page changes.
+KEPT = ("playground", "quiz", "class_visitor", "class_code")
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
