@@ -1,5 +1,5 @@
-// CSV, PNG and SVG of a chart, made in the page as it is seen there: nothing is asked of a server. `save`
-// and `png` stand before it, from the playground's saving.js.
+// PNG and SVG of a chart, made in the page as it is seen there, and the CSV of its numbers, which the server may make only
+// when it is asked for (`data.csv` is null until then). `save` and `png` stand before it, from the playground's saving.js.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,16 +23,25 @@ function picture(plot) {
     return { source: new XMLSerializer().serializeToString(svg), width, height };
 }
 
-export default function ({ data, parentElement }) {
+let asked = 0; // the number of the last CSV, by which its answer is known
+
+export default function ({ data, parentElement, setTriggerValue }) {
     const plot = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
     const files = {
         csv: async () => new Blob(["\ufeff", data.csv], { type: "text/csv" }), // so that Excel reads UTF-8
         svg: async () => new Blob([picture(plot()).source], { type: "image/svg+xml" }),
         png: async () => png(picture(plot())),
     };
+    const hand = async (kind) => save(await files[kind](), `${data.name}.${kind}`);
     for (const button of parentElement.querySelectorAll("button")) {
         const kind = button.dataset.kind;
         button.disabled = false; // only now a press is heard
-        button.onclick = async () => (kind === "csv" || plot()) && save(await files[kind](), `${data.name}.${kind}`);
+        button.onclick = () => {
+            if (kind === "csv" && data.csv === null) setTriggerValue("wanted", ++asked);
+            else if (kind === "csv" || plot()) hand(kind);
+        };
     }
+    if (data.wanted !== asked) return;
+    asked += 1; // it is handed over once
+    hand("csv");
 }

@@ -8,6 +8,7 @@ of `st.html` and `html.escape`, never as Markdown, which would read some of it a
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -21,10 +22,13 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
+from streamlit.components.v2.types import ComponentRenderer
 from streamlit.delta_generator import DeltaGenerator
 
 from cell import cell
 from pgce_mini.paths import expanded
+from pgce_mini.playground.modules import join
+from pgce_mini.playground.page import sources
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
@@ -56,13 +60,24 @@ def source(file: str) -> str:
 _library = declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 _root = f"/{st.get_option('server.baseUrlPath')}/component".replace("//", "/")
 LIBRARY = f"{_root}/{_library.name}/plotly.min.js?{plotly.__version__}"
-_chart = st.components.v2.component(
-    "chart",
-    html='<div class="pgce-chart" role="figure"></div>',
-    css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
-    isolate_styles=False,  # it has the page's fonts and colours
-)
+
+
+@functools.cache
+def _chart(page: str = "") -> ComponentRenderer:
+    """A picture; with `page`, one that the module of that page in `pgce_mini.playground.pages` keeps in step with
+    the page's sliders, under a sentence that does the same."""
+    own = {name: source(f"{name}.js") for name in ("chart", "sliders")}
+    moves = f'import {{ moved as move }} from "./{page}.js";\nexport const moved = move;' if page else None
+    own |= {"library": f"export const LIBRARY = {LIBRARY!r};", "moves": moves or "export const moved = null;"}
+    return st.components.v2.component(
+        f"chart_{page}",
+        html='<p class="takeaway" role="status"></p>' * bool(page)
+        + '<div class="pgce-chart" role="figure"></div>',
+        css=".pgce-chart {overflow: hidden}",
+        js=join(sources() | own, "chart"),
+        isolate_styles=False,  # it has the page's fonts and colours
+    )
+
 
 SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
@@ -80,9 +95,17 @@ def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     return picture, controls
 
 
-def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
+def slider(
+    label: str,
+    key: str,
+    low: float,
+    high: float,
+    default: float = 0.0,
+    step: float = 0.05,
+    help: str | None = None,
+) -> float:
     """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+    value = st.slider(label, low, high, default, step, "%.2f", key, help, bind="query-params")
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
@@ -114,7 +137,7 @@ def chart(key: str, figure: bytes, alt: str, **listeners: Callable[[], None]) ->
     or lets go of a slider within the picture; these data, or the slider's number, are then
     `st.session_state[key].click` or `.slider`.
     """
-    _chart(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
+    _chart()(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
 
 
 def present(
@@ -137,12 +160,56 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    _downloads(key=f"downloads_{name}", data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table)})
-    # What is closed is not made, sent and drawn again with every release.
+    _belongings(name, lambda: table, lambda: code, as_csv(table))
+
+
+def present_moving(
+    picture: DeltaGenerator,
+    page: str,
+    figure: bytes,
+    keys: Sequence[str],
+    given: Mapping[str, Any],
+    view: View[N],
+    settings: Mapping[str, Any],
+    table: Callable[[N], Mapping[str, Sequence[Any]]],
+    **listeners: Callable[[], None],
+) -> None:
+    """As `present`, with a picture and a takeaway that follow the page's sliders while they are dragged.
+
+    Nothing is computed here when a slider is let go: the picture is the browser's, and table and code are made
+    when somebody opens them or asks for the CSV.
+
+    page: the module in `pgce_mini.playground.pages` that finds the picture's numbers and the takeaway; the name of
+        the files and of the chart, too.
+    figure: the picture at any values of the sliders, one for all of them.
+    keys: the sliders' keys. given: what else the module needs, the same at any values of the sliders.
+    view, settings: what makes numbers and figure of the present values (see `made`). table: of these numbers.
+    """
+    content = b'{"figure": %b, "keys": %b, "given": %b}' % (
+        figure,
+        json.dumps(keys).encode(),
+        json.dumps(given).encode(),
+    )
+    with picture:
+        _chart(page)(key=f"chart_{page}", data=content, **listeners)
+    _belongings(page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
+
+
+def _belongings(
+    name: str, table: Callable[[], Mapping[str, Sequence[Any]]], code: Callable[[], str], csv: str | None = None
+) -> None:
+    """Downloads, the table, the code. What is closed is not made, sent and drawn again with every release; nor is
+    the CSV, unless it is given."""
+    key = f"downloads_{name}"
+    wanted = getattr(st.session_state.get(key), "wanted", None)
+    if wanted:
+        csv = as_csv(table())
+    asks = {"chart": f"chart_{name}", "name": name, "csv": csv, "wanted": wanted}
+    _downloads(key=key, data=asks, on_wanted_change=lambda: None)
     if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
-        data.html(as_html(table))
+        data.html(as_html(table()))
     if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:
-        python.code(code, language="python")
+        python.code(code(), language="python")
 
 
 def reason(error: Exception, folder: Path) -> str:

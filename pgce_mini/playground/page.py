@@ -54,17 +54,19 @@ def javascript(entry: str = "homes") -> str:
 
     The default export of homes.js is what anywidget and Streamlit's components call.
     """
-    folder = files(__package__)
+    return join(sources(), entry)
 
-    texts = {
-        path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith((".js", ".css"))
-    }
+
+def sources() -> dict[str, str]:
+    """The modules of the playground and of the explorer's pages, name -> text."""
+    folder = files(__package__)
+    paths = [path for place in (folder, folder / "pages") for path in place.iterdir() if path.name.endswith(".js")]
+    found = {path.name.removesuffix(".js"): path.read_text("utf-8") for path in sorted(paths, key=str)}
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
-    constants = {"STYLE": texts.pop("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())}
-    sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
-    return join(sources, entry)
+    constants = {"STYLE": (folder / "playground.css").read_text("utf-8"), "PRESETS": PRESETS, "ARMS": arms}
+    found["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
+    return found
 
 
 def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:

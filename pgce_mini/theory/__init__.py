@@ -26,6 +26,7 @@ from pgce_mini.theory.estimators import (
     reinforce_gradient,
     reinforce_residual,
     reinforce_variance,
+    sample_counts,
 )
 from pgce_mini.theory.hidden_rewards import HIDDEN_REWARDS
 from pgce_mini.theory.scoring_rule import expected_score, hidden_score
@@ -36,6 +37,6 @@ __all__ = [
     "cross_entropy_gradient", "cross_entropy_rewards",
     "ending", "endings", "entropy", "expected_gradient", "expected_reward", "expected_score", "hidden_score",
     "matched_temperature", "optimal_baseline", "policy_flow", "policy_gradient", "predict_chain",
-    "reinforce_gradient", "reinforce_residual", "reinforce_variance", "simplex_field", "simplex_xy",
-    "stationary_policies", "stationary_policy", "tempered", "total_variation",
+    "reinforce_gradient", "reinforce_residual", "reinforce_variance", "sample_counts", "simplex_field",
+    "simplex_xy", "stationary_policies", "stationary_policy", "tempered", "total_variation",
 ]  # fmt: skip
