@@ -5,7 +5,8 @@
 
 import { LIBRARY } from "./library.js"; // the address of Plotly on this server
 import { moved } from "./moves.js"; // null for a picture that no slider moves
-import { valuesOf, watch } from "./sliders.js";
+import { LEAST, projected } from "./projector.js";
+import { followSliders, valuesOf } from "./sliders.js";
 
 function load() {
     window.pgceLibrary ??= new Promise((done, fail) => {
@@ -18,9 +19,15 @@ function load() {
     return window.pgceLibrary; // once for all pictures, whichever module draws them
 }
 
-// The figure with what it cannot know: how wide its place is, and the colour that text has here.
-function fitted({ data, layout, frames = [] }, width, color) {
+const presented = () => document.documentElement.classList.contains("pgce-presenting");
+
+// The figure with what it cannot know: how large its place is, and the colour that text has here.
+function fitted({ data, layout, frames = [] }, place) {
+    const { color } = getComputedStyle(place);
+    const { clientWidth: width, clientHeight: height } = place;
     for (const trace of data) if (trace.texttemplate) trace.textfont = { color, ...trace.textfont };
+    const size = Math.max(LEAST, (LEAST / 720) * window.innerHeight);
+    if (presented()) projected({ data, layout }, { width, height, size });
     return {
         data,
         layout: { ...layout, width, font: { ...layout.font, color } },
@@ -29,14 +36,67 @@ function fitted({ data, layout, frames = [] }, width, color) {
     };
 }
 
+// What a picture looks like depends on these, too.
+const look = (place) =>
+    [getComputedStyle(place).color, presented() && [place.clientWidth, place.clientHeight, window.innerHeight]].join();
+
+// Draws what is not drawn yet, where it can be seen; what changes meanwhile is drawn afterwards, once.
+async function draw(place, state) {
+    state.stale = true;
+    if (state.busy) return;
+    state.busy = true;
+    while (state.stale && !state.gone) {
+        state.stale = false;
+        await drawNow(place, state);
+    }
+    state.busy = false;
+}
+
+async function drawNow(place, state) {
+    const values = moved && valuesOf(state.keys); // null while the sliders are still to come
+    if (!place.clientWidth || (moved && !values)) return;
+    if (moved) Object.assign(values, state.held);
+    const wanted = `${look(place)} ${JSON.stringify(values)} ${state.json}`;
+    if (wanted === state.drawn) return;
+    const isFirst = !state.drawn;
+    state.drawn = wanted;
+    const { alt, figure, given } = JSON.parse(state.json);
+    const now = moved ? moved(figure, values, given) : { figure, takeaway: alt };
+    place.setAttribute("aria-label", now.takeaway);
+    if (moved) place.closest(".stVerticalBlock").querySelector(".takeaway").textContent = now.takeaway;
+    await Plotly.react(place, fitted(now.figure, place));
+    if (isFirst && !state.gone) listen(place, state);
+}
+
+// A slider that moves is followed with the next frame; what the slider in the picture held is then in the others.
+function follow(place, state) {
+    let frame = null;
+    state.stop = followSliders(() => {
+        if (!state.dragging) state.held = null;
+        frame ??= requestAnimationFrame(() => {
+            frame = null;
+            if (window.Plotly) draw(place, state);
+        });
+    });
+}
+
+function watch(place, state) {
+    state.observer = new ResizeObserver(async () => {
+        await draw(place, state); // it comes to the wall, or leaves it
+        const width = place.clientWidth;
+        if (width && place.layout && width !== place.layout.width) Plotly.relayout(place, { width });
+    });
+    state.observer.observe(place);
+}
+
 // What readers do to a picture goes to the server: a click on a point that has data, a slider let go.
 function listen(place, state) {
     place.on("plotly_click", ({ points: [{ customdata }] }) => customdata && state.tell("click", customdata));
     place.on("plotly_sliderstart", () => (state.dragging = true));
     place.on("plotly_sliderchange", ({ step }) => {
         if (!moved || !state.dragging) return;
-        state.held = { [state.content.slider]: Number(step.label) };
-        redraw(place, state);
+        state.held = { [state.slider]: Number(step.label) };
+        draw(place, state);
     });
     place.on("plotly_sliderend", ({ step }) => {
         state.dragging = false;
@@ -45,11 +105,6 @@ function listen(place, state) {
     // Plotly itself hears of a slider let go only above the picture.
     state.release = () => state.dragging && place.dispatchEvent(new MouseEvent("mouseup"));
     for (const event of ["mouseup", "touchend", "blur"]) window.addEventListener(event, state.release);
-    state.observer = new ResizeObserver(() => {
-        const width = place.clientWidth;
-        if (width && width !== place.layout.width) Plotly.relayout(place, { width });
-    });
-    state.observer.observe(place);
 }
 
 function leave(place, state) {
@@ -57,61 +112,24 @@ function leave(place, state) {
     state.stop?.();
     if (!state.observer) return; // nothing was drawn yet
     state.observer.disconnect();
+    if (!state.release) return;
     for (const event of ["mouseup", "touchend", "blur"]) window.removeEventListener(event, state.release);
     Plotly.purge(place);
-}
-
-// Draws what is to be seen now; what changes meanwhile is drawn afterwards, once.
-async function redraw(place, state) {
-    state.stale = true;
-    if (state.busy) return;
-    state.busy = true;
-    try {
-        while (state.stale && !state.gone) {
-            state.stale = false;
-            await draw(place, state);
-        }
-    } finally {
-        state.busy = false;
-    }
-}
-
-async function draw(place, state) {
-    const { alt, figure, keys, given } = state.content;
-    const color = getComputedStyle(place).color;
-    const values = moved && valuesOf(keys);
-    if (moved && !values) return; // the sliders are still to come, and are watched
-    Object.assign(values ?? {}, state.held);
-    const news = `${color} ${JSON.stringify(values)} ${state.json}`;
-    if (news === state.drawn) return;
-    state.drawn = news;
-    const now = moved ? moved(figure, values, given) : { figure, takeaway: alt };
-    place.setAttribute("aria-label", now.takeaway);
-    if (moved) place.parentElement.querySelector(".takeaway").textContent = now.takeaway;
-    await window.Plotly.react(place, fitted(now.figure, place.clientWidth, color));
-    if (!state.observer && !state.gone) listen(place, state);
-}
-
-// A slider that moves is followed with the next frame; what the slider in the picture held is then in the others.
-function follow(place, state) {
-    let frame = null;
-    state.stop = watch(() => {
-        if (!state.dragging) state.held = null;
-        frame ??= requestAnimationFrame(() => {
-            frame = null;
-            if (window.Plotly) redraw(place, state);
-        });
-    });
 }
 
 export default async function chart({ data, parentElement, setTriggerValue }) {
     const place = parentElement.querySelector(".pgce-chart");
     const state = (place.pgce ??= {}); // lives as long as the picture
     const json = new TextDecoder().decode(data);
-    Object.assign(state, { json, content: JSON.parse(json), tell: setTriggerValue });
-    place.style.minHeight = `${state.content.figure.layout.height}px`; // before there is something to see
+    const { alt, figure, keys, slider } = JSON.parse(json);
+    Object.assign(state, { json, keys, slider, tell: setTriggerValue });
+    if (alt) place.setAttribute("aria-label", alt);
+    place.style.minHeight = `${figure.layout.height}px`; // before there is something to see
     if (moved && !state.stop) follow(place, state);
     await load();
-    await redraw(place, state);
+    if (state.json === json) { // not overtaken
+        await draw(place, state);
+        if (!state.observer && !state.gone) watch(place, state);
+    }
     return () => place.isConnected || leave(place, state); // called for what was overtaken, too
 }

@@ -14,7 +14,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,16 +24,19 @@ from streamlit.components.v1 import declare_component
 from streamlit.components.v2.types import ComponentRenderer
 from streamlit.delta_generator import DeltaGenerator
 
+import share
 from cell import cell
 from pgce_mini.paths import expanded
-from pgce_mini.playground.modules import join
-from pgce_mini.playground.page import sources
+from pgce_mini.playground import javascript
+from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
 .katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
+.stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}
+.stHorizontalBlock:has(.pgce-pinned) > .stColumn {min-width: 100%}
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
@@ -66,47 +68,44 @@ LIBRARY = f"{_root}/{_library.name}/plotly.min.js?{plotly.__version__}"
 @functools.cache
 def _chart(page: str = "") -> ComponentRenderer:
     """A picture; with `page`, one that the module of that page in `pgce_mini.playground.pages` keeps in step with
-    the page's sliders, under a sentence that does the same."""
-    own = {name: source(f"{name}.js") for name in ("chart", "sliders")}
-    moves = f'import {{ moved as move }} from "./{page}.js";\nexport const moved = move;' if page else None
-    own |= {"library": f"export const LIBRARY = {LIBRARY!r};", "moves": moves or "export const moved = null;"}
+    the page's sliders, and with it the sentence above."""
+    own = {name: source(f"{name}.js") for name in ("chart", "projector", "sliders")}
+    own["library"] = f"export const LIBRARY = {LIBRARY!r};"
+    own["moves"] = "export const moved = null;"
+    if page:
+        own["moves"] = f'import {{ moved as move }} from "./{page}.js";\nexport const moved = move;'
     return st.components.v2.component(
         f"chart_{page}",
-        html='<p class="takeaway" role="status"></p>' * bool(page)
-        + '<div class="pgce-chart" role="figure"></div>',
+        html='<div class="pgce-chart" role="figure"></div>',
         css=".pgce-chart {overflow: hidden}",
-        js=join(sources() | own, "chart"),
+        js=javascript("chart", **own),
         isolate_styles=False,  # it has the page's fonts and colours
     )
 
 
-SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
     "downloads",
-    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv" disabled>CSV</button>'
-    '<button data-kind="png" disabled>PNG</button><button data-kind="svg" disabled>SVG</button></div>',
+    html='<div class="row" role="group" aria-label="Download">Download '
+    + "".join(f'<button data-kind="{kind.lower()}" disabled>{kind}</button>' for kind in ("CSV", "PNG", "SVG"))
+    + "</div>",
     css=source("downloads.css"),
-    js=SAVING + source("downloads.js"),
+    js=javascript("downloads", downloads=source("downloads.js")),
 )
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
-    return picture, controls
+    return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
 def slider(
-    label: str,
-    key: str,
-    low: float,
-    high: float,
-    default: float = 0.0,
-    step: float = 0.05,
-    help: str | None = None,
+    label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05, **more: Any
 ) -> float:
-    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, "%.2f", key, help, bind="query-params")
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps.
+
+    more: as `st.slider` takes it, such as help."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
@@ -161,7 +160,7 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    _belongings(name, lambda: table, lambda: code, as_csv(table))
+    _belongings(picture, name, lambda: table, lambda: code, as_csv(table))
 
 
 def present_moving(
@@ -173,6 +172,7 @@ def present_moving(
     view: View[N],
     settings: Mapping[str, Any],
     table: Callable[[N], Mapping[str, Sequence[Any]]],
+    slider: str = "",
     **listeners: Callable[[], None],
 ) -> None:
     """As `present`, with a picture and a takeaway that follow the page's sliders while they are dragged.
@@ -185,28 +185,30 @@ def present_moving(
     figure: the picture at any values of the sliders, one for all of them.
     keys: the sliders' keys. given: what else the module needs, the same at any values of the sliders.
     view, settings: what makes numbers and figure of the present values (see `made`). table: of these numbers.
+    slider: the key that the slider in the picture moves, too.
     """
-    content = b'{"figure": %b, "keys": %b, "given": %b}' % (
-        figure,
-        json.dumps(keys).encode(),
-        json.dumps(given).encode(),
-    )
+    rest = json.dumps({"keys": keys, "given": given, "slider": slider}).encode()
     with picture:
-        _chart(page)(key=f"chart_{page}", data=content, **listeners)
-    _belongings(page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
+        st.html('<p class="takeaway" role="status"></p>')
+        _chart(page)(key=f"chart_{page}", data=b'{"figure": %b, %b' % (figure, rest[1:]), **listeners)
+    _belongings(picture, page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
 
 
 def _belongings(
-    name: str, table: Callable[[], Mapping[str, Sequence[Any]]], code: Callable[[], str], csv: str | None = None
+    picture: DeltaGenerator,
+    name: str,
+    table: Callable[[], Mapping[str, Sequence[Any]]],
+    code: Callable[[], str],
+    csv: str | None = None,
 ) -> None:
-    """Downloads, the table, the code. What is closed is not made, sent and drawn again with every release; nor is
-    the CSV, unless it is given."""
-    key = f"downloads_{name}"
-    wanted = getattr(st.session_state.get(key), "wanted", None)
-    if wanted:
-        csv = as_csv(table())
-    asks = {"chart": f"chart_{name}", "name": name, "csv": csv, "wanted": wanted}
-    _downloads(key=key, data=asks, on_wanted_change=lambda: None)
+    """What is under a chart. What is closed is not made, sent and drawn again with every release; nor is the CSV,
+    unless it is given."""
+    settings, key = share.settings(), f"downloads_{name}"
+    picture.html(f'<p class="pgce-printed">{escape(settings)}</p>')
+    asked = getattr(st.session_state.get(key), "asked", None)
+    shared = {"title": share.title(), "settings": settings, "network": share.NETWORK}
+    shared |= {"chart": f"chart_{name}", "name": name, "asked": asked, "csv": as_csv(table()) if asked else csv}
+    _downloads(key=key, data=shared, on_asked_change=lambda: None)
     if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
         data.html(as_html(table()))
     if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:

@@ -15,7 +15,7 @@ function onStep({ value, min, step }) {
 }
 
 /** Calls `changed` whenever a slider has moved; returns what ends this. */
-export function watch(changed) {
+export function followSliders(changed) {
     const observer = new MutationObserver(changed);
     const attributeFilter = ["value", "aria-valuetext"];
     observer.observe(document.querySelector(".stMain"), { subtree: true, attributes: true, attributeFilter });

@@ -87,6 +87,7 @@ def test_shown_cell_makes_what_the_page_shows(
         shown[code] = figure
 
     monkeypatch.setattr(shell, "run", note_numbers)
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # a view run alone has no other page
     monkeypatch.setattr(shell, "present", lambda *args, **listeners: shown.update({args[4]: args[1]}))
     monkeypatch.setattr(shell, "present_moving", note_settings)
     for count, query in enumerate(STATES[file], 1):

@@ -63,7 +63,7 @@ def view() -> None:
         )  # fmt: skip
         probe = shell.slider(
             "π: probability to read off", "pi", 0.01, 0.99, 0.1, 0.01,
-            "Of the true token, for its weight; of a wrong one, for what that earns.",
+            help="Of the true token, for its weight; of a wrong one, for what that earns.",
         )  # fmt: skip
         values = {"": 0.0}
         for hidden in (HIDDEN_REWARDS[name] for name in names):

@@ -102,16 +102,16 @@ def view() -> None:
         with left:
             q = three(
                 shell.slider(
-                    "Frequency q: tea", "labels", 0.01, 0.98, 0.6, 0.01, "How often tea follows the prompt."
+                    "Frequency q: tea", "labels", 0.01, 0.98, 0.6, 0.01, help="How often tea follows the prompt."
                 ),
-                shell.slider("q: coffee, of the rest", "labels_rest", 0.01, 0.99, 0.75, 0.01, OF_THE_REST),
+                shell.slider("q: coffee, of the rest", "labels_rest", 0.01, 0.99, 0.75, 0.01, help=OF_THE_REST),
             )
         with right:
             start = three(
                 shell.slider(
-                    "Start: tea", "start", 0.01, 0.98, 0.1, 0.01, "The policy before training; or click."
+                    "Start: tea", "start", 0.01, 0.98, 0.1, 0.01, help="The policy before training; or click."
                 ),
-                shell.slider("Start: coffee, of the rest", "start_rest", 0.01, 0.99, 0.2, 0.01, OF_THE_REST),
+                shell.slider("Start: coffee, of the rest", "start_rest", 0.01, 0.99, 0.2, 0.01, help=OF_THE_REST),
             )
         reward = reward_controls.choose_others(beta, len(TOKENS), 1)
 
@@ -126,7 +126,7 @@ def view() -> None:
     }
     shell.present_moving(
         picture, "simplex", picture_of(reward.form), (*reward_controls.KEYS, *POINTS), given, flow_and_end,
-        settings, points_of, on_click_change=take_start, on_slider_change=take_beta,
+        settings, points_of, "beta", on_click_change=take_start, on_slider_change=take_beta,
     )  # fmt: skip
 
 
