@@ -47,7 +47,7 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
-    st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{source('history.js')}{source('touch.js')}</script>", unsafe_allow_javascript=True)
 
 # Streamlit passes a control's value to the control of that key on the next page, where β may have another range.
 # Here a page starts from its address alone.
