@@ -184,7 +184,7 @@ def ask() -> Recipe:
     )  # fmt: skip
     size = st.radio(
         "Size", list(SIZES), list(SIZES).index("small"), key="live_size", horizontal=True, bind="query-params",
-        help="*tiny* is done at once, but RL does little with it; *small* takes minutes; *full* is as in the study.",
+        help="*tiny* is done at once, but RL does little with it; *small* takes minutes; *full* is the study's.",
     )  # fmt: skip
     seed = st.number_input("Seed", 0, 9999, 0, key="live_seed", bind="query-params")
     recipe = Recipe(task, arm, size, int(seed))

@@ -70,7 +70,8 @@ def trainings_overlaid(trainings: Mapping[str, Trained], title: str) -> go.Figur
         for place, (name, training) in enumerate(trainings.items()):
             rows = _thinned(getattr(training, stage))
             colour, dash, _ = arm_style(training.arm, ())
-            look = {"symbol": MARKERS[arms[:place].count(training.arm) % len(MARKERS)], "size": 7, "maxdisplayed": 8}
+            symbol = MARKERS[arms[:place].count(training.arm) % len(MARKERS)]
+            look = {"symbol": symbol, "size": 7, "maxdisplayed": 8}
             xs, ys = [row["step"] for row in rows], [row.get(key) for row in rows]
             figure.add_scatter(**curve(
                 xs, ys, name, colour, dash, 2, look, legendgroup=name, showlegend=panel == 1, **in_panel(panel)
