@@ -31,9 +31,17 @@ PAGES = {
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
         st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
     ],
-    "Classroom": [st.Page("views/teach.py", title="Teach", url_path="teach")],
+    "Classroom": [
+        st.Page("views/teach.py", title="Teach", url_path="teach"),
+        st.Page("views/classroom.py", title="Class", url_path="class"),
+    ],
 }
-KEPT = ("playground", "quiz")  # prefixes of what the session keeps when the page changes
+KEPT = (
+    "playground",
+    "quiz",
+    "class_visitor",
+    "class_code",
+)  # prefixes of what the session keeps when the page changes
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)

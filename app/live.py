@@ -90,6 +90,11 @@ class Recipe:
         return cls(*found.groups()[:3], int(found[4])) if found else None
 
     @property
+    def label(self) -> str:
+        """Within its task."""
+        return f"{self.arm}, {self.size}, seed {self.seed}"
+
+    @property
     def title(self) -> str:
         return f"{self.arm} on {self.task}, {self.size}, seed {self.seed}"
 

@@ -1,11 +1,13 @@
 // Presenter mode and its keys: p presents, r reveals, Esc leaves. The address says whether a page is presented, the
-// class "pgce-presenting" of the root shows it, and "pgce-revealed" shows what waits to be revealed.
+// class "pgce-presenting" of the root shows it, and "pgce-revealed" shows what waits to be revealed. On a narrow screen
+// one control stays at hand.
 
-if (!window.pgcePresenting) {
-    window.pgcePresenting = true; // this text runs with every page
+if (!window.pgcePresenting) { // this text runs with every page
     const root = document.documentElement;
     const KEPT = ["present", "control", "story", "step", "embed"]; // by Reset: no settings of the page
     let place; // page and step of a story
+    let usual = []; // controls in play
+    const sheet = document.head.appendChild(document.createElement("style"));
 
     const parameters = () => new URLSearchParams(location.search);
     const presented = () => parameters().get("present") === "1";
@@ -14,8 +16,23 @@ if (!window.pgcePresenting) {
     function follow() {
         root.classList.toggle("pgce-presenting", presented());
         const here = `${location.pathname} ${parameters().get("story")} ${parameters().get("step")}`;
-        if (place !== here) root.classList.remove("pgce-revealed");
+        if (place === here) return;
         place = here;
+        root.classList.remove("pgce-revealed");
+        atHand(usual);
+    }
+
+    /** Keeps controls at the lower edge of a narrow screen while their own place is below it. */
+    function atHand(keys) {
+        const chosen = keys.map((key) => `.st-key-place_controls .st-key-${CSS.escape(key)}`);
+        const look = "position: sticky; bottom: var(--pgce-foot, 0px); z-index: 5; background: Canvas; "
+            + "padding-top: 0.5rem; border-top: 1px solid #8885";
+        sheet.textContent = keys.length ? `@media (max-width: 40rem) {:is(${chosen}) {${look}}}` : "";
+    }
+
+    function touch({ target }) {
+        const control = target.closest?.(".st-key-place_controls .stElementContainer[class*=st-key-]");
+        if (control && !control.closest(".stExpander")) atHand([control.className.match(/st-key-(\S+)/)[1]]);
     }
 
     const actions = {
@@ -55,5 +72,7 @@ if (!window.pgcePresenting) {
     window.addEventListener("popstate", follow);
     window.addEventListener("keydown", press, { capture: true });
     document.addEventListener("click", ({ target }) => actions[target.dataset?.pgce]?.());
+    document.addEventListener("focusin", touch);
+    window.pgcePresenting = (keys) => atHand((usual = keys)); // the page has come
     follow();
 }

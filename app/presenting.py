@@ -6,13 +6,15 @@ The browser turns it on and off (presenting.js, presenting.css); the server only
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
 HERE = Path(__file__).parent
-STYLE, PRINT, SCRIPT = (
-    (HERE / file).read_text(encoding="utf-8") for file in ("presenting.css", "printing.css", "presenting.js")
+STYLE, SCRIPT = (
+    "\n".join((HERE / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("presenting", "printing"))
+    for kind in ("css", "js")
 )
 
 # Page -> the keys of its controls in play, where an address names none.
@@ -46,13 +48,14 @@ def presenting() -> bool:
 def tools(page: str) -> None:
     """The buttons Present, Reset, Reveal and Leave, and what gives `page` (its path) its presenter mode."""
     asked = [key for key in st.query_params.get("control", "").split(",") if re.fullmatch(r"[\w-]+", key)]
-    style = f"{STYLE}\n{PRINT}\n{in_play(asked, IN_PLAY.get(page, ()))}"
+    style = f"{STYLE}\n{in_play(asked, IN_PLAY.get(page, ()))}"
     with_reset = page not in WITHOUT_RESET
     buttons = "".join(button(name) for name in BUTTONS if name != "reset" or with_reset)
+    at_hand = asked or IN_PLAY.get(page, ())[:1]
     with st.container(key="pgce_tools"):
         st.html(f"<style>{style}</style>")
         st.html(f'<div class="pgce-tools" role="group" aria-label="This page">{buttons}</div>')
-        st.html(f"<script>{SCRIPT}</script>", unsafe_allow_javascript=True)
+        st.html(f"<script>{SCRIPT}\npgcePresenting({list(at_hand)})</script>", unsafe_allow_javascript=True)
 
 
 def button(name: str) -> str:
@@ -63,17 +66,19 @@ def button(name: str) -> str:
 
 def in_play(asked: list[str], usual: tuple[str, ...]) -> str:
     """CSS: the controls that are asked for, or the usual ones where the page has none of those."""
-    some = _classes(asked)
-    found = f":has(:is({some}))" if some else ""
-    rules = _rules(f".st-key-place_controls{found}", some) if some else ""
-    return rules + _rules(f".st-key-place_controls:not({found})" if some else ".st-key-place_controls", _classes(usual))
+    controls = ".st-key-place_controls"
+    if not asked:
+        return _only(controls, usual)
+    found = f":has({_classes(asked)})"
+    return _only(controls + found, asked) + _only(f"{controls}:not({found})", usual)
 
 
-def _classes(keys: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(f".st-key-{key}" for key in keys)
+def _classes(keys: Sequence[str]) -> str:
+    return f":is({', '.join(f'.st-key-{key}' for key in keys)})"
 
 
-def _rules(controls: str, chosen: str) -> str:
-    parts = ":is(.stElementContainer, .stLayoutWrapper, .stVerticalBlock, .stColumn)"
-    others = f":not(:is({chosen}), :is({chosen}) *, :has(:is({chosen})))" if chosen else ""
+def _only(controls: str, keys: Sequence[str]) -> str:
+    parts = ":is(.stElementContainer, .stVerticalBlock, .stColumn, [data-testid=stLayoutWrapper])"
+    chosen = _classes(keys)
+    others = f":not({chosen}, {chosen} *, :has({chosen}))"
     return f":root.pgce-presenting {controls} {parts}{others} {{display: none !important}}\n"

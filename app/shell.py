@@ -64,7 +64,7 @@ _chart = st.components.v2.component(
     "chart",
     html='<div class="pgce-chart" role="figure"></div>',
     css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
+    js=f"const LIBRARY = {LIBRARY!r};\n{source('projector.js')}{source('chart.js')}",
     isolate_styles=False,  # it has the page's fonts and colours
 )
 
@@ -175,7 +175,8 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    shared = {"title": share.title(), "takeaway": takeaway, "settings": share.settings(), "network": share.NETWORK}
+        st.html(f'<p class="pgce-printed">{escape(settings := share.settings())}</p>')
+    shared = {"title": share.title(), "takeaway": takeaway, "settings": settings, "network": share.NETWORK}
     _downloads(
         key=f"downloads_{name}",
         data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table), **shared},

@@ -231,14 +231,15 @@ def view() -> None:
             "triangles where theory says that training ends: with β = −0.25, precision. Tokens that are not in "
             "this picture share one row there.",
         )  # fmt: skip
-    st.subheader("How each goes on")
-    numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
-    legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
-    st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
-    for arm, (_, samples) in found.items():
-        paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
-        st.markdown(f"**{arm}**")
-        st.html(paragraphs)
+    with st.container(key="place_written"):
+        st.subheader("How each goes on")
+        numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
+        legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
+        st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
+        for arm, (_, samples) in found.items():
+            paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
+            st.markdown(f"**{arm}**")
+            st.html(paragraphs)
 
 
 view()

@@ -28,13 +28,13 @@ def curves(
     return (prior, policy), training_curves(prior, policy, steps, rl_steps, title)
 
 
-def overlaid(folder: Path, runs: dict[str, str]) -> tuple[dict[str, Trained], go.Figure]:
-    """The metrics of several trainings of a task so far. runs: name of a training in `folder` -> its arm."""
+def overlaid(folder: Path, runs: dict[str, str], title: str) -> tuple[dict[str, Trained], go.Figure]:
+    """The metrics of several trainings of a task so far. runs: "ARM, SIZE, seed N" -> a folder in `folder`."""
     found = {
-        name: Trained(arm, Run(folder / name / "prior").metrics(), Run(folder / name / "policy").metrics())
-        for name, arm in runs.items()
+        name: Trained(name.partition(",")[0], *(Run(folder / run / part).metrics() for part in ("prior", "policy")))
+        for name, run in runs.items()
     }
-    return found, trainings_overlaid(found, f"{len(runs)} trainings")
+    return found, trainings_overlaid(found, title)
 
 
 @st.cache_resource(show_spinner=False)
@@ -158,8 +158,9 @@ def view() -> None:
     settings = {"steps": recipe.steps["prior"], "rl_steps": recipe.steps.get("policy", 0), "title": recipe.title}
     try:
         if others:
-            runs = {other.name: other.arm for other in [recipe, *others]}
-            found, figure, code = shell.run(overlaid, note, folder=folder.parent, runs=runs)
+            runs = {other.label: other.name for other in [recipe, *others]}
+            title = f"Trainings on {recipe.task}"
+            found, figure, code = shell.run(overlaid, note, folder=folder.parent, runs=runs, title=title)
             said, table = compared(found), tables_of(found)
         else:
             (prior, policy), figure, code = shell.run(curves, note, folder=folder, **settings)
@@ -191,7 +192,7 @@ def ask() -> Recipe:
     state = trainer().status(recipe).state
     start, stop = st.columns(2)
     start.button(
-        "Start training", on_click=press, args=("submit", recipe), width="stretch",
+        "Start training", key="start_training", on_click=press, args=("submit", recipe), width="stretch",
         disabled=not shell.TRAINING or state in ("waiting", "running", "stopping", "finished"),
     )  # fmt: skip
     stop.button(
@@ -212,14 +213,14 @@ def ask() -> Recipe:
 
 def ask_for_others(recipe: Recipe) -> list[Recipe]:
     """Trainings of the same task, run here before, to be drawn beside this one."""
-    known = {other.title: other for other in trainer().trained() if other.task == recipe.task and other != recipe}
+    known = {other.label: other for other in trainer().trained() if other.task == recipe.task and other != recipe}
     if not known:
         return []
     picked = st.multiselect(
         "Draw beside it", list(known), key="live_beside", bind="query-params",
         help="Other arms, other seeds: what has been trained here of this task.",
     )  # fmt: skip
-    return [known[title] for title in picked]
+    return [known[label] for label in picked]
 
 
 st.fragment(view, run_every=REFRESH_SECONDS if busy else None)()

@@ -1,5 +1,6 @@
 """Every Plotly figure, used by report, notebooks and explorer alike: functions that take numbers."""
 
+from pgce_mini.figures.answers import number_answers
 from pgce_mini.figures.comparison import arm_differences, paper_dots
 from pgce_mini.figures.endings import endings_over, policies_over_labels, score_valleys, stationary_bars
 from pgce_mini.figures.frames import base_figure, stacked_figure
@@ -27,8 +28,8 @@ __all__ = [
     "arm_style", "arms_by_panel", "attention_map", "base_figure", "before_after", "both_pushes",
     "clipped_objectives", "coloured_tokens", "completion_group", "endings_over", "entropy_along",
     "entropy_by_position", "entropy_predicted", "gradient_by_rank", "gradient_estimates", "hidden_rewards",
-    "learning_curves", "next_tokens", "paired_forest", "paper_dots", "pass_at_k_curves", "phase_map",
-    "policies_over_labels", "predicted_measured", "prediction_dots", "priors_over_beta", "probability_paths",
-    "reliability_diagram", "rl_curves", "score_valleys", "simplex_flow", "stacked_figure", "stationary_bars",
-    "through_rl", "training_curves", "trainings_overlaid", "trap_dots", "visible",
+    "learning_curves", "next_tokens", "number_answers", "paired_forest", "paper_dots", "pass_at_k_curves",
+    "phase_map", "policies_over_labels", "predicted_measured", "prediction_dots", "priors_over_beta",
+    "probability_paths", "reliability_diagram", "rl_curves", "score_valleys", "simplex_flow", "stacked_figure",
+    "stationary_bars", "through_rl", "training_curves", "trainings_overlaid", "trap_dots", "visible",
 ]  # fmt: skip

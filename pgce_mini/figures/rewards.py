@@ -24,7 +24,7 @@ class Earnings(NamedTuple):
 def hidden_rewards(
     probs: Sequence[float], earnings: Mapping[str, Earnings], names: Sequence[str], probe: float
 ) -> go.Figure:
-    """Reward and push of the true token and reward of a wrong one over the probability of that token.
+    """Reward and weight of the true token and reward of a wrong one over the probability of that token.
 
     names: all the losses that may be compared, so that each keeps its colour and dash whichever are. A line marks
     `probe`.
@@ -33,7 +33,7 @@ def hidden_rewards(
         "What a token earns",
         [
             ("", "true token:<br>reward r (log)", 190),
-            ("", "true token:<br>push π r", 190),
+            ("", "true token:<br>weight π r", 190),
             ("probability π of that token", "a wrong token:<br>reward r", 190),
         ],
     )
@@ -54,14 +54,14 @@ def hidden_rewards(
 
 
 def both_pushes(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
-    """Over the probability of the true token: the push pi r on it, and pi r (1 - pi) on its logit, by reward.
+    """Over the probability of the true token: its weight pi r, and the push pi r (1 - pi) on its logit, by reward.
 
-    The axes stay where they are, so that a slider shows what moves; a push above 3 leaves them.
+    The axes stay where they are, so that a slider shows what moves; a weight above 3 leaves them.
     """
     figure = stacked_figure(
         title,
         [
-            ("", "push on the token,<br>π r", 200),
+            ("", "weight of the token,<br>π r", 200),
             ("probability π of the true token", "push on its logit,<br>π r (1 − π)", 200),
         ],
     )
@@ -85,12 +85,13 @@ def gradient_estimates(
     expected: Sequence[float],
     now: tuple[int, float],
     title: str = "One gradient, three ways",
+    now_name: str = "the estimate above",
 ) -> go.Figure:
     """Above, gradients over the tokens side by side; below, how the error of REINFORCE falls with its samples.
 
     gradients: name -> dJ/dz, one value a token.
     measured, expected: relative error |estimate - exact| / |exact| at each of `samples`, root mean square.
-    now: (samples, relative error) of the estimate above; an error of 0 has no place on the logarithmic axis.
+    now: (samples, relative error) of the estimate above, `now_name` in the legend; an error of 0 has no place on the logarithmic axis.
     """
     above = ("push on each logit, dJ/dz", "", 44 * len(tokens))
     panels = [above, ("samples N (log scale)", "relative error (log scale)", 230)]
@@ -110,7 +111,7 @@ def gradient_estimates(
     )  # fmt: skip
     figure.add_scatter(**curve(samples, expected, "expected, falls as 1/√N", TEXT, "dash", 2, **below))
     figure.add_scatter(
-        x=[now[0]], y=[now[1] or None], mode="markers", name="the estimate above", **below,
+        x=[now[0]], y=[now[1] or None], mode="markers", name=now_name, **below,
         marker={"color": OKABE_ITO[1], "symbol": "star-open", "size": 16, "line": {"width": 2}},
     )  # fmt: skip
     figure.update_layout(

@@ -64,7 +64,7 @@ def simplex_flow(
     start, labels = simplex_xy(np.asarray(frames[active].path)[0]), simplex_xy(label_distribution)
     for name, at, marker in (
         ("start", start, {"symbol": "circle", "size": 11, "color": OKABE_ITO[1]}),
-        ("labels", labels, {"symbol": "x-thin", "size": 12, "line": {"width": 3, "color": TEXT}}),
+        ("frequencies q", labels, {"symbol": "x-thin", "size": 12, "line": {"width": 3, "color": TEXT}}),
     ):
         figure.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name=name, marker=marker, unselected=UNFADED)
     for token, (x, y), side in zip(tokens, corners, ("top", "top", "bottom"), strict=True):

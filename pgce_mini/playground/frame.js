@@ -6,10 +6,14 @@ const LOG_FLOOR = 1e-4; // where the logarithmic axis begins
 const PUSHES = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 10]; // ends of the scale of pushes, times a power of ten
 const AXIS_HEIGHT = 44; // under the rows: ticks and titles
 
-/** A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes. */
-export function framed({ width, rows, nameWidth, top }) {
+/**
+ * A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes.
+ * `height`: what it has to fit into, if anything.
+ */
+export function framed({ width, height, rows, nameWidth, top }) {
     const narrow = width < 480;
-    const row = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
+    const usual = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
+    const row = height ? (height - top - AXIS_HEIGHT) / rows : usual;
     const names = clip(nameWidth + 4, 28, narrow ? 62 : 110);
     const [values, pushes] = narrow ? [0, 56] : [54, 116];
     const left = names + 16;

@@ -2,6 +2,7 @@
 
 import { fromQuery, givenPart, toQuery, withGiven } from "./address.js";
 import { mount } from "./playground.js";
+import { followPresenter } from "./presenting.js";
 import { linkOf } from "./share.js";
 
 /** A page of its own: the state is in the address, after the #. */
@@ -45,6 +46,7 @@ function inStreamlit({ parentElement, data }) {
                 history.replaceState(history.state, "", address);
         },
     });
+    followPresenter(host);
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */

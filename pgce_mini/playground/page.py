@@ -21,6 +21,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{color-scheme: light dark; background: light-dark(#ffffff, #14171c); color: light-dark(#1f2328, #e9e7e4)}}
+@media (max-width: 40rem) {{html {{scroll-padding-bottom: 8rem}}}}
 body {{max-width: 78rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem}}
 body {{font: 1rem/1.5 system-ui, sans-serif}}
 h1 {{margin: 0; font-size: 1.75rem; line-height: 1.2; text-wrap: balance}}

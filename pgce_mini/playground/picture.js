@@ -12,16 +12,21 @@ export class Picture {
         this.svg = shape("svg", { role: "group", class: "picture", "aria-describedby": "hint" });
         this.node = element("div", { class: "stage" }, this.svg);
         [this.state, this.numbers] = [null, null]; // what is drawn
-        [this.width, this.built] = [0, null]; // px; what it was built for
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        this.built = null; // what it was built for
         [this.frame, this.grid, this.rows, this.tip] = [null, null, [], null];
         this.active = 0; // the row whose handle is the tab stop
         this.dragging = null; // the row and how it is held, see handles.js
         listen(this);
-        new ResizeObserver(([{ contentRect }]) => this.resize(Math.floor(contentRect.width))).observe(this.node);
+        new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(this.node);
     }
 
-    resize(width) {
-        this.width = width;
+    /** A presented picture is as high as its place, and its units are so large that text of 13 can be read. */
+    resize({ width, height }) {
+        const presented = this.node.getRootNode().host.hasAttribute("presenting");
+        this.scale = presented ? Math.max(20, innerHeight / 36) / 13 : 1;
+        this.width = Math.floor(width / this.scale);
+        this.height = presented ? Math.floor(height / this.scale) : null;
         this.redraw();
     }
 
@@ -35,7 +40,8 @@ export class Picture {
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
         const compared = Object.keys(state.marks ?? {});
-        const wanted = [this.width, Boolean(state.prediction), ...state.tokens, ...compared].join("\n");
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("
+");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -48,16 +54,16 @@ export class Picture {
     }
 
     build() {
-        const { svg, width } = this;
+        const { svg, width, scale } = this;
         const { tokens, prediction } = this.state;
         const compared = Object.keys(this.state.marks ?? {});
         svg.replaceChildren();
         drawHatch(svg);
         const top = drawLegend(svg, width, Boolean(prediction), compared) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
-        const frame = (this.frame = framed({ width, top, nameWidth, rows: tokens.length }));
+        const frame = (this.frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length }));
         const { height, row } = frame;
-        setAttributes(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
+        setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.grid = shape("g", { class: "grid", "aria-hidden": "true" }, svg);
         this.rows = tokens.map((token, i) => {
             const marks = makeRow(svg, frame, token, top + i * row, compared.length);

@@ -8,9 +8,9 @@ import { Instrument } from "./instrument.js";
 import { rewardPanel, trainingPanel } from "./panels.js";
 import { Picture } from "./picture.js";
 import { pin } from "./pin.js";
-import { promptLine, takeawayLine, tiles } from "./readouts.js";
+import { captionLine, promptLine, takeawayLine, tiles } from "./readouts.js";
 import { shareRow } from "./share.js";
-import { caption, takeaway } from "./words.js";
+import { caption as captionOf, takeaway } from "./words.js";
 
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
 
@@ -25,6 +25,7 @@ export function mount(host, { base, state, keep, link = null }) {
         sentence: takeawayLine(),
         prompt: promptLine(),
         picture: new Picture(instrument),
+        caption: captionLine(),
         tiles: tiles(),
         buttons: transport(instrument),
         reward: rewardPanel(instrument),
@@ -43,20 +44,27 @@ export function mount(host, { base, state, keep, link = null }) {
         },
     });
     parts.sharing.restore();
+    keepAtHand(parts.reward.node.querySelector('[data-key="beta"]'));
     return instrument;
 }
 
-function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward, training, sharing, data, python }) {
+function layout(instrument, { sentence, prompt, picture, caption, tiles, buttons, reward, training, sharing, data, python }) {
     const pair = element("div", {}, picture.node); // a place for a kept picture beside it
-    const main = [sentence.node, buttons.node, prompt.node, pair, tiles.node];
+    const main = [sentence, buttons, prompt].map(({ node }) => node);
     const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
     const files = element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
     return element(
         "div", { class: "playground" }, sentence.spoken, element("p", { id: "hint", class: "unseen" }, HINT),
-        element("div", { class: "main" }, ...main),
-        element("div", { class: "side" }, reward.node),
+        element("div", { class: "main" }, ...main, pair, caption.node, tiles.node),
+        element("div", { class: "side", onfocusin: ({ target }) => keepAtHand(target.closest(".control")) }, reward.node),
         element("div", { class: "more" }, training.node, files, sharing.node, data.node, python.node),
     );
+}
+
+/** On a narrow screen this control stays in view. */
+function keepAtHand(control) {
+    const controls = control.closest(".group").children;
+    for (const other of controls) other.classList.toggle("at-hand", other === control);
 }
 
 /** What is shared: the state as it is when a button is pressed. */
@@ -65,7 +73,7 @@ function sharing(picture, link) {
         name: "one_token",
         title: "One token",
         takeaway: takeaway(picture.state, picture.numbers),
-        settings: caption(picture.state, picture.numbers),
+        settings: captionOf(picture.state, picture.numbers),
         picture: () => barePicture(picture),
         link: () => link?.(picture.state) ?? null,
     });
@@ -81,7 +89,7 @@ function transport(instrument) {
     const reset = button("Reset", () => instrument.goTo(0));
     const predict = button("Predict first", () => instrument.togglePrediction(), { "aria-pressed": "false" });
     return {
-        node: element("div", { class: "row" }, play, step, reset, predict),
+        node: element("div", { class: "row", "data-key": "train" }, play, step, reset, predict),
         draw({ prediction }) {
             setText(play, instrument.playing ? "Pause" : "Play");
             predict.setAttribute("aria-pressed", String(Boolean(prediction)));

@@ -3,7 +3,7 @@
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
 import { LIMITS } from "./state.js";
-import { fixed, promptText, takeaway } from "./words.js";
+import { caption, fixed, promptText, takeaway } from "./words.js";
 
 /** The takeaway; `readOut()` tells it to a screen reader, which would be told too much with every frame. */
 export function takeawayLine() {
@@ -17,6 +17,12 @@ export function takeawayLine() {
             spoken.textContent = node.textContent;
         },
     };
+}
+
+/** The settings in one line, for paper. */
+export function captionLine() {
+    const node = element("p", { class: "caption" });
+    return { node, draw: (state, numbers) => setText(node, caption(state, numbers)) };
 }
 
 export function promptLine() {
