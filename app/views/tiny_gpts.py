@@ -237,7 +237,9 @@ def view() -> None:
         legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
         st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
         for arm, (_, samples) in found.items():
-            paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
+            paragraphs = "".join(
+                f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples
+            )
             st.markdown(f"**{arm}**")
             st.html(paragraphs)
 

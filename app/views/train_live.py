@@ -31,7 +31,9 @@ def curves(
 def overlaid(folder: Path, runs: dict[str, str], title: str) -> tuple[dict[str, Trained], go.Figure]:
     """The metrics of several trainings of a task so far. runs: "ARM, SIZE, seed N" -> a folder in `folder`."""
     found = {
-        name: Trained(name.partition(",")[0], *(Run(folder / run / part).metrics() for part in ("prior", "policy")))
+        name: Trained(
+            name.partition(",")[0], *(Run(folder / run / part).metrics() for part in ("prior", "policy"))
+        )
         for name, run in runs.items()
     }
     return found, trainings_overlaid(found, title)
