@@ -25,6 +25,7 @@ PAGES = {
     ],
     "Trained models": [
         st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/trained_beta.py", title="β over trained priors", url_path="trained-beta"),
         st.Page("views/trap_game.py", title="The trap", url_path="trap-game"),
         st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
