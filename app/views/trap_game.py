@@ -86,8 +86,8 @@ def takeaway(game: Game) -> str:
 def where(found: Recorded, share: float, slip: float, beta: float) -> str:
     asked = (share, slip, beta) == (found.reasoned_share, found.slip_rate, found.beta)
     return (
-        f"**The seeds** (small marks) are of {'this setting' if asked else 'the nearest setting that was run'}: "
-        f"reasoning {found.reasoned_share:g}, slips {found.slip_rate:g}, β {number(found.beta)}; study *{found.study}*, "
+        f"**The seeds** are of {'this setting' if asked else 'the nearest setting that was run'}: reasoning "
+        f"{found.reasoned_share:g}, slips {found.slip_rate:g}, β {number(found.beta)}; study *{found.study}*, "
         f"{len(found.seeds)} seeds, {found.rl_steps} steps of RL."
     )
 
@@ -102,8 +102,8 @@ def theory_against_seeds(name: str, theory: ChainPrediction, found: Recorded) ->
         return f"{expected:.0%} (the seeds: {fmean(seen):.0%})"
 
     return (
-        f"**Theory for {name}** (open marks): this prior reasons in {both(theory.reasoned_share, found.reasons)} of "
-        f"its answers. It is right in {both(theory.accuracy_if_reasoned, found.if_reasoned)} if it reasons, in "
+        f"**Theory for {name}**, there: this prior reasons in {both(theory.reasoned_share, found.reasons)} of its "
+        f"answers. It is right in {both(theory.accuracy_if_reasoned, found.if_reasoned)} if it reasons, in "
         f"{both(theory.accuracy_if_direct, found.if_direct)} if it guesses. So RL should teach it to "
         f"{'reason' if pays else 'guess'}: {counted}."
     )
