@@ -160,7 +160,7 @@ def test_handouts_ask_every_question_and_answer_it_afterwards(handouts: ModuleTy
     lecture = steps.stories()["lecture"]
     sheet = unescape(handouts.sheet(lecture))
     asked, answers = sheet.split("The answers")
-    slides = handouts.slides(lecture, "http://host/", {"A <claim>": "holds"})
+    slides = handouts.slides(lecture, "http://host/", "Not seen.", {"A <claim>": "holds"})
     assert "[[" not in re.sub(r"const PLAYGROUND.*", "", slides) + asked
     assert "A &lt;claim&gt;" in slides
     assert not re.search(r'(?:src|href)="(?!http://host/)', re.sub(r"const PLAYGROUND.*", "", slides))
