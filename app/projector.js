@@ -138,7 +138,7 @@ function stacked(data, layout, panels, place) {
         for (const axis of "xy") tidy(layout[`${axis}axis${number}`]);
     }
     if (panels.length < 2) return;
-    layout.yaxis.domain = [0.8, 1];
+    Object.assign(layout.yaxis, { domain: [0.8, 1], nticks: 3 });
     layout.yaxis2.domain = [0, 0.77];
     for (const cells of data.filter(({ type, text }) => type === "heatmap" && text))
         cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
