@@ -25,13 +25,19 @@ PAGES = {
     ],
     "Trained models": [
         st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/trained_beta.py", title="β over trained priors", url_path="trained-beta"),
+        st.Page("views/trap_game.py", title="The trap", url_path="trap-game"),
         st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
         st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
     ],
-    "Classroom": [st.Page("views/teach.py", title="Teach", url_path="teach")],
+    "Classroom": [
+        st.Page("views/teach.py", title="Teach", url_path="teach"),
+        st.Page("views/classroom.py", title="Class", url_path="class"),
+    ],
 }
-KEPT = ("playground", "quiz")  # prefixes of what the session keeps when the page changes
+# Prefixes of what the session keeps when the page changes.
+KEPT = ("playground", "quiz", "class_visitor", "class_code")
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
@@ -42,7 +48,7 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
-    st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{source('history.js')}{source('touch.js')}</script>", unsafe_allow_javascript=True)
 
 # Streamlit passes a control's value to the control of that key on the next page, where β may have another range.
 # Here a page starts from its address alone.

@@ -24,6 +24,8 @@ IN_PLAY = {
     "simplex": ("beta",),
     "where-training-ends": ("beta",),
     "tiny-gpts": ("prompt_text_pick", "prompt_chain-sum_pick", "prompt_countdown_pick"),
+    "trained-beta": ("prompt",),
+    "trap-game": ("beta", "shown"),
     "grpo-step": ("stage",),
     "train-live": ("start_training",),
     "results": ("picture",),

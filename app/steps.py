@@ -1,4 +1,4 @@
-"""Stories: ways through the pages of the explorer, step by step, as stories/*.toml tell them. No Streamlit in here.
+"""Stories: ways through the pages of the explorer, step by step, read from stories/*.toml. No Streamlit in here.
 
 A step asks, the reader predicts, and what is revealed answers. The state of its page is that of the question.
 """
@@ -20,7 +20,7 @@ SHAPED = "beta lambda_head lambda_tail k form"
 
 
 class Page(NamedTuple):
-    """A page of the explorer: its file in views/, its title, and the keys of its controls, as addresses have them."""
+    """A page of the explorer: its file in views/, its title, and the keys of its controls in an address."""
 
     file: str
     title: str
@@ -89,7 +89,9 @@ class Story:
     def query(self, number: int, presenting: bool = False) -> dict[str, Any]:
         """What stands in the address of a step, counted from 1."""
         step = self.steps[number - 1]
-        query = {"story": self.name, "step": str(number)} | {key: _text(value) for key, value in step.state.items()}
+        query = {"story": self.name, "step": str(number)} | {
+            key: _text(value) for key, value in step.state.items()
+        }
         if presenting:
             query["present"] = "1"
             if step.control:
@@ -103,7 +105,7 @@ class Story:
     def times(self) -> list[str]:
         """ "0 – 5", "5 – 8", ...: when each step is on the wall."""
         ends = [sum(step.minutes for step in self.steps[:i]) for i in range(len(self.steps) + 1)]
-        return [f"{start} – {end}" for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [f"{start} – {end}" for start, end in pairwise(ends)]
 
 
 def _text(value: Any) -> Any:
@@ -113,7 +115,7 @@ def _text(value: Any) -> Any:
 @functools.cache
 def stories() -> dict[str, Story]:
     """All of them, by name, which is that of the file."""
-    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.toml"), reverse=True)}
+    return {path.stem: read(path) for path in sorted(FOLDER.glob("*.toml"))}
 
 
 def read(path: Path) -> Story:
@@ -148,7 +150,8 @@ def _step(where: str, raw: dict[str, Any]) -> Step:
     for part in ("state", "control"):
         if unknown := set(raw.get(part, ())) - set(keys):
             raise ValueError(
-                f"{where}: the {part} names {_listed(unknown)}, and page {raw['page']} has {_listed(keys) or 'none'}"
+                f"{where}: page {raw['page']} has no {_listed(unknown)} for the {part}; "
+                f"there are {_listed(keys) or 'none'}"
             )
     text = {name: re.sub(r"\s+", " ", raw[name]).strip() for name in ("ask", "reveal", "note") if name in raw}
     return Step(**raw | text | {"control": tuple(raw.get("control", ()))})

@@ -23,11 +23,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     shown = step;
     html.classList.toggle("pgce-asks", Boolean(data.reveal));
 
-    const go = (number) => {
-        const address = root(data.path) + (number < data.number ? data.back : data.next);
+    const presenting = () => new URLSearchParams(location.search).get("present") === "1"; // changes without a run
+    const addressOf = (step) => root(data.path) + (presenting() ? step.presented : step.address);
+    const go = (step) => {
+        const address = addressOf(step);
         const { pathname } = new URL(address, location);
         if (pathname === location.pathname) visit(address);
-        else setTriggerValue("go", number);
+        else setTriggerValue("go", { number: step.number, presenting: presenting() });
     };
     const leave = () => {
         const left = new URLSearchParams(location.search);
@@ -41,13 +43,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
         part("show").textContent = open ? "Hide" : "Reveal";
         part("show").setAttribute("aria-expanded", open);
     };
-    const link = (name, address, act) => {
-        part(name).hidden = address === null;
-        if (address !== null) part(name).href = root(data.path) + address;
+    const link = (name, step) => {
+        part(name).hidden = !step;
+        if (step) part(name).href = addressOf(step);
         part(name).onclick = (event) => {
             if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab or a window of its own
             event.preventDefault();
-            act();
+            go(step);
         };
     };
 
@@ -55,9 +57,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (part("ask").textContent !== data.ask) part("ask").textContent = data.ask;
     part("show").hidden = !data.reveal;
     part("show").onclick = () => html.classList.toggle("pgce-revealed");
-    link("back", data.back, () => go(data.number - 1));
-    link("next", data.next, () => go(data.number + 1));
-    link("leave", data.path, leave);
+    link("back", data.back);
+    link("next", data.next);
+    part("leave").onclick = leave;
     draw();
 
     listening?.abort();
@@ -70,8 +72,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
         event.stopPropagation();
         const forward = event.key === "PageDown";
         if (data.reveal && forward !== revealed()) html.classList.toggle("pgce-revealed", forward);
-        else if (forward && data.next !== null) go(data.number + 1);
-        else if (!forward && data.back !== null) go(data.number - 1);
+        else if (forward && data.next) go(data.next);
+        else if (!forward && data.back) go(data.back);
     };
     addEventListener("keydown", press, { capture: true, signal });
     const watch = new MutationObserver(draw); // the key "r" reveals, too

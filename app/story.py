@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from shell import source
@@ -23,7 +25,6 @@ def bar() -> None:
     if st.session_state.get("story_at") != (story.name, number):
         st.session_state.story_at = (story.name, number)
         st.session_state.update(step.state)  # what the address says goes before it
-    presenting = st.query_params.get("present") == "1"
     data = {
         "story": story.title,
         "title": step.title,
@@ -32,12 +33,19 @@ def bar() -> None:
         "number": number,
         "count": len(story.steps),
         "path": path,
-        "back": story.address(number - 1, presenting) if number > 1 else None,
-        "next": story.address(number + 1, presenting) if number < len(story.steps) else None,
+        "back": neighbour(story, number - 1),
+        "next": neighbour(story, number + 1),
     }
     goal = _bar(key="story_bar", data=data, on_go_change=lambda: None).go
-    if isinstance(goal, int) and 1 <= goal <= len(story.steps):
-        go(story, goal, presenting, PAGES[step.page])
+    if goal and goal["number"] in (number - 1, number + 1):
+        go(story, goal["number"], goal["presenting"] is True, PAGES[step.page])
+
+
+def neighbour(story: Story, number: int) -> dict[str, Any] | None:
+    if not 1 <= number <= len(story.steps):
+        return None
+    plain, presented = (story.address(number, presenting) for presenting in (False, True))
+    return {"number": number, "address": plain, "presented": presented}
 
 
 def go(story: Story, number: int, presenting: bool, left: Page) -> None:

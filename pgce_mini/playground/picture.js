@@ -4,7 +4,7 @@ import { element, setAttributes, shape } from "./dom.js";
 import { fitted, framed, place, ticksOf } from "./frame.js";
 import { drawHandle, drawTip, listen, makeHandle } from "./handles.js";
 import { drawRow, makeRow } from "./rows.js";
-import { arrowPath, diamondPath, drawHatch, textWidth, trianglePath } from "./shapes.js";
+import { arrowPath, diamondPath, drawHatch, MARK_PATHS, textWidth, trianglePath } from "./shapes.js";
 
 export class Picture {
     constructor(instrument) {
@@ -39,7 +39,8 @@ export class Picture {
         const label = numbers.hidden ? "Your prediction for each token" : "Frequencies and policy, token by token";
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
-        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens].join("\n");
+        const compared = Object.keys(state.marks ?? {});
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("\n");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -54,16 +55,17 @@ export class Picture {
     build() {
         const { svg, width, scale } = this;
         const { tokens, prediction } = this.state;
+        const compared = Object.keys(this.state.marks ?? {});
         svg.replaceChildren();
         drawHatch(svg);
-        const top = drawLegend(svg, width, Boolean(prediction)) + 10;
+        const top = drawLegend(svg, width, Boolean(prediction), compared) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
         const frame = (this.frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length }));
         const { height, row } = frame;
         setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.grid = shape("g", { class: "grid", "aria-hidden": "true" }, svg);
         this.rows = tokens.map((token, i) => {
-            const marks = makeRow(svg, frame, token, top + i * row);
+            const marks = makeRow(svg, frame, token, top + i * row, compared.length);
             return { ...marks, ...makeHandle(svg, frame, marks.mid) };
         });
         this.tip = shape("text", { class: "tip", "aria-hidden": "true" }, svg);
@@ -133,11 +135,15 @@ const ENTRIES = [
     ["your prediction", 18, (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group)],
 ];
 
-/** Draws the legend in as many lines as it takes and gives their height in px. */
-function drawLegend(svg, width, withPrediction) {
+const markEntry = (name, j) => [
+    `${name}, trained`, 12, (x, y, group) => shape("path", { class: `mark mark${j}`, d: MARK_PATHS[j](x + 6, y) }, group),
+];
+
+/** Draws the legend in as many lines as it takes and gives their height in px; `marks`: names. */
+function drawLegend(svg, width, withPrediction, marks) {
     const group = shape("g", { class: "legend", "aria-hidden": "true" }, svg);
     let [x, y] = [2, 12];
-    for (const [words, symbolWidth, drawSymbol] of withPrediction ? ENTRIES : ENTRIES.slice(0, -1)) {
+    for (const [words, symbolWidth, drawSymbol] of [...(withPrediction ? ENTRIES : ENTRIES.slice(0, -1)), ...marks.map(markEntry)]) {
         const needed = symbolWidth + 6 + textWidth(svg, words, "13px");
         if (x > 2 && x + needed > width) [x, y] = [2, y + 24];
         drawSymbol(x, y, group);

@@ -37,14 +37,19 @@ export function shareRow(subject, { linked, more = [] }) {
 
 function qr({ title, link }) {
     const { href, note } = link();
+    return [element("h2", {}, title), qrImage(href), element("p", { class: "address" }, href), element("p", {}, note)];
+}
+
+/** The QR code of an address, black on white in any scheme; a sentence where the address is too long for one. */
+export function qrImage(href) {
     const rows = qrCode(href);
-    const heading = element("h2", {}, title);
-    if (!rows) return [heading, element("p", {}, "This address is too long for a QR code: copy the link.")];
+    if (!rows) return element("p", {}, "This address is too long for a QR code: copy the link.");
     const { d, size } = qrPath(rows);
-    const code = shape("svg", { class: "qr", viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": "QR code of the address" });
+    const label = "QR code of the address";
+    const code = shape("svg", { class: "qr", viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": label });
     shape("rect", { width: size, height: size, fill: "#ffffff" }, code);
     shape("path", { d, fill: "#000000", "shape-rendering": "crispEdges" }, code);
-    return [heading, code, element("p", { class: "address" }, href), element("p", {}, note)];
+    return code;
 }
 
 function embed({ title, link }, dialog) {
