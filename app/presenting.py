@@ -30,7 +30,7 @@ IN_PLAY = {
     "train-live": ("start_training",),
     "results": ("picture",),
 }
-WITHOUT_RESET = ("", "teach")  # the playground has "All defaults"; nothing is set on the other
+WITHOUT_RESET = ("", "teach", "class")  # the playground has "All defaults"; nothing is set on the others
 
 BUTTONS = {
     "present": ("Present", "p", "Large, for a projector: the picture and the control in play. Key: p"),

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+import classes
 import share
 from pgce_mini.playground import PlaygroundState, javascript
 
@@ -20,7 +21,9 @@ st.markdown(
     "that came, and training ends at π = q; change the reward and it ends elsewhere. Drag, or press Play."
 )
 # Each step of a story has a playground of its own, which reads its state from the address.
+key = f"playground{st.query_params.get('step', '')}"
 playground(
-    key=f"playground{st.query_params.get('step', '')}",
-    data=asdict(PlaygroundState()) | {"network": share.NETWORK},
+    key=key,
+    data=asdict(PlaygroundState()) | {"network": share.NETWORK, "teaches": classes.teaches()},
+    on_ask_change=lambda: classes.ask(st.session_state[key].ask),
 )
