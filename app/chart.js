@@ -14,15 +14,44 @@ function load() {
     return library;
 }
 
-// The figure with what it cannot know: how wide its place is, and the colour that text has here.
-function fitted({ data, layout, frames = [] }, width, color) {
+const presented = () => document.documentElement.classList.contains("pgce-presenting");
+
+// The figure with what it cannot know: how large its place is, and the colour that text has here.
+function fitted({ data, layout, frames = [] }, place) {
+    const { color } = getComputedStyle(place);
+    const { clientWidth: width, clientHeight: height } = place;
     for (const trace of data) if (trace.texttemplate) trace.textfont = { color, ...trace.textfont };
+    const size = Math.max(LEAST, (LEAST / 720) * window.innerHeight);
+    if (presented()) projected({ data, layout }, { width, height, size });
     return {
         data,
         layout: { ...layout, width, font: { ...layout.font, color } },
         frames,
         config: { displayModeBar: false }, // its buttons cover the title; ours have names
     };
+}
+
+// What a picture looks like depends on these, too.
+const look = (place) =>
+    [getComputedStyle(place).color, presented() && [place.clientWidth, place.clientHeight, window.innerHeight]].join();
+
+// Draws what is not drawn yet, where it can be seen.
+async function draw(place, state) {
+    const wanted = `${look(place)} ${state.json}`;
+    if (state.gone || state.drawn === wanted || !place.clientWidth) return;
+    const isFirst = !state.drawn;
+    state.drawn = wanted;
+    await Plotly.react(place, fitted(JSON.parse(state.json).figure, place));
+    if (isFirst && !state.gone) listen(place, state);
+}
+
+function watch(place, state) {
+    state.observer = new ResizeObserver(async () => {
+        await draw(place, state); // it comes to the wall, or leaves it
+        const width = place.clientWidth;
+        if (width && width !== place.layout?.width) Plotly.relayout(place, { width });
+    });
+    state.observer.observe(place);
 }
 
 // What readers do to a picture goes to the server: a click on a point that has data, a slider let go.
@@ -36,17 +65,13 @@ function listen(place, state) {
     // Plotly itself hears of a slider let go only above the picture.
     state.release = () => state.dragging && place.dispatchEvent(new MouseEvent("mouseup"));
     for (const event of ["mouseup", "touchend", "blur"]) window.addEventListener(event, state.release);
-    state.observer = new ResizeObserver(() => {
-        const width = place.clientWidth;
-        if (width && width !== place.layout.width) Plotly.relayout(place, { width });
-    });
-    state.observer.observe(place);
 }
 
 function leave(place, state) {
     state.gone = true;
     if (!state.observer) return; // nothing was drawn yet
     state.observer.disconnect();
+    if (!state.release) return;
     for (const event of ["mouseup", "touchend", "blur"]) window.removeEventListener(event, state.release);
     Plotly.purge(place);
 }
@@ -59,13 +84,10 @@ export default async function ({ data, parentElement, setTriggerValue }) {
     Object.assign(state, { json, tell: setTriggerValue });
     place.setAttribute("aria-label", alt);
     place.style.minHeight = `${figure.layout.height}px`; // before there is something to see
-    const { react } = await load();
-    const color = getComputedStyle(place).color;
-    const news = state.json === json && `${color} ${json}` !== state.drawn; // neither overtaken nor seen already
-    if (news && !state.gone) {
-        state.drawn = `${color} ${json}`;
-        await react(place, fitted(figure, place.clientWidth, color));
-        if (!state.observer) listen(place, state);
+    await load();
+    if (state.json === json) { // not overtaken
+        await draw(place, state);
+        if (!state.observer && !state.gone) watch(place, state);
     }
     return () => place.isConnected || leave(place, state); // called for what was overtaken, too
 }

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,14 +22,19 @@ import streamlit as st
 from streamlit.components.v1 import declare_component
 from streamlit.delta_generator import DeltaGenerator
 
+import share
 from cell import cell
 from pgce_mini.paths import expanded
+from pgce_mini.playground import javascript
+from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
 .katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
+.stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}
+.stHorizontalBlock:has(.pgce-pinned) > .stColumn {min-width: 100%}
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
@@ -60,29 +64,33 @@ _chart = st.components.v2.component(
     "chart",
     html='<div class="pgce-chart" role="figure"></div>',
     css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
+    js=f"const LIBRARY = {LIBRARY!r};\n{source('projector.js')}{source('chart.js')}",
     isolate_styles=False,  # it has the page's fonts and colours
 )
 
-SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
 _downloads = st.components.v2.component(
     "downloads",
-    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv" disabled>CSV</button>'
-    '<button data-kind="png" disabled>PNG</button><button data-kind="svg" disabled>SVG</button></div>',
+    html='<div class="row" role="group" aria-label="Download">Download '
+    + "".join(f'<button data-kind="{kind.lower()}" disabled>{kind}</button>' for kind in ("CSV", "PNG", "SVG"))
+    + "</div>",
     css=source("downloads.css"),
-    js=SAVING + source("downloads.js"),
+    js=javascript("downloads", downloads=source("downloads.js")),
 )
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
-    return picture, controls
+    return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
-def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
-    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+def slider(
+    label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05, **more: Any
+) -> float:
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps.
+
+    more: as `st.slider` takes it, such as help."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
@@ -137,7 +145,12 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    _downloads(key=f"downloads_{name}", data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table)})
+        st.html(f'<p class="pgce-printed">{escape(settings := share.settings())}</p>')
+    shared = {"title": share.title(), "takeaway": takeaway, "settings": settings, "network": share.NETWORK}
+    _downloads(
+        key=f"downloads_{name}",
+        data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table), **shared},
+    )
     # What is closed is not made, sent and drawn again with every release.
     if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
         data.html(as_html(table))

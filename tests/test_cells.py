@@ -81,6 +81,7 @@ def test_shown_cell_makes_what_the_page_shows(
         return made
 
     monkeypatch.setattr(shell, "run", note_numbers)
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # a view run alone has no other page
     monkeypatch.setattr(shell, "present", lambda *args, **listeners: shown.update({args[4]: args[1]}))
     for count, query in enumerate(STATES[file], 1):
         page = AppTest.from_file(str(ROOT / "app" / "views" / f"{file}.py"), default_timeout=120)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+import share
 from pgce_mini.playground import PlaygroundState, javascript
 
 playground = st.components.v2.component(
@@ -14,8 +15,12 @@ playground = st.components.v2.component(
 
 st.title("One token")
 st.markdown(
-    "A prompt is followed now by this token, now by that one: the labels q. A language model learns a policy π, "
-    "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
-    "change the reward and it ends elsewhere. Drag, or press Play."
+    "In the training text several tokens follow the same prompt, each with its own frequency q. A language model "
+    "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
+    "that came, and training ends at π = q; change the reward and it ends elsewhere. Drag, or press Play."
 )
-playground(key="playground", data=asdict(PlaygroundState()))
+# Each step of a story has a playground of its own, which reads its state from the address.
+playground(
+    key=f"playground{st.query_params.get('step', '')}",
+    data=asdict(PlaygroundState()) | {"network": share.NETWORK},
+)

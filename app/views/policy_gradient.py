@@ -22,7 +22,8 @@ def three_gradients(token: str, samples: int, baseline: str, seed: int) -> tuple
     subtracted = {"none": 0.0, "mean reward": 1.0, "least variance": least}[baseline]
     found = compare_gradients(policy, target, samples, seed, subtracted, SAMPLES)
     now = (samples, found.error)
-    return found, gradient_estimates(tokens, found.gradients, SAMPLES, found.measured, found.expected, now)
+    curves = (SAMPLES, found.measured, found.expected, now)
+    return found, gradient_estimates(tokens, found.gradients, *curves, now_name="this estimate")
 
 
 def takeaway(found: GradientComparison, token: str, samples: int) -> str:

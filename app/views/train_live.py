@@ -148,7 +148,7 @@ def ask() -> Recipe:
     state = trainer().status(recipe).state
     start, stop = st.columns(2)
     start.button(
-        "Start training", on_click=press, args=("submit", recipe), width="stretch",
+        "Start training", key="start_training", on_click=press, args=("submit", recipe), width="stretch",
         disabled=not shell.TRAINING or state in ("waiting", "running", "stopping", "finished"),
     )  # fmt: skip
     stop.button(

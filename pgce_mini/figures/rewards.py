@@ -85,12 +85,13 @@ def gradient_estimates(
     expected: Sequence[float],
     now: tuple[int, float],
     title: str = "One gradient, three ways",
+    now_name: str = "the estimate above",
 ) -> go.Figure:
     """Above, gradients over the tokens side by side; below, how the error of REINFORCE falls with its samples.
 
     gradients: name -> dJ/dz, one value a token.
     measured, expected: relative error |estimate - exact| / |exact| at each of `samples`, root mean square.
-    now: (samples, relative error) of the estimate above; an error of 0 has no place on the logarithmic axis.
+    now: (samples, relative error) of the estimate above, `now_name` in the legend; an error of 0 has no place on the logarithmic axis.
     """
     above = ("push on each logit, dJ/dz", "", 44 * len(tokens))
     panels = [above, ("samples N (log scale)", "relative error (log scale)", 230)]
@@ -110,7 +111,7 @@ def gradient_estimates(
     )  # fmt: skip
     figure.add_scatter(**curve(samples, expected, "expected, falls as 1/√N", TEXT, "dash", 2, **below))
     figure.add_scatter(
-        x=[now[0]], y=[now[1] or None], mode="markers", name="the estimate above", **below,
+        x=[now[0]], y=[now[1] or None], mode="markers", name=now_name, **below,
         marker={"color": OKABE_ITO[1], "symbol": "star-open", "size": 16, "line": {"width": 2}},
     )  # fmt: skip
     figure.update_layout(

@@ -3,11 +3,11 @@
 // The true token x of a state is random, x ~ q, and the policy is pi = softmax(z). A shaping is
 // { beta, lambda_head, lambda_tail, top_k, form }, as `RewardShaping`. Vectors are plain arrays over the tokens.
 
-const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
+export const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
 const MOST_LOG_WEIGHT = 700; // of the exponent form with beta below -1: exp overflows a double a little above
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
 const NO_END_BETA = {
-    product: "below β = −1 a token that leads far enough takes all, at −1 one that is the label in most cases",
+    product: "below β = −1 a token that leads far enough takes all, at −1 one that is the true token more often than not",
     exponent: "for the exponent form with β at −1 or below none is known",
 };
 const NO_END_HEAD = "being in the head drives a token out of it, so nothing can come to rest";

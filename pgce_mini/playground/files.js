@@ -1,6 +1,7 @@
 // The files to save: the numbers as CSV; the picture, with its takeaway and settings above it, as SVG and PNG.
 
 import { button, setAttributes, shape } from "./dom.js";
+import { wrapped } from "./lines.js";
 import { png, save } from "./saving.js";
 import { columnsOf, csv } from "./table.js";
 import { caption, promptText, takeaway } from "./words.js";
@@ -25,8 +26,9 @@ export const fileButtons = (picture) =>
 
 function pictureFile({ svg, state, numbers }) {
     const inner = svg.clientWidth;
-    const above = wrapped(takeaway(state, numbers), inner, 600);
-    const lines = [...above, "", ...wrapped(`${promptText(state)}: ${caption(state, numbers)}`, inner, 400)];
+    const lineOf = (text, weight) => wrapped(text, inner - 8, `${weight} 14px system-ui, sans-serif`);
+    const above = lineOf(takeaway(state, numbers), 600);
+    const lines = [...above, "", ...lineOf(`${promptText(state)}: ${caption(state, numbers)}`, 400)];
     const headroom = lines.length * LINE + 12;
     const [width, height] = [inner + 2 * MARGIN, svg.clientHeight + headroom + 2 * MARGIN];
     const whole = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -44,6 +46,12 @@ function pictureFile({ svg, state, numbers }) {
     return { source: new XMLSerializer().serializeToString(whole), width, height };
 }
 
+/** The picture alone, as cards and pins have it. */
+export function barePicture({ svg }) {
+    const [width, height] = [svg.clientWidth, svg.clientHeight];
+    return { source: new XMLSerializer().serializeToString(styledCopy(svg)), width, height };
+}
+
 /** The picture with its styles written into it, without what only a pointer needs. */
 function styledCopy(svg) {
     const copy = svg.cloneNode(true);
@@ -51,20 +59,14 @@ function styledCopy(svg) {
     copy.querySelectorAll("*").forEach((node, i) => {
         const seen = getComputedStyle(sources[i]);
         for (const name of STYLES) node.style.setProperty(name, seen.getPropertyValue(name));
+        if (node.localName === "text") keepLength(node, sources[i]);
     });
     copy.querySelectorAll(".tip, .hit").forEach((node) => node.remove());
     return copy;
 }
 
-/** The text in lines that fit the width. */
-function wrapped(text, width, weight) {
-    const pen = document.createElement("canvas").getContext("2d");
-    pen.font = `${weight} 14px system-ui, sans-serif`;
-    const lines = [""];
-    for (const word of text.split(" ")) {
-        const longer = `${lines.at(-1)} ${word}`.trim();
-        if (pen.measureText(longer).width <= width - 8 || lines.at(-1) === "") lines[lines.length - 1] = longer;
-        else lines.push(word);
-    }
-    return lines;
+/** A picture alone has not the page's fonts, and another font is wider. */
+function keepLength(text, seen) {
+    const length = seen.getComputedTextLength();
+    if (length) setAttributes(text, { textLength: length.toFixed(1), lengthAdjust: "spacingAndGlyphs" });
 }

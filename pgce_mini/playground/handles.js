@@ -5,6 +5,7 @@ import { clip } from "./dynamics.js";
 import { place, probabilityAt, probabilityBeside } from "./frame.js";
 import { diamondPath } from "./shapes.js";
 import { handled } from "./state.js";
+import { goesSideways } from "./touch.js";
 import { fixed } from "./words.js";
 
 const NEAR = 22; // px around a handle within which a press takes hold of it as it is
@@ -23,7 +24,7 @@ export function drawHandle({ handle, knob, grip }, i, { frame, state, numbers: {
     setAttributes(handle, {
         transform: `translate(${place(frame, value)} 0)`,
         tabindex: i === active ? 0 : -1,
-        "aria-label": `${hidden ? "your prediction for" : "label probability of"} “${state.tokens[i]}”`,
+        "aria-label": `${hidden ? "your prediction for" : "frequency of"} “${state.tokens[i]}”`,
         "aria-valuenow": value.toFixed(4),
     });
     setVisible(knob, !hidden);
@@ -44,7 +45,7 @@ export function drawTip({ frame, rows, tip, state, dragging }) {
 
 /** Lets pointer and keys move the handles of a picture. */
 export function listen(picture) {
-    const pointer = { pointerdown: press, pointermove: drag, pointerup: release, pointercancel: release };
+    const pointer = { pointerdown: press, pointermove: drag, pointerup: release, pointercancel: cancel };
     for (const [type, listener] of Object.entries({ ...pointer, keydown: key }))
         picture.svg.addEventListener(type, (event) => listener(event, picture));
     for (const type of ["focusin", "focusout"])
@@ -59,20 +60,29 @@ function press(event, picture) {
     if (!isInside || event.button !== 0) return;
     const handleX = place(frame, handled(state)[index]);
     const offset = Math.abs(x - handleX) <= NEAR ? handleX - x : 0;
-    picture.dragging = { index, offset };
+    const { labels, prediction } = instrument.state;
+    const isFinger = event.pointerType === "touch";
+    const from = [event.clientX, event.clientY];
+    picture.dragging = { index, offset, from, moves: !isFinger, before: { labels, prediction } };
     picture.active = index;
     rows[index].handle.focus({ preventScroll: true });
     svg.setPointerCapture(event.pointerId);
-    // A finger may be about to scroll, so it sets nothing before it moves sideways.
-    const comesAtOnce = offset === 0 && handleX !== x && event.pointerType !== "touch";
-    if (comesAtOnce) instrument.moveHandle(index, probabilityAt(frame, x));
+    if (!isFinger && offset === 0 && handleX !== x) instrument.moveHandle(index, probabilityAt(frame, x));
     event.preventDefault();
 }
 
 function drag(event, { svg, frame, dragging, instrument }) {
     if (!dragging) return;
+    dragging.moves ||= goesSideways(dragging.from, event);
+    if (!dragging.moves) return;
     const [x] = pointIn(svg, event);
     instrument.moveHandle(dragging.index, probabilityAt(frame, x + dragging.offset));
+}
+
+/** The browser has taken the finger's travel for scrolling: what it set is undone. */
+function cancel(event, picture) {
+    if (picture.dragging?.moves) picture.instrument.set(picture.dragging.before);
+    release(event, picture);
 }
 
 function release(_, picture) {
@@ -99,5 +109,6 @@ function key(event, picture) {
 
 function pointIn(svg, event) {
     const box = svg.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const scale = svg.viewBox.baseVal.width / box.width;
+    return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
 }

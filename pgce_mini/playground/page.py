@@ -21,6 +21,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{color-scheme: light dark; background: light-dark(#ffffff, #14171c); color: light-dark(#1f2328, #e9e7e4)}}
+@media (max-width: 40rem) {{html {{scroll-padding-bottom: 8rem}}}}
 body {{max-width: 78rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem}}
 body {{font: 1rem/1.5 system-ui, sans-serif}}
 h1 {{margin: 0; font-size: 1.75rem; line-height: 1.2; text-wrap: balance}}
@@ -42,17 +43,18 @@ inPage(document.querySelector(".pgce-playground"), {state});
 """
 TITLE = "What does a token earn?"
 INTRODUCTION = (
-    "A prompt is followed now by this token, now by that one: the labels q. A language model learns a policy π, "
-    "its own probability for each. Cross-entropy rewards the true token alone, and training ends at the labels; "
-    "change the reward and it ends elsewhere. Press Play."
+    "In the training text several tokens follow the same prompt, each with its own frequency q. A language model "
+    "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
+    "that came, and training ends at π = q; change the reward and it ends elsewhere. Press Play."
 )
 
 
 @functools.cache
-def javascript(entry: str = "homes") -> str:
+def javascript(entry: str = "homes", **others: str) -> str:
     """The playground as one ES module, which exports what ENTRY.js does.
 
-    The default export of homes.js is what anywidget and Streamlit's components call.
+    The default export of homes.js is what anywidget and Streamlit's components call. others: modules beside the
+    playground's own, name -> text, that may import from them.
     """
     folder = files(__package__)
 
@@ -61,8 +63,9 @@ def javascript(entry: str = "homes") -> str:
     }
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
-    constants = {"STYLE": texts.pop("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())}
+    styles = {"STYLE": "playground.css", "SHARE_STYLE": "share.css", "PIN_STYLE": "pin.css"}
+    constants = {name: texts.pop(file) for name, file in styles.items()} | {"PRESETS": PRESETS, "ARMS": arms}
+    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())} | others
     sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
     return join(sources, entry)
 

@@ -14,7 +14,7 @@ const EQ_11 = {
 export function rewardPanel(instrument) {
     return panel("Reward", [
         choice({
-            name: "Arm of the paper", values: Object.keys(ARMS), value: armOf,
+            key: "arm", name: "Arm of the paper", values: Object.keys(ARMS), value: armOf,
             change: (name) => instrument.set(ARMS[name]),
             words: "An arm leaves k as it is: the paper's k = 100 would be the whole vocabulary here.",
         }),
@@ -38,14 +38,14 @@ export function rewardPanel(instrument) {
 
 export function trainingPanel(instrument) {
     const { presets } = instrument;
-    return panel("Labels and training", [
+    return panel("Frequencies and training", [
         choice({
-            name: "Labels q (made up)", values: Object.keys(presets), value: (state) => presetOf(state, presets),
+            key: "labels", name: "Frequencies q (made up)", values: Object.keys(presets), value: (state) => presetOf(state, presets),
             change: (name) => instrument.choosePreset(name),
             words: "how often each token follows the prompt; drag the circles to change it",
         }),
         slider({
-            name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
+            key: "tokens", name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
             limits(state) {
                 const most = presets[presetOf(state, presets)]?.tokens.length ?? state.tokens.length;
                 return [Math.min(LIMITS.tokens[0], most), most];
@@ -53,9 +53,9 @@ export function trainingPanel(instrument) {
             change: (count) => instrument.choosePreset(presetOf(instrument.state, presets) ?? "peaked", count),
         }),
         choice({
-            ...choiceOf(instrument, "start"), name: "Training starts from",
+            ...choiceOf(instrument, "start"), name: "Training starts from", texts: { labels: "frequencies" },
             change: (start) => instrument.set({ start, steps: 0 }),
-            words: "from nothing known, or from where cross-entropy ends",
+            words: "from the uniform policy, or from q, where cross-entropy ends",
         }),
         slider({
             ...numberOf(instrument, "lr"), name: "Step size", step: 0.1, format: (lr) => fixed(lr, 1),
@@ -76,12 +76,14 @@ function panel(title, controls) {
 }
 
 const numberOf = (instrument, key) => ({
+    key,
     value: (state) => state[key],
     limits: () => LIMITS[key],
     change: (number) => instrument.set({ [key]: number }),
 });
 
 const choiceOf = (instrument, key) => ({
+    key,
     values: CHOICES[key],
     value: (state) => state[key],
     change: (value) => instrument.set({ [key]: value }),

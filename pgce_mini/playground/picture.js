@@ -4,7 +4,7 @@ import { element, setAttributes, shape } from "./dom.js";
 import { fitted, framed, place, ticksOf } from "./frame.js";
 import { drawHandle, drawTip, listen, makeHandle } from "./handles.js";
 import { drawRow, makeRow } from "./rows.js";
-import { arrowPath, diamondPath, drawHatch, textWidth, trianglePath } from "./shapes.js";
+import { arrowPath, diamondPath, drawHatch, MARK_PATHS, textWidth, trianglePath } from "./shapes.js";
 
 export class Picture {
     constructor(instrument) {
@@ -12,16 +12,21 @@ export class Picture {
         this.svg = shape("svg", { role: "group", class: "picture", "aria-describedby": "hint" });
         this.node = element("div", { class: "stage" }, this.svg);
         [this.state, this.numbers] = [null, null]; // what is drawn
-        [this.width, this.built] = [0, null]; // px; what it was built for
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        this.built = null; // what it was built for
         [this.frame, this.grid, this.rows, this.tip] = [null, null, [], null];
         this.active = 0; // the row whose handle is the tab stop
-        this.dragging = null; // { index, offset }: the row, and the px from the pointer to the handle's middle
+        this.dragging = null; // the row and how it is held, see handles.js
         listen(this);
-        new ResizeObserver(([{ contentRect }]) => this.resize(Math.floor(contentRect.width))).observe(this.node);
+        new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(this.node);
     }
 
-    resize(width) {
-        this.width = width;
+    /** A presented picture is as high as its place, and its units are so large that text of 13 can be read. */
+    resize({ width, height }) {
+        const presented = this.node.getRootNode().host.hasAttribute("presenting");
+        this.scale = presented ? Math.max(20, innerHeight / 36) / 13 : 1;
+        this.width = Math.floor(width / this.scale);
+        this.height = presented ? Math.floor(height / this.scale) : null;
         this.redraw();
     }
 
@@ -31,10 +36,12 @@ export class Picture {
 
     draw(state, numbers) {
         [this.state, this.numbers] = [state, numbers];
-        const label = numbers.hidden ? "Your prediction for each token" : "Labels and policy, token by token";
+        const label = numbers.hidden ? "Your prediction for each token" : "Frequencies and policy, token by token";
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
-        const wanted = [this.width, Boolean(state.prediction), ...state.tokens].join("\n");
+        const compared = Object.keys(state.marks ?? {});
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("
+");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -47,28 +54,28 @@ export class Picture {
     }
 
     build() {
-        const { svg, width } = this;
+        const { svg, width, scale } = this;
         const { tokens, prediction } = this.state;
+        const compared = Object.keys(this.state.marks ?? {});
         svg.replaceChildren();
         drawHatch(svg);
-        const top = drawLegend(svg, width, Boolean(prediction)) + 10;
+        const top = drawLegend(svg, width, Boolean(prediction), compared) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
-        const frame = (this.frame = framed({ width, top, nameWidth, rows: tokens.length }));
+        const frame = (this.frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length }));
         const { height, row } = frame;
-        setAttributes(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
+        setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.grid = shape("g", { class: "grid", "aria-hidden": "true" }, svg);
         this.rows = tokens.map((token, i) => {
-            const marks = makeRow(svg, frame, token, top + i * row);
+            const marks = makeRow(svg, frame, token, top + i * row, compared.length);
             return { ...marks, ...makeHandle(svg, frame, marks.mid) };
         });
         this.tip = shape("text", { class: "tip", "aria-hidden": "true" }, svg);
     }
 
-    /** Brings the scales to the numbers; the axis of probabilities keeps its length while a handle is dragged. */
+    /** Brings the scales to the numbers. */
     fit() {
-        const { frame, dragging } = this;
-        const scales = fitted(frame, this.state, this.numbers);
-        if (dragging && frame.most > 0) scales.most = frame.most;
+        const { frame } = this;
+        const scales = fitted(this.state, this.numbers);
         const isNew = Object.keys(scales).some((name) => scales[name] !== frame[name]);
         if (!isNew) return;
         Object.assign(frame, scales);
@@ -122,18 +129,22 @@ const rectangle = (kind, height, rx) => (x, y, group) =>
 const ENTRIES = [
     ["policy π, head", 22, rectangle("policy", 12, { rx: 2 })],
     ["policy π, tail", 22, rectangle("policy tail", 12, { rx: 2 })],
-    ["labels q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
+    ["frequencies q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
     ["where training ends", 14, (x, y, group) => shape("path", { class: "end", d: trianglePath(x + 7, y - 4) }, group)],
     ["cross-entropy after as many steps", 22, rectangle("ghost", 14)],
     ["push on its logit z", 24, (x, y, group) => shape("path", { class: "push", d: arrowPath(x, x + 24, y) }, group)],
     ["your prediction", 18, (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group)],
 ];
 
-/** Draws the legend in as many lines as it takes and gives their height in px. */
-function drawLegend(svg, width, withPrediction) {
+const markEntry = (name, j) => [
+    `${name}, trained`, 12, (x, y, group) => shape("path", { class: `mark mark${j}`, d: MARK_PATHS[j](x + 6, y) }, group),
+];
+
+/** Draws the legend in as many lines as it takes and gives their height in px; `marks`: names. */
+function drawLegend(svg, width, withPrediction, marks) {
     const group = shape("g", { class: "legend", "aria-hidden": "true" }, svg);
     let [x, y] = [2, 12];
-    for (const [words, symbolWidth, drawSymbol] of withPrediction ? ENTRIES : ENTRIES.slice(0, -1)) {
+    for (const [words, symbolWidth, drawSymbol] of [...(withPrediction ? ENTRIES : ENTRIES.slice(0, -1)), ...marks.map(markEntry)]) {
         const needed = symbolWidth + 6 + textWidth(svg, words, "13px");
         if (x > 2 && x + needed > width) [x, y] = [2, y + 24];
         drawSymbol(x, y, group);

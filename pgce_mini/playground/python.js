@@ -1,6 +1,6 @@
 // A cell of Python that computes the numbers of the picture with the library.
 
-const UNSEEN = 'np.seterr(divide="ignore")  # log 0: a token that is never the label has no probability\n';
+const UNSEEN = 'np.seterr(divide="ignore")  # log 0: a token of frequency 0 has no probability\n';
 
 export function pythonOf(state, numbers) {
     const { beta, lambda_head, lambda_tail, form } = state;

@@ -3,7 +3,7 @@
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
 import { LIMITS } from "./state.js";
-import { fixed, promptText, takeaway } from "./words.js";
+import { caption, fixed, promptText, takeaway } from "./words.js";
 
 /** The takeaway; `readOut()` tells it to a screen reader, which would be told too much with every frame. */
 export function takeawayLine() {
@@ -19,6 +19,12 @@ export function takeawayLine() {
     };
 }
 
+/** The settings in one line, for paper. */
+export function captionLine() {
+    const node = element("p", { class: "caption" });
+    return { node, draw: (state, numbers) => setText(node, caption(state, numbers)) };
+}
+
 export function promptLine() {
     const node = element("p", { class: "prompt" });
     return { node, draw: (state) => setText(node, promptText(state)) };
@@ -27,7 +33,7 @@ export function promptLine() {
 // Of each tile its name, its number and what stands beside it.
 const TILES = {
     "step": ({ steps }) => [String(steps), `of at most ${LIMITS.steps[1]}`],
-    "entropy": ({ labels }, numbers) => [fixed(numbers.entropy), `nats; labels ${fixed(entropy(labels))}`],
+    "entropy": ({ labels }, numbers) => [fixed(numbers.entropy), `nats; frequencies ${fixed(entropy(labels))}`],
     "mass of the head": (_, { headMass, shaping }) => [fixed(headMass), `the ${shaping.top_k} likeliest`],
     "mass of the tail": (_, { tailMass }) => [fixed(tailMass), "all others"],
     "mean reward": (_, { reward }) => [fixed(reward), "cross-entropy: 1"],

@@ -1,7 +1,8 @@
 // The state of the playground: what is in it, what it may be, and the states that follow from it.
 //
 // { prompt, tokens, labels, beta, lambda_head, lambda_tail, top_k, form, lr, start, steps, prediction, axis }, named
-// as in `PlaygroundState`. The policy is not part of it: it follows from the rest.
+// as in `PlaygroundState`. The policy is not part of it: it follows from the rest. An address may bring tokens of its
+// own, with `marks`: other policies to compare with, name -> probabilities (address.js).
 
 import { clip, sum } from "./dynamics.js";
 import { PRESETS } from "./from_python.js";
@@ -15,6 +16,7 @@ export const LIMITS = {
     tokens: [4, 50],
 };
 export const CHOICES = { form: ["product", "exponent"], start: ["uniform", "labels"], axis: ["linear", "log"] };
+export const MOST_MARKS = 6; // shapes that can be told apart (shapes.js)
 const MOST = 0.999; // of a dragged probability: the rest keep their proportions in what is left
 
 export const shapingOf = ({ beta, lambda_head, lambda_tail, top_k, form, tokens }) => ({
@@ -36,7 +38,7 @@ export function normalised(values) {
 
 /** The label distributions to choose from; prompt and tokens that none of them begins with are offered as "given". */
 export function presetsWith(base) {
-    const given = { prompt: base.prompt, tokens: base.tokens, weights: base.labels };
+    const given = { prompt: base.prompt, tokens: base.tokens, weights: base.labels, marks: base.marks };
     return presetOf(base, PRESETS) ? PRESETS : { ...PRESETS, given };
 }
 
@@ -47,11 +49,12 @@ export function presetOf({ prompt, tokens }, presets) {
 }
 
 /** The state with the first `count` tokens of a preset; a run begins anew. */
-export function withPreset(state, { prompt, tokens, weights }, count) {
+export function withPreset(state, { prompt, tokens, weights, marks }, count) {
     const n = Math.min(count, tokens.length);
     const labels = normalised(weights.slice(0, n));
     const top_k = Math.min(state.top_k, n);
-    return { ...state, prompt, tokens: tokens.slice(0, n), labels, top_k, steps: 0, prediction: null };
+    const shown = n === tokens.length ? marks : undefined; // of all tokens, or they would not sum to 1
+    return { ...state, prompt, tokens: tokens.slice(0, n), labels, top_k, steps: 0, prediction: null, marks: shown };
 }
 
 /** The distribution with one probability changed. What is `pinned` stays if it can; the rest share in proportion. */

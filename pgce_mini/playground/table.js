@@ -8,12 +8,15 @@ export function columnsOf(state, numbers) {
     const shown = (values) => (hidden || !values ? null : values);
     const columns = {
         token: state.tokens,
-        "label q": state.labels,
+        "frequency q": state.labels,
         "policy π": numbers.policy,
         rank: numbers.head.map((head) => (head ? "head" : "tail")),
         push: shown(numbers.push),
         "cross-entropy": shown(numbers.plain),
         end: shown(end),
+        ...Object.fromEntries(
+            Object.entries(state.marks ?? {}).map(([name, probs]) => [`${name}, trained`, shown(probs)]),
+        ),
         prediction: state.prediction,
         miss: target && state.prediction.map((p, a) => p - target[a]),
     };

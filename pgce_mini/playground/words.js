@@ -1,6 +1,6 @@
 // The state in words: numbers as they are written, the takeaway and the caption.
 
-import { entropy, totalVariation } from "./dynamics.js";
+import { entropy, MIN_COMPLEMENT, totalVariation } from "./dynamics.js";
 
 const SAME = 5e-4; // a difference that three decimals do not show
 
@@ -20,8 +20,8 @@ export function takeaway(state, numbers) {
     const { hidden, target, end, elsewhere, reason } = numbers;
     if (hidden) return "Where will each token end? Drag the diamonds there, then press Play.";
     if (target) return missOf(state, numbers);
-    if (!end) return `No end is marked: ${reason}.`;
-    return elsewhere ? otherEnd(state, numbers) : endBesideLabels(state, numbers);
+    if (!end) return takenAll(state, numbers) ?? `No end is marked: ${reason}.`;
+    return elsewhere ? otherEnd(state, numbers) : endBesideFrequencies(state, numbers);
 }
 
 function missOf({ tokens, prediction, steps }, { end, target, miss }) {
@@ -33,6 +33,17 @@ function missOf({ tokens, prediction, steps }, { end, target, miss }) {
     );
 }
 
+/** Where a token takes all: why its arrow points back in the end, as in the loss. Null elsewhere. */
+function takenAll({ tokens, beta }, { policy, push }) {
+    const i = policy.findIndex((p) => 1 - p < MIN_COMPLEMENT);
+    if (beta > -1 || i < 0) return null;
+    const arrows = push[i] < 0 ? "its arrow turns back, but π stays there" : "π stays there";
+    return (
+        `${quoted(tokens[i])} takes all. Within 10⁻⁶ of 1 the loss lets its weight grow no further ` +
+        `(1 − π counts as 10⁻⁶): ${arrows}.`
+    );
+}
+
 function otherEnd({ tokens }, { end, elsewhere }) {
     const i = widest(elsewhere, end);
     return (
@@ -41,24 +52,25 @@ function otherEnd({ tokens }, { end, elsewhere }) {
     );
 }
 
-function endBesideLabels({ labels, tokens, beta, lambda_head, lambda_tail }, { end }) {
+function endBesideFrequencies({ labels, tokens, beta, lambda_head, lambda_tail }, { end }) {
     const [before, after] = [entropy(labels), entropy(end)];
     if (totalVariation(labels, end) < SAME) {
         const plain = beta === 0 && lambda_head === 0 && lambda_tail === 0;
         const who = plain ? "Cross-entropy ends" : "As with cross-entropy, training ends";
-        return `${who} at the labels themselves, with their entropy of ${fixed(before)} nats.`;
+        return `${who} at the frequencies themselves, with their entropy of ${fixed(before)} nats.`;
     }
     const i = widest(labels, end);
-    const moves = `${quoted(tokens[i])} ends at ${fixed(end[i])} where the labels have ${fixed(labels[i])}`;
-    if (Math.abs(after - before) < SAME) return `Training ends beside the labels, at the same entropy: ${moves}.`;
+    const moves = `${quoted(tokens[i])} ends at ${fixed(end[i])} where its frequency is ${fixed(labels[i])}`;
+    if (Math.abs(after - before) < SAME) return `Training ends beside the frequencies, at the same entropy: ${moves}.`;
     const [form, verb] = after < before ? ["sharper", "falls"] : ["flatter", "rises"];
     return (
-        `Training ends ${form} than the labels: entropy ${verb} from ${fixed(before)} to ${fixed(after)} nats, ` +
+        `Training ends ${form} than the frequencies: entropy ${verb} from ${fixed(before)} to ${fixed(after)} nats, ` +
         `and ${moves}.`
     );
 }
 
-export const promptText = ({ prompt }) => `Next token after “${prompt}”`;
+export const promptText = ({ prompt, marks }) =>
+    `Next token after “${prompt}”` + (marks ? "; small marks: what trained models expect" : "");
 
 /** The settings in one line, for a picture that travels alone. */
 export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>

@@ -48,7 +48,7 @@ def slider(page: Page, name: str) -> Locator:
     return page.get_by_role("slider", name=name)
 
 
-def handle(page: Page, token: str, kind: str = "label probability of") -> Locator:
+def handle(page: Page, token: str, kind: str = "frequency of") -> Locator:
     return page.get_by_role("slider", name=f"{kind} “{token}”")
 
 
@@ -88,8 +88,8 @@ def python_cell(page: Page) -> tuple[dict[str, Any], str]:
 def assert_shows(page: Page, state: PlaygroundState) -> None:
     """The numbers of the page are those of the library for this state."""
     columns = shown(page)
-    np.testing.assert_allclose(columns["label q"], state.labels, atol=1e-5)  # an address has 6 digits
-    state = replace(state, labels=tuple(columns["label q"] / columns["label q"].sum()))
+    np.testing.assert_allclose(columns["frequency q"], state.labels, atol=1e-5)  # an address has 6 digits
+    state = replace(state, labels=tuple(columns["frequency q"] / columns["frequency q"].sum()))
     policy = state.policy()
     np.testing.assert_allclose(columns["policy π"], policy, atol=1e-9)
     with np.errstate(divide="ignore"):
@@ -210,11 +210,12 @@ def test_mathematics_is_that_of_the_library_for_hundreds_of_states(play: Visit) 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, "Cross-entropy ends at the labels themselves, with their entropy of 1.057 nats."),
-        ({"top_k": 8, "form": "exponent"}, "Cross-entropy ends at the labels themselves"),
-        ({"beta": -0.25, "steps": 40}, "sharper than the labels: entropy falls from 1.057 to 0.845 nats"),
-        ({"beta": 0.5}, "flatter than the labels: entropy rises from 1.057 to 1.319 nats"),
-        ({"beta": -1.0, "steps": 30}, "No end is marked: below β = −1 a token that leads far enough takes all"),
+        ({}, "Cross-entropy ends at the frequencies themselves, with their entropy of 1.057 nats."),
+        ({"top_k": 8, "form": "exponent"}, "Cross-entropy ends at the frequencies themselves"),
+        ({"beta": -0.25, "steps": 40}, "sharper than the frequencies: entropy falls from 1.057 to 0.845 nats"),
+        ({"beta": 0.5}, "flatter than the frequencies: entropy rises from 1.057 to 1.319 nats"),
+        ({"beta": -1.0, "steps": 3}, "No end is marked: below β = −1 a token that leads far enough takes all"),
+        ({"beta": -1.5, "steps": 60}, "“4” takes all. Within 10⁻⁶ of 1 the loss lets its weight grow no further"),
         ({"lambda_head": -0.5}, "No end is marked: being in the head drives a token out of it"),
     ],
 )
@@ -252,7 +253,7 @@ def test_dragged_label_renormalises_the_rest_and_moves_the_end(play: Visit) -> N
     assert middle(handle(page, "4"))[0] == pytest.approx(x - 200, abs=1.5)
     page.mouse.up()
     columns = shown(page)
-    q = columns["label q"]
+    q = columns["frequency q"]
     assert q[0] < 0.55
     assert q.sum() == pytest.approx(1, abs=1e-12)
     before = np.array(preset("peaked")["labels"])
@@ -266,22 +267,78 @@ def test_press_beside_a_handle_brings_it_there(play: Visit) -> None:
     _, y = middle(handle(page, "x"))
     page.mouse.click(x - 50, y)
     page.wait_for_function("() => location.hash.includes('q=')")
-    assert shown(page)["label q"][7] > 0.5
+    assert shown(page)["frequency q"][7] > 0.5
 
 
-def test_finger_drags_sideways_and_a_tap_sets_nothing(play: Visit) -> None:
-    page = play(width=360, has_touch=True)
+def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A finger from start to end, in steps of a tenth."""
+    touch = page.context.new_cdp_session(page)
+    for i in range(12):
+        kind = "touchStart" if i == 0 else "touchMove" if i < 11 else "touchEnd"
+        points = [a + min(i, 10) / 10 * (b - a) for a, b in zip(start, end, strict=True)]
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [] if i == 11 else [dict(zip("xy", points, strict=True))]},
+        )
+
+
+def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visit) -> None:
+    page = play(width=390, has_touch=True)
     x, y = middle(handle(page, "4"))
     page.touchscreen.tap(x - 60, y)
     expect(handle(page, "4")).to_have_attribute("aria-valuenow", "0.7347")
-    touch = page.context.new_cdp_session(page)
-    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
-    for moved in range(5, 65, 5):
-        point = {"x": x - moved, "y": y}
-        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
-    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.evaluate(
+        """() => {
+        window.changes = 0;
+        const picture = document.querySelector(".pgce-playground").shadowRoot.querySelector(".picture");
+        const seen = (records) => (changes += records.filter(({ target }) => target.role === "slider").length);
+        const watched = { subtree: true, attributeFilter: ["aria-valuenow"] };
+        new MutationObserver(seen).observe(picture, watched);
+    }"""
+    )
+    for lean in (0, 25, -40):  # px that the finger strays sideways on its way up
+        page.evaluate("() => scrollTo(0, 0)")
+        x, y = middle(handle(page, "x"))
+        swipe(page, (x, y), (x + lean, y - 300))
+        page.wait_for_function("() => scrollY > 100")
+    assert page.evaluate("() => changes") == 0
+    for control in page.locator("input[type=range]").all():
+        control.scroll_into_view_if_needed()
+        page.evaluate("() => scrollBy(0, 250)")
+        box = control.bounding_box()
+        assert box is not None
+        swipe(page, (box["x"] + 100, box["y"] + 14), (box["x"] + 105, box["y"] + 150))
+    page.wait_for_timeout(400)  # longer than a change takes to reach the address
+    assert "#" not in page.url.rstrip("#")
+    beta = slider(page, "β")
+    beta.scroll_into_view_if_needed()
+    box = beta.bounding_box()
+    assert box is not None
+    swipe(page, (box["x"] + 160, box["y"] + 14), (box["x"] + 250, box["y"] + 20))
+    page.wait_for_function("() => location.hash.startsWith('#beta=')")
+    slider(page, "λ head").tap(position={"x": 250, "y": 14})
+    page.wait_for_function("() => location.hash.includes('lambda_head=')")
+    page.evaluate("() => scrollTo(0, 0)")
+    x, y = middle(handle(page, "4"))
+    swipe(page, (x, y), (x - 60, y + 5))
     page.wait_for_function("() => location.hash.includes('q=')")
-    assert shown(page)["label q"][0] < 0.6
+    assert shown(page)["frequency q"][0] < 0.6
+
+
+def test_mark_moves_only_with_its_number(play: Visit) -> None:
+    page = play("beta=0.5")
+    x, _ = middle(handle(page, "4"))
+    end = page.locator("line.end").first
+    ends = [float(end.get_attribute("x1") or 0)]
+    for _ in range(4):  # from diversity by cross-entropy to precision
+        slider(page, "β").press("PageDown")
+        page.wait_for_function(
+            "before => +document.querySelector('.pgce-playground').shadowRoot"
+            ".querySelector('line.end').getAttribute('x1') > before + 1",
+            arg=ends[-1],
+        )
+        ends.append(float(end.get_attribute("x1") or 0))
+        assert middle(handle(page, "4"))[0] == x  # its frequency is as it was
 
 
 def test_keys_reach_every_token_from_one_tab_stop(play: Visit) -> None:
@@ -293,7 +350,7 @@ def test_keys_reach_every_token_from_one_tab_stop(play: Visit) -> None:
     page.keyboard.press("ArrowDown")
     expect(handle(page, "5")).to_be_focused()
     expect(tops).to_have_count(1)
-    values = {"ArrowRight": 0.059, "PageUp": 0.139, "ArrowLeft": 0.131, "Home": 0.0, "End": 0.999}
+    values = {"ArrowRight": 0.061, "PageUp": 0.161, "ArrowLeft": 0.151, "Home": 0.0, "End": 0.999}
     for key, value in values.items():
         page.keyboard.press(key)
         expect(handle(page, "5")).to_have_attribute("aria-valuenow", re.compile(f"^{value:.3f}"))
@@ -312,7 +369,7 @@ def test_label_can_go_to_zero_and_come_back(play: Visit) -> None:
     handle(page, "4").focus()
     page.keyboard.press("PageDown")
     page.wait_for_function("() => location.hash.includes('q=0.9,')")
-    np.testing.assert_allclose(shown(page)["label q"], [0.9] + [0.1 / 7] * 7, atol=1e-9)
+    np.testing.assert_allclose(shown(page)["frequency q"], [0.9] + [0.1 / 7] * 7, atol=1e-9)
 
 
 def test_arm_moves_the_sliders_and_leaves_k(play: Visit) -> None:
@@ -451,7 +508,7 @@ def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: 
     expect(again.get_by_role("radio", name="log")).to_be_checked()
     ours, theirs = shown(page), shown(again)
     assert ours["token"] == theirs["token"]
-    for name in ("label q", "policy π", "end", "push"):
+    for name in ("frequency q", "policy π", "end", "push"):
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
     again.get_by_role("button", name="All defaults").click()
     again.wait_for_function("() => location.hash === ''")
@@ -514,7 +571,7 @@ def test_copied_python_runs_and_gives_the_numbers_that_are_shown(play: Visit, qu
     cell, printed = python_cell(page)
     columns = shown(page)
     assert cell["tokens"] == columns["token"]
-    names = {"labels": "label q", "policy": "policy π", "cross_entropy": "cross-entropy"}
+    names = {"labels": "frequency q", "policy": "policy π", "cross_entropy": "cross-entropy"}
     for variable in (*names, "push", "end"):
         column = names.get(variable, variable)
         if cell[variable] is not None:
