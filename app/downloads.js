@@ -1,5 +1,5 @@
-// Under a chart: its files and what shares it, made in the page as it is seen there: nothing is asked of a server. The
-// modules are the playground's.
+// Under a chart: its files and what shares it, made in the page as it is seen there. Only the CSV may have to be asked
+// for: `csv` is null then. The modules are the playground's.
 
 import { pin } from "./pin.js";
 import { png, save } from "./saving.js";
@@ -30,37 +30,46 @@ function picture(plot) {
 const plotOf = ({ chart }) => document.querySelector(`.st-key-${chart} .js-plotly-plot`);
 
 /** What share.js and pin.js ask for; without a chart yet there is no picture. */
-function subjectOf({ chart, name, takeaway, settings, network, title }) {
+function subjectOf({ chart, name, settings, network, title }) {
     const link = () => linkOf({ query: location.search.slice(1) }, network);
+    const takeaway = plotOf({ chart })?.ariaLabel ?? "";
     return { name, title, takeaway, settings, picture: () => plotOf({ chart }) && picture(plotOf({ chart })), link };
 }
 
-function fileButtons(row, now) {
+/** The buttons of the files; what it returns hands the CSV over. */
+function fileButtons(row, now, ask) {
     const files = {
         csv: async () => new Blob(["\ufeff", now().csv], { type: "text/csv" }), // so that Excel reads UTF-8
         svg: async () => new Blob([picture(plotOf(now())).source], { type: "image/svg+xml" }),
         png: async () => png(picture(plotOf(now()))),
     };
+    const hand = async (kind) => save(await files[kind](), `${now().name}.${kind}`);
     for (const button of row.querySelectorAll("button")) {
         const { kind } = button.dataset;
         button.disabled = false; // only now a press is heard
-        button.onclick = async () =>
-            (kind === "csv" || plotOf(now())) && save(await files[kind](), `${now().name}.${kind}`);
+        button.onclick = () => {
+            if (kind === "csv" && now().csv === null) ask();
+            else if (kind === "csv" || plotOf(now())) hand(kind);
+        };
     }
+    return () => hand("csv");
 }
 
 /** Streamlit calls this with each run of the page; the buttons are made in the first. */
-export default function Downloads({ data, parentElement }) {
+export default function Downloads({ data, parentElement, setTriggerValue }) {
     const row = parentElement.querySelector(".row");
-    const state = (row.pgce ??= {});
-    state.data = data;
+    const state = (row.pgce ??= { asked: 0 }); // the number of the last CSV that was asked for
+    Object.assign(state, { data, tell: setTriggerValue });
     if (!state.pin) {
         const now = () => state.data;
-        fileButtons(row, now);
+        state.handCsv = fileButtons(row, now, () => state.tell("asked", ++state.asked));
         const stage = document.querySelector(`.st-key-${data.chart} .pgce-chart`);
         state.pin = pin(stage, () => subjectOf(now()));
         row.after(shareRow(() => subjectOf(now()), { linked: true, more: [state.pin.button] }));
         state.pin.restore();
     }
     state.pin.draw();
+    if (data.asked !== state.asked) return;
+    state.asked += 1; // it is handed over once
+    state.handCsv();
 }

@@ -36,12 +36,8 @@ PAGES = {
         st.Page("views/classroom.py", title="Class", url_path="class"),
     ],
 }
-KEPT = (
-    "playground",
-    "quiz",
-    "class_visitor",
-    "class_code",
-)  # prefixes of what the session keeps when the page changes
+# Prefixes of what the session keeps when the page changes.
+KEPT = ("playground", "quiz", "class_visitor", "class_code")
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
@@ -52,7 +48,7 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
-    st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{source('history.js')}{source('touch.js')}</script>", unsafe_allow_javascript=True)
 
 # Streamlit passes a control's value to the control of that key on the next page, where β may have another range.
 # Here a page starts from its address alone.

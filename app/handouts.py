@@ -64,7 +64,7 @@ def slides(story: Story, root: str, found: dict[str, str]) -> str:
         "slides.html",
         TITLE=escape(story.title),
         SLIDES="\n".join(parts),
-        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>")).replace("<", "\\u003c"),
+        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>", 1)).replace("<", "\\u003c"),
     )
 
 

@@ -1,14 +1,14 @@
 // A figure as a projector needs it: it fills the place that it has, its panels stand side by side, and its text is
 // large. The figure of the page is left as it is.
 
-const LEAST = 20; // px of the smallest text on a screen of 720 px
+export const LEAST = 20; // px of the smallest text on a screen of 720 px
 const ON_THE_PAGE = 13; // px of text there
 const FAMILY = '"Open Sans", verdana, arial, sans-serif'; // Plotly's
 
 const measure = document.createElement("canvas").getContext("2d");
 
 /** The figure { data, layout } for a place of `width` x `height` px, with text of `size` px. */
-function projected({ data, layout }, { width, height, size }) {
+export function projected({ data, layout }, { width, height, size }) {
     measure.font = `${size}px ${FAMILY}`;
     const wide = (text) => measure.measureText(text.replaceAll("<br>", " ").replace(/<[^>]*>/g, "")).width;
     const times = size / ON_THE_PAGE;
@@ -140,7 +140,7 @@ function stacked(data, layout, panels, place) {
     if (panels.length < 2) return;
     layout.yaxis.domain = [0.8, 1];
     layout.yaxis2.domain = [0, 0.77];
-    for (const cells of data.filter(({ type }) => type === "heatmap"))
+    for (const cells of data.filter(({ type, text }) => type === "heatmap" && text))
         cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
 }
 

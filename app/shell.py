@@ -8,6 +8,7 @@ of `st.html` and `html.escape`, never as Markdown, which would read some of it a
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
+from streamlit.components.v2.types import ComponentRenderer
 from streamlit.delta_generator import DeltaGenerator
 
 import share
@@ -40,6 +42,7 @@ STYLE = """<style>
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
 .numbers td {white-space: pre-line; vertical-align: top}
 .numbers .number {text-align: right}
+[data-testid="stSlider"] *, .js-plotly-plot .slider-container {touch-action: pan-y !important} /* see touch.js */
 </style>"""
 
 HERE = Path(__file__).parent
@@ -60,13 +63,25 @@ def source(file: str) -> str:
 _library = declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 _root = f"/{st.get_option('server.baseUrlPath')}/component".replace("//", "/")
 LIBRARY = f"{_root}/{_library.name}/plotly.min.js?{plotly.__version__}"
-_chart = st.components.v2.component(
-    "chart",
-    html='<div class="pgce-chart" role="figure"></div>',
-    css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('projector.js')}{source('chart.js')}",
-    isolate_styles=False,  # it has the page's fonts and colours
-)
+
+
+@functools.cache
+def _chart(page: str = "") -> ComponentRenderer:
+    """A picture; with `page`, one that the module of that page in `pgce_mini.playground.pages` keeps in step with
+    the page's sliders, and with it the sentence above."""
+    own = {name: source(f"{name}.js") for name in ("chart", "projector", "sliders")}
+    own["library"] = f"export const LIBRARY = {LIBRARY!r};"
+    own["moves"] = "export const moved = null;"
+    if page:
+        own["moves"] = f'import {{ moved as move }} from "./{page}.js";\nexport const moved = move;'
+    return st.components.v2.component(
+        f"chart_{page}",
+        html='<div class="pgce-chart" role="figure"></div>',
+        css=".pgce-chart {overflow: hidden}",
+        js=javascript("chart", **own),
+        isolate_styles=False,  # it has the page's fonts and colours
+    )
+
 
 _downloads = st.components.v2.component(
     "downloads",
@@ -152,7 +167,7 @@ def chart(key: str, figure: bytes, alt: str, **listeners: Callable[[], None]) ->
     or lets go of a slider within the picture; these data, or the slider's number, are then
     `st.session_state[key].click` or `.slider`.
     """
-    _chart(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
+    _chart()(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
 
 
 def present(
@@ -175,17 +190,59 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-        st.html(f'<p class="pgce-printed">{escape(settings := share.settings())}</p>')
-    shared = {"title": share.title(), "takeaway": takeaway, "settings": settings, "network": share.NETWORK}
-    _downloads(
-        key=f"downloads_{name}",
-        data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table), **shared},
-    )
-    # What is closed is not made, sent and drawn again with every release.
+    _belongings(picture, name, lambda: table, lambda: code, as_csv(table))
+
+
+def present_moving(
+    picture: DeltaGenerator,
+    page: str,
+    figure: bytes,
+    keys: Sequence[str],
+    given: Mapping[str, Any],
+    view: View[N],
+    settings: Mapping[str, Any],
+    table: Callable[[N], Mapping[str, Sequence[Any]]],
+    slider: str = "",
+    **listeners: Callable[[], None],
+) -> None:
+    """As `present`, with a picture and a takeaway that follow the page's sliders while they are dragged.
+
+    Nothing is computed here when a slider is let go: the picture is the browser's, and table and code are made
+    when somebody opens them or asks for the CSV.
+
+    page: the module in `pgce_mini.playground.pages` that finds the picture's numbers and the takeaway; the name of
+        the files and of the chart, too.
+    figure: the picture at any values of the sliders, one for all of them.
+    keys: the sliders' keys. given: what else the module needs, the same at any values of the sliders.
+    view, settings: what makes numbers and figure of the present values (see `made`). table: of these numbers.
+    slider: the key that the slider in the picture moves, too.
+    """
+    rest = json.dumps({"keys": keys, "given": given, "slider": slider}).encode()
+    with picture:
+        st.html('<p class="takeaway" role="status"></p>')
+        _chart(page)(key=f"chart_{page}", data=b'{"figure": %b, %b' % (figure, rest[1:]), **listeners)
+    _belongings(picture, page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
+
+
+def _belongings(
+    picture: DeltaGenerator,
+    name: str,
+    table: Callable[[], Mapping[str, Sequence[Any]]],
+    code: Callable[[], str],
+    csv: str | None = None,
+) -> None:
+    """What is under a chart. What is closed is not made, sent and drawn again with every release; nor is the CSV,
+    unless it is given."""
+    settings, key = share.settings(), f"downloads_{name}"
+    picture.html(f'<p class="pgce-printed">{escape(settings)}</p>')
+    asked = getattr(st.session_state.get(key), "asked", None)
+    shared = {"title": share.title(), "settings": settings, "network": share.NETWORK}
+    shared |= {"chart": f"chart_{name}", "name": name, "asked": asked, "csv": as_csv(table()) if asked else csv}
+    _downloads(key=key, data=shared, on_asked_change=lambda: None)
     if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
-        data.html(as_html(table))
+        data.html(as_html(table()))
     if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:
-        python.code(code, language="python")
+        python.code(code(), language="python")
 
 
 def reason(error: Exception, folder: Path) -> str:

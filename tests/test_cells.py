@@ -86,9 +86,16 @@ def test_shown_cell_makes_what_the_page_shows(
         numbers.append(made[0])
         return made
 
+    def note_settings(picture: Any, page: Any, figure: Any, keys: Any, given: Any, *asked: Any, **_: Any) -> None:
+        view, settings, table = asked
+        made_numbers, figure, code = shell.made(view, **settings)
+        assert len({len(column) for column in table(made_numbers).values()}) == 1
+        shown[code] = figure
+
     monkeypatch.setattr(shell, "run", note_numbers)
     monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # a view run alone has no other page
     monkeypatch.setattr(shell, "present", lambda *args, **listeners: shown.update({args[4]: args[1]}))
+    monkeypatch.setattr(shell, "present_moving", note_settings)
     for count, query in enumerate(STATES[file], 1):
         page = AppTest.from_file(str(ROOT / "app" / "views" / f"{file}.py"), default_timeout=120)
         for name, values in parse_qs(query).items():

@@ -135,7 +135,8 @@ st.title("One GRPO step")
 st.markdown(
     "The model answers each problem several times (a *group*); a verifier gives 1 or 0; an answer's *advantage* "
     "A is how much better it did than its group. With the ratio ρ it makes the *weight* ρ A on ∇ log π of every "
-    "token: above 0 the token is made likelier. A column is a completion, read downwards; “end” ends it."
+    "token: above 0 the token is made likelier. A column is a completion, read downwards; “end” (on a phone ■)"
+    " ends it."
 )
 
 

@@ -17,6 +17,7 @@ from pgce_mini.study.analysis import decide_claims
 from steps import PAGES, Story, stories
 
 LESSON = tomllib.loads((Path(__file__).parents[1] / "lesson.toml").read_text(encoding="utf-8"))
+ROOT = str(st.context.url or "").removesuffix("teach")  # a download has no context of its own
 OPEN, PRESENT = ":material/arrow_forward:", ":material/present_to_all:"
 
 
@@ -27,12 +28,8 @@ def found(stamp: float) -> dict[str, str]:
     return {claim: decision.verdict for claim, decision in decided.items()}
 
 
-def root() -> str:
-    return str(st.context.url or "").removesuffix("teach")
-
-
 def slides() -> str:
-    return handouts.slides(stories()["lecture"], root(), found(tables.stamp(RESULTS)))
+    return handouts.slides(stories()["lecture"], ROOT, found(tables.stamp(RESULTS)))
 
 
 def start(place: DeltaGenerator, story: Story, label: str, presenting: bool = False) -> None:

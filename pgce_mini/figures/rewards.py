@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import curve, in_panel, mark, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, mark, stacked_figure
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style
 
 LOSS_DASHES = (*DASHES, "2px,7px", "14px,3px,2px,3px,2px,3px")  # a loss each: there are more of them than of arms
@@ -91,7 +92,8 @@ def gradient_estimates(
 
     gradients: name -> dJ/dz, one value a token.
     measured, expected: relative error |estimate - exact| / |exact| at each of `samples`, root mean square.
-    now: (samples, relative error) of the estimate above, `now_name` in the legend; an error of 0 has no place on the logarithmic axis.
+    now: (samples, relative error) of the estimate above, `now_name` in the legend; an error of 0 has no place on
+        the logarithmic axis.
     """
     above = ("push on each logit, dJ/dz", "", 44 * len(tokens))
     panels = [above, ("samples N (log scale)", "relative error (log scale)", 230)]
@@ -122,6 +124,29 @@ def gradient_estimates(
         xaxis2={"type": "log", "dtick": 1},
         yaxis2={"type": "log", "dtick": 1},
     )
+    return figure
+
+
+def held_reward(prob: float, points: int = 99) -> go.Figure:
+    """The mean reward J = pi(x) r(x) of cross-entropy's reward, over the probability of the true token x: r held
+    at its value where pi(x) is `prob`, r following pi, and minus the cross-entropy, less its value there.
+
+    Where pi(x) is `prob` the first and the last touch: they have one gradient.
+    """
+    probs = [(i + 1) / (points + 1) for i in range(points)]
+    figure = base_figure(
+        "One slope, if r is held", "probability π(x) of the true token", "mean reward J", height=400
+    )
+    for name, ys, colour, dash in (
+        (f"r held at 1/{prob:g}", [pi / prob for pi in probs], OKABE_ITO[0], DASHES[0]),
+        ("r = 1/π follows: always 1", [1.0 for _ in probs], OKABE_ITO[1], DASHES[1]),
+        ("log π(x), moved to touch", [1 + math.log(pi / prob) for pi in probs], TEXT, DASHES[2]),
+    ):
+        figure.add_scatter(**curve(probs, ys, name, colour, dash, hovertemplate="π %{x:.2f}: %{y:.3f}"))
+    figure.add_scatter(
+        x=[prob], y=[1], mode="markers", name="here", marker={"color": TEXT, "symbol": "star", "size": 14}
+    )
+    figure.update_layout(xaxis_range=[0, min(1, 3 * prob)], yaxis={"range": [-1, 3], "zerolinecolor": TEXT})
     return figure
 
 

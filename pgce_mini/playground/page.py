@@ -54,18 +54,16 @@ def javascript(entry: str = "homes", **others: str) -> str:
     """The playground as one ES module, which exports what ENTRY.js does.
 
     The default export of homes.js is what anywidget and Streamlit's components call. others: modules beside the
-    playground's own, name -> text, that may import from them.
+    playground's own and those of `pages/`, name -> text, that may import from them.
     """
     folder = files(__package__)
-
-    texts = {
-        path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith((".js", ".css"))
-    }
+    paths = [path for place in (folder, folder / "pages") for path in place.iterdir() if path.name.endswith(".js")]
+    sources = {path.name.removesuffix(".js"): path.read_text("utf-8") for path in sorted(paths, key=str)} | others
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
     styles = {"STYLE": "playground.css", "SHARE_STYLE": "share.css", "PIN_STYLE": "pin.css"}
-    constants = {name: texts.pop(file) for name, file in styles.items()} | {"PRESETS": PRESETS, "ARMS": arms}
-    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())} | others
+    constants: dict[str, Any] = {name: (folder / file).read_text("utf-8") for name, file in styles.items()}
+    constants |= {"PRESETS": PRESETS, "ARMS": arms}
     sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
     return join(sources, entry)
 

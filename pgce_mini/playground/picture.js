@@ -40,8 +40,7 @@ export class Picture {
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
         const compared = Object.keys(state.marks ?? {});
-        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("
-");
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("\n");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
