@@ -24,13 +24,13 @@ IN_PLAY = {
     "simplex": ("beta",),
     "where-training-ends": ("beta",),
     "tiny-gpts": ("prompt_text_pick", "prompt_chain-sum_pick", "prompt_countdown_pick"),
-    "trained-beta": ("prompt",),
+    "trained-beta": ("beta",),
     "trap-game": ("beta", "shown"),
     "grpo-step": ("stage",),
     "train-live": ("start_training",),
     "results": ("picture",),
 }
-WITHOUT_RESET = ("", "teach")  # the playground has "All defaults"; nothing is set on the other
+WITHOUT_RESET = ("", "teach", "class")  # the playground has "All defaults"; nothing is set on the others
 
 BUTTONS = {
     "present": ("Present", "p", "Large, for a projector: the picture and the control in play. Key: p"),

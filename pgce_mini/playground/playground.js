@@ -17,9 +17,9 @@ const HINT = "Left and right arrow keys change the value, up and down go to anot
 /**
  * Builds the playground inside `host` and gives its Instrument. `base` is what "All defaults" goes back to, `state`
  * where it begins, and `keep(state)` is called when a change has come to rest. `link(state)`, its address (share.js), is
- * null where it has none.
+ * null where it has none; so is `ask(question)`, which puts { text, right } to a class.
  */
-export function mount(host, { base, state, keep, link = null }) {
+export function mount(host, { base, state, keep, link = null, ask = null }) {
     const instrument = new Instrument({ base, state, isShown: () => host.isConnected });
     const parts = {
         sentence: takeawayLine(),
@@ -33,7 +33,7 @@ export function mount(host, { base, state, keep, link = null }) {
         data: dataFold(instrument),
         python: pythonFold(instrument),
     };
-    parts.sharing = sharing(parts.picture, link);
+    parts.sharing = sharing(parts.picture, link, ask);
     host.attachShadow({ mode: "open" }).append(element("style", {}, STYLE), layout(instrument, parts));
     host.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
     instrument.start({
@@ -68,7 +68,7 @@ function keepAtHand(control) {
 }
 
 /** What is shared: the state as it is when a button is pressed. */
-function sharing(picture, link) {
+function sharing(picture, link, ask) {
     const subject = () => ({
         name: "one_token",
         title: "One token",
@@ -78,7 +78,9 @@ function sharing(picture, link) {
         link: () => link?.(picture.state) ?? null,
     });
     const kept = pin(picture.node, subject);
-    return { ...kept, node: shareRow(subject, { linked: Boolean(link), more: [kept.button] }) };
+    const asking = button("Ask the class", () => ask(classQuestion(picture.state, picture.numbers)), { class: "small" });
+    const more = ask ? [kept.button, asking] : [kept.button];
+    return { ...kept, node: shareRow(subject, { linked: Boolean(link), more }) };
 }
 
 /** The buttons that train: Play, Step, Reset, and the one that asks for a prediction first. */
