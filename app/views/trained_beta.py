@@ -96,10 +96,9 @@ st.markdown(
 @st.fragment
 def view() -> None:
     picture, controls = shell.columns()
-    with picture:
+    with controls:
         values = {f"{beta:g}": written(beta) for beta in BETAS}
         beta = float(shell.frames("trained_beta", "beta", "β", values, "0"))
-    with controls:
         name = st.radio("Prompt", list(PROMPTS), key="prompt", bind="query-params")
         typed = st.text_input(
             "Or a sum of yours", key="sum", max_chars=MAX_CHARACTERS, bind="query-params",
