@@ -91,7 +91,7 @@ function transport(instrument) {
     const reset = button("Reset", () => instrument.goTo(0));
     const predict = button("Predict first", () => instrument.togglePrediction(), { "aria-pressed": "false" });
     return {
-        node: element("div", { class: "row", "data-key": "train" }, play, step, reset, predict),
+        node: element("div", { class: "row train" }, play, step, reset, predict),
         draw({ prediction }) {
             setText(play, instrument.playing ? "Pause" : "Play");
             predict.setAttribute("aria-pressed", String(Boolean(prediction)));
