@@ -69,28 +69,30 @@ def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
 
 
 def _picture(step: Step, evidence: Evidence) -> str:
+    """The playground for One token; what the tables say, with the answer, where the study is asked."""
     if step.page == "one-token":
         return f'<iframe class="live" title="The playground" data-state="{escape(_fragment(step))}"></iframe>'
-    if step.page != "results":
-        return ""
-    study = str(step.state["study"])
+    if step.page == "trap-game":
+        return f'<div class="picture answer">{_rewards("trap", evidence)}</div>'
+    if step.page == "results":
+        return f'<div class="picture answer">{_differences(str(step.state["study"]), evidence)}</div>'
+    return ""
+
+
+def _differences(study: str, evidence: Evidence) -> str:
     rows = evidence.rows(study)
-    if step.state["picture"] == "reward through RL":
-        return f'<div class="picture">{_rewards(study, evidence)}</div>'
     gaps = views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL)
     intervals = [Interval(arm, arm, gap.mean, gap.low, gap.high) for arm, gap in gaps.items()]
     title = f"{study}: each arm minus ce, 95 % intervals over seeds, each by itself"
-    drawn = forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
-    return f'<div class="picture answer">{drawn}</div>'
+    return forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
 
 
 def _rewards(study: str, evidence: Evidence) -> str:
-    series: dict[str, list[tuple[float, float]]] = {}
     found = views.learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
-    for arm, seeds in found.items():
-        series[arm] = [
-            (points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)
-        ]
+    series = {
+        arm: [(points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)]
+        for arm, seeds in found.items()
+    }
     title = f"{study}: reward through RL, mean over seeds"
     return lines(title, STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, title)
 
