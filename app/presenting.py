@@ -24,7 +24,7 @@ IN_PLAY = {
     "simplex": ("beta",),
     "where-training-ends": ("beta",),
     "tiny-gpts": ("prompt_text_pick", "prompt_chain-sum_pick", "prompt_countdown_pick"),
-    "trained-beta": ("prompt",),
+    "trained-beta": ("beta",),
     "trap-game": ("beta", "shown"),
     "grpo-step": ("stage",),
     "train-live": ("start_training",),

@@ -22,6 +22,7 @@ export function projected({ data, layout }, { width, height, size }) {
     const panels = numbers.sort((a, b) => Number(a) - Number(b));
     const asColumns = data.some(({ type }) => type === "heatmap"); // each with its bar above it
     if (layout.yaxis.scaleanchor) triangle(layout, place);
+    else if (layout.meta?.columns) inColumns(data, layout, place);
     else if (panels.length === 1 || asColumns) stacked(data, layout, panels, place);
     else sideBySide(data, layout, panels, place);
     return { data, layout };
@@ -138,10 +139,46 @@ function stacked(data, layout, panels, place) {
         for (const axis of "xy") tidy(layout[`${axis}axis${number}`]);
     }
     if (panels.length < 2) return;
-    layout.yaxis.domain = [0.8, 1];
+    Object.assign(layout.yaxis, { domain: [0.8, 1], nticks: 3 });
     layout.yaxis2.domain = [0, 0.77];
     for (const cells of data.filter(({ type, text }) => type === "heatmap" && text))
         cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
+}
+
+/** Panels one above the other in columns that the figure names, `meta.columns`, in heights as on the page. */
+function inColumns(data, layout, place) {
+    const { width, height, size } = place;
+    const columns = layout.meta.columns.map((numbers) => numbers.map((number) => (number === 1 ? "" : String(number))));
+    const room = columns.map((names) =>
+        Math.max(...names.map((name) => besideAxis(layout[`yaxis${name}`], [], place))));
+    const margin = { l: room[0], r: 1.2 * size, b: 3 * size };
+    const inner = width - margin.l - margin.r;
+    const legend = rowsOfLegend(data, layout, inner, place);
+    margin.t = 2.2 * size + legend * legendLine(size) + 0.4 * size;
+    const plot = height - margin.t - margin.b;
+    const apart = room.slice(1).reduce((a, b) => a + b + 0.8 * size, 0);
+    const column = (inner - apart) / columns.length;
+    let left = 0;
+    columns.forEach((names, i) => {
+        const tall = names.map((name) => layout[`yaxis${name}`].domain[1] - layout[`yaxis${name}`].domain[0]);
+        const gaps = names.map((name, j) => (j + 1 < names.length ? (layout[`xaxis${name}`].title?.text ? 3.2 : 1) : 0));
+        const scale = (1 - (gaps.reduce((a, b) => a + b) * size) / plot) / tall.reduce((a, b) => a + b);
+        let top = 1;
+        names.forEach((name, j) => {
+            const [x, y] = [layout[`xaxis${name}`], layout[`yaxis${name}`]];
+            y.domain = [Math.max(0, top - tall[j] * scale), top];
+            x.domain = [left / inner, (left + column) / inner];
+            x.title = { ...x.title, standoff: 0.5 * size };
+            y.anchor = `x${name}`;
+            for (const axis of [x, y]) tidy(axis);
+            top = y.domain[0] - (gaps[j] * size) / plot;
+        });
+        left += column + (room[i + 1] ?? 0) + 0.8 * size;
+    });
+    Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
+    layout.margin = margin;
+    for (const { type, text, x, textfont } of data)
+        if (type === "heatmap" && text) textfont.size = Math.min(size, (0.55 * column) / x.length);
 }
 
 /** The triangle keeps its shape, so its legend stands beside it. */

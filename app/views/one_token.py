@@ -20,10 +20,8 @@ st.markdown(
     "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
     "that came, and training ends at π = q; change the reward and it ends elsewhere. Drag, or press Play."
 )
-# Each step of a story has a playground of its own, which reads its state from the address.
-key = f"playground{st.query_params.get('step', '')}"
 playground(
-    key=key,
+    key="playground",
     data=asdict(PlaygroundState()) | {"network": share.NETWORK, "teaches": classes.teaches()},
-    on_ask_change=lambda: classes.ask(st.session_state[key].ask),
+    on_ask_change=lambda: classes.ask(st.session_state.playground.ask),
 )

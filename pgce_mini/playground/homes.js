@@ -35,7 +35,7 @@ function inStreamlit({ parentElement, data, setTriggerValue }) {
     const { network, teaches, ...usual } = data; // the server's address for others, and whether a class is directed
     const query = location.search || left;
     const base = withGiven(query, usual);
-    mount(host, {
+    const instrument = mount(host, {
         base,
         link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
         ask: teaches ? (question) => host.tell("ask", question) : null,
@@ -49,6 +49,12 @@ function inStreamlit({ parentElement, data, setTriggerValue }) {
         },
     });
     followPresenter(host);
+    const follow = () => {
+        if (!host.isConnected) return removeEventListener("popstate", follow);
+        instrument.pause();
+        instrument.set(fromQuery(location.search, base));
+    };
+    addEventListener("popstate", follow); // the next step of a story on this page
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */
