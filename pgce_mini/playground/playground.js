@@ -10,7 +10,7 @@ import { Picture } from "./picture.js";
 import { pin } from "./pin.js";
 import { captionLine, promptLine, takeawayLine, tiles } from "./readouts.js";
 import { shareRow } from "./share.js";
-import { caption as captionOf, takeaway } from "./words.js";
+import { classQuestion, caption as captionOf, takeaway } from "./words.js";
 
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
 
