@@ -6,12 +6,15 @@ const LOG_FLOOR = 1e-4; // where the logarithmic axis begins
 const PUSHES = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 10]; // ends of the scale of pushes, times a power of ten
 const AXIS_HEIGHT = 44; // under the rows: ticks and titles
 
-/** A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes. */
-export function framed({ width, rows, nameWidth, top }) {
+/**
+ * A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes; `before`
+ * px are kept free before the names, and `narrowValues` for the values where there is little room.
+ */
+export function framed({ width, rows, nameWidth, top, before = 0, narrowValues = 0 }) {
     const narrow = width < 480;
     const row = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
-    const names = clip(nameWidth + 4, 28, narrow ? 62 : 110);
-    const [values, pushes] = narrow ? [0, 56] : [54, 116];
+    const names = before + clip(nameWidth + 4, 28, narrow ? 62 : 110);
+    const [values, pushes] = narrow ? [narrowValues, 56] : [54, 116];
     const left = names + 16;
     const right = width - pushes - values - 18;
     const bottom = top + rows * row;

@@ -1,5 +1,6 @@
 // The page: its parts, each { node, draw(state, numbers) }, and their places. A home (homes.js) shows it.
 
+import { choice } from "./controls.js";
 import { button, element, setText } from "./dom.js";
 import { fileButtons } from "./files.js";
 import { dataFold, pythonFold } from "./folds.js";
@@ -8,7 +9,12 @@ import { Instrument } from "./instrument.js";
 import { rewardPanel, trainingPanel } from "./panels.js";
 import { Picture } from "./picture.js";
 import { promptLine, takeawayLine, tiles } from "./readouts.js";
+import { RLCurves } from "./rl_curves.js";
+import { rlPanel, rlTextPanel, startChoice } from "./rl_panels.js";
+import { RLPicture } from "./rl_picture.js";
+import { startsTable } from "./rl_readouts.js";
 
+const MODES = ["Pre-train", "Then RL"];
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
 
 /**
@@ -17,53 +23,93 @@ const HINT = "Left and right arrow keys change the value, up and down go to anot
  */
 export function mount(host, { base, state, keep }) {
     const instrument = new Instrument({ base, state, isShown: () => host.isConnected });
-    const parts = {
-        sentence: takeawayLine(),
-        prompt: promptLine(),
-        picture: new Picture(instrument),
-        tiles: tiles(),
-        buttons: transport(instrument),
-        reward: rewardPanel(instrument),
-        training: trainingPanel(instrument),
-        data: dataFold(instrument),
-        python: pythonFold(instrument),
-    };
-    host.attachShadow({ mode: "open" }).append(element("style", {}, STYLE), layout(instrument, parts));
+    const sentence = takeawayLine();
+    const views = [pretraining(instrument), reinforcement(instrument)];
+    const [prompt, buttons, python] = [promptLine(), transport(instrument), pythonFold(instrument)];
+    host.attachShadow({ mode: "open" }).append(
+        element("style", {}, STYLE),
+        element(
+            "div", { class: "playground" }, sentence.spoken, element("p", { id: "hint", class: "unseen" }, HINT),
+            element("div", { class: "main" }, sentence.node, buttons.node, prompt.node, ...views.map(({ main }) => main)),
+            element("div", { class: "side" }, ...views.map(({ side }) => side)),
+            element("div", { class: "more" }, ...views.map(({ more }) => more), python.node),
+        ),
+    );
     host.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
     instrument.start({
-        draw: (drawn, numbers) => Object.values(parts).forEach((part) => part.draw(drawn, numbers)),
+        draw(drawn, numbers) {
+            views.forEach((view, i) => view.draw(drawn, numbers, i === Number(drawn.rl)));
+            for (const part of [sentence, buttons, prompt, python]) part.draw(drawn, numbers);
+        },
         rest(resting) {
-            parts.sentence.readOut();
+            sentence.readOut();
             keep(resting);
         },
     });
     return instrument;
 }
 
-function layout(instrument, { sentence, prompt, picture, tiles, buttons, reward, training, data, python }) {
-    const main = [sentence, buttons, prompt, picture, tiles].map(({ node }) => node);
-    const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
-    const files = element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
-    return element(
-        "div", { class: "playground" }, sentence.spoken, element("p", { id: "hint", class: "unseen" }, HINT),
-        element("div", { class: "main" }, ...main),
-        element("div", { class: "side" }, reward.node),
-        element("div", { class: "more" }, training.node, files, data.node, python.node),
-    );
+function pretraining(instrument) {
+    const picture = new Picture(instrument);
+    const [numbers, reward, training] = [tiles(), rewardPanel(instrument), trainingPanel(instrument)];
+    const data = dataFold(instrument);
+    return view([picture, numbers, reward, training, data], {
+        main: [picture.node, numbers.node],
+        side: [reward.node],
+        more: [training.node, files(instrument, picture), data.node],
+    });
 }
 
-/** The buttons that train: Play, Step, Reset, and the one that asks for a prediction first. */
+function reinforcement(instrument) {
+    const [rows, curves, table] = [new RLPicture(instrument), new RLCurves(instrument), startsTable()];
+    const [start, settings, text] = [startChoice(instrument), rlPanel(instrument), rlTextPanel(instrument)];
+    const data = dataFold(instrument);
+    return view([rows, curves, table, start, settings, text, data], {
+        main: [start.node, element("div", { class: "beside" }, rows.node, curves.node), table.node],
+        side: [settings.node],
+        more: [text.node, files(instrument, curves), data.node],
+    });
+}
+
+/** Parts that are shown and drawn together, in three places of the page. */
+function view(parts, places) {
+    const nodes = Object.entries(places).map(([name, children]) => [name, element("div", {}, ...children)]);
+    return {
+        ...Object.fromEntries(nodes),
+        draw(state, numbers, isShown) {
+            for (const [, node] of nodes) node.hidden = !isShown;
+            if (isShown) for (const part of parts) part.draw(state, numbers);
+        },
+    };
+}
+
+function files(instrument, picture) {
+    const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
+    return element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
+}
+
+/** What trains: Play, Step, Reset, the button that asks for a prediction first; and of RL, its end and other draws. */
 function transport(instrument) {
     const playOrPause = () => (instrument.playing ? instrument.pause() : instrument.play());
     const play = button("Play", playOrPause, { class: "primary" });
-    const step = button("Step", () => instrument.goTo(instrument.state.steps + 1));
+    const step = button("Step", () => instrument.goTo(instrument.state[instrument.clock] + 1));
     const reset = button("Reset", () => instrument.goTo(0));
     const predict = button("Predict first", () => instrument.togglePrediction(), { "aria-pressed": "false" });
+    const end = button("To the end", () => instrument.goToEnd());
+    const draws = button("Other draws", () => instrument.set({ seed: (instrument.state.seed + 1) % 1000 }));
+    const mode = choice({
+        name: "Training", values: MODES, value: ({ rl }) => MODES[Number(rl)],
+        change: (name) => instrument.showRL(name === MODES[1]),
+    });
+    mode.node.classList.add("mode");
     return {
-        node: element("div", { class: "row" }, play, step, reset, predict),
-        draw({ prediction }) {
+        node: element("div", { class: "row" }, mode.node, play, step, reset, predict, end, draws),
+        draw(state) {
+            mode.draw(state);
             setText(play, instrument.playing ? "Pause" : "Play");
-            predict.setAttribute("aria-pressed", String(Boolean(prediction)));
+            predict.setAttribute("aria-pressed", String(Boolean(state.prediction)));
+            predict.hidden = state.rl;
+            end.hidden = draws.hidden = !state.rl;
         },
     };
 }

@@ -3,6 +3,7 @@
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
 import { LIMITS } from "./state.js";
+import { rightText, rlTakeaway } from "./rl_words.js";
 import { fixed, promptText, takeaway } from "./words.js";
 
 /** The takeaway; `readOut()` tells it to a screen reader, which would be told too much with every frame. */
@@ -12,16 +13,20 @@ export function takeawayLine() {
     return {
         node,
         spoken,
-        draw: (state, numbers) => setText(node, takeaway(state, numbers)),
+        draw: (state, numbers) => setText(node, sentenceOf(state, numbers)),
         readOut() {
             spoken.textContent = node.textContent;
         },
     };
 }
 
+export const sentenceOf = (state, numbers) =>
+    numbers.rl ? rlTakeaway(state, numbers.rl) : takeaway(state, numbers);
+
 export function promptLine() {
     const node = element("p", { class: "prompt" });
-    return { node, draw: (state) => setText(node, promptText(state)) };
+    const rlText = (state) => `; right: ${rightText(state)}. Step ${state.rl_steps} of RL, seed ${state.seed}.`;
+    return { node, draw: (state) => setText(node, promptText(state) + (state.rl ? rlText(state) : "")) };
 }
 
 // Of each tile its name, its number and what stands beside it.
