@@ -5,8 +5,8 @@ import { withPreset } from "./state.js";
 
 const CASES = {
     "right token leads": { preset: "peaked", count: 8, beta: 0, steps: 0, right: [0], rl_lr: 0.5, seed: 0 },
-    "right token is rare": { preset: "peaked", count: 10, beta: -1.25, steps: 40, right: [9], rl_lr: 1, seed: 0 },
-    "several are right": { preset: "flat", count: 8, beta: 0, steps: 0, right: [2, 4, 6], rl_lr: 2, seed: 0 },
+    "right token is rare": { preset: "peaked", count: 10, beta: -1.25, steps: 40, right: [9], rl_lr: 1.5, seed: 0 },
+    "two are right": { preset: "peaked", count: 8, beta: 0, steps: 0, right: [0, 1], rl_lr: 1, seed: 0 },
 };
 const USUAL = {
     lambda_head: 0, lambda_tail: 0, form: "product", start: "uniform", lr: 1, group_size: 8, scale_rewards: "none",

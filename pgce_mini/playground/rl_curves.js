@@ -65,7 +65,7 @@ export class RLCurves {
         const entries = lines.map(({ name }) => ({
             words: startText(name, state), width: 30, symbol: (x, y, group) => lineSymbol(name, x, y, group),
         }));
-        if (isSampled) entries.push({ words: "expected, of the rows' start", width: 30, symbol: expectedSymbol });
+        if (isSampled) entries.push({ words: "expected, for the start in the rows", width: 30, symbol: expectedSymbol });
         let y = drawLegend(svg, width, entries) + 4;
         const frames = tops.map((top, i) => {
             const panel = { ...PANELS[i], left: VALUES, right: width - 10, y: y + 20, height: PANEL - 44, scale: top };

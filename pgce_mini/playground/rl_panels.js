@@ -47,5 +47,5 @@ export const startChoice = (instrument) =>
         ...choiceOf(instrument, "rl_start"), name: "The rows show RL from",
         value: ({ rl_start, steps }) => (rl_start === "yours" && steps === 0 ? "ce" : rl_start),
         texts: { temperature: "temperature T" },
-        words: "Where pre-training on q ends under ce, precision and diversity; q at a temperature; yours, once you have pre-trained.",
+        words: "ce, precision, diversity: where pre-training on q ends; yours: your own policy, once you have pre-trained",
     });
