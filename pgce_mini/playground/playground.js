@@ -25,21 +25,24 @@ export function mount(host, { base, state, keep }) {
     const instrument = new Instrument({ base, state, isShown: () => host.isConnected });
     const sentence = takeawayLine();
     const views = [pretraining(instrument), reinforcement(instrument)];
+    const slots = { main: element("div"), side: element("div", { class: "side" }), more: element("div") };
+    let shown = null;
     const [prompt, buttons, python] = [promptLine(), transport(instrument), pythonFold(instrument)];
     host.attachShadow({ mode: "open" }).append(
         element("style", {}, STYLE),
         element(
             "div", { class: "playground" }, sentence.spoken, element("p", { id: "hint", class: "unseen" }, HINT),
-            element("div", { class: "main" }, sentence.node, buttons.node, prompt.node, ...views.map(({ main }) => main)),
-            element("div", { class: "side" }, ...views.map(({ side }) => side)),
-            element("div", { class: "more" }, ...views.map(({ more }) => more), python.node),
+            element("div", { class: "main" }, sentence.node, buttons.node, prompt.node, slots.main),
+            slots.side, element("div", { class: "more" }, slots.more, python.node),
         ),
     );
     host.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
     instrument.start({
         draw(drawn, numbers) {
-            views.forEach((view, i) => view.draw(drawn, numbers, i === Number(drawn.rl)));
-            for (const part of [sentence, buttons, prompt, python]) part.draw(drawn, numbers);
+            const view = views[Number(drawn.rl)];
+            if (view !== shown) for (const name of Object.keys(slots)) slots[name].replaceChildren(...view.places[name]);
+            shown = view;
+            for (const part of [sentence, buttons, prompt, python, ...view.parts]) part.draw(drawn, numbers);
         },
         rest(resting) {
             sentence.readOut();
@@ -49,37 +52,27 @@ export function mount(host, { base, state, keep }) {
     return instrument;
 }
 
+/** A view has parts and the three places of the page where their nodes stand. */
 function pretraining(instrument) {
     const picture = new Picture(instrument);
     const [numbers, reward, training] = [tiles(), rewardPanel(instrument), trainingPanel(instrument)];
     const data = dataFold(instrument);
-    return view([picture, numbers, reward, training, data], {
-        main: [picture.node, numbers.node],
-        side: [reward.node],
-        more: [training.node, files(instrument, picture), data.node],
-    });
+    const more = [training.node, files(instrument, picture), data.node];
+    return {
+        parts: [picture, numbers, reward, training, data],
+        places: { main: [picture.node, numbers.node], side: [reward.node], more },
+    };
 }
 
 function reinforcement(instrument) {
     const [rows, curves, table] = [new RLPicture(instrument), new RLCurves(instrument), startsTable()];
     const [start, settings, text] = [startChoice(instrument), rlPanel(instrument), rlTextPanel(instrument)];
     const data = dataFold(instrument);
-    return view([rows, curves, table, start, settings, text, data], {
-        main: [start.node, element("div", { class: "beside" }, rows.node, curves.node), table.node],
-        side: [settings.node],
-        more: [text.node, files(instrument, curves), data.node],
-    });
-}
-
-/** Parts that are shown and drawn together, in three places of the page. */
-function view(parts, places) {
-    const nodes = Object.entries(places).map(([name, children]) => [name, element("div", {}, ...children)]);
+    const beside = element("div", { class: "beside" }, rows.node, curves.node);
+    const more = [text.node, files(instrument, curves), data.node];
     return {
-        ...Object.fromEntries(nodes),
-        draw(state, numbers, isShown) {
-            for (const [, node] of nodes) node.hidden = !isShown;
-            if (isShown) for (const part of parts) part.draw(state, numbers);
-        },
+        parts: [rows, curves, table, start, settings, text, data],
+        places: { main: [start.node, beside, table.node], side: [settings.node], more },
     };
 }
 

@@ -459,7 +459,7 @@ def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: 
     slider(page, "β").press("PageUp")
     page.get_by_role("radio", name="exponent").check()
     page.get_by_role("radio", name="log").check()
-    page.get_by_role("radio", name="labels").check()
+    page.get_by_role("radio", name="frequencies").check()
     slider(page, "k, tokens").press("ArrowRight")
     handle(page, "four").focus()
     page.keyboard.press("PageUp")

@@ -48,7 +48,7 @@ def assert_shows_rl(page: Page, state: PlaygroundState) -> None:
 
 def saved(page: Page, kind: str) -> bytes:
     with page.expect_download() as download:
-        page.get_by_role("button", name=kind, exact=True).locator("visible=true").click()
+        page.get_by_role("button", name=kind, exact=True).click()
     assert download.value.suggested_filename == f"one_token_rl.{kind.lower()}"
     return Path(download.value.path()).read_bytes()
 
@@ -168,7 +168,7 @@ def test_boxes_sliders_and_keys_change_what_rl_does_and_the_address_brings_it_ba
     slider(page, "G, tokens").press("ArrowRight")
     slider(page, "Temperature T").press("PageUp")
     page.get_by_role("radio", name="divided by its std").check()
-    page.get_by_role("radio", name="diversity", exact=True).locator("visible=true").check()
+    page.get_by_role("radio", name="diversity", exact=True).check()
     page.get_by_role("button", name="Other draws").click()
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause").wait_for()
@@ -209,7 +209,7 @@ def test_rl_is_accessible_fits_and_jumps_to_its_end_where_motion_is_reduced(
     page.get_by_role("button", name="Play").click()
     expect(page.get_by_text("Step 200 of RL")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
-    page.get_by_text("Data", exact=True).locator("visible=true").click()
+    page.get_by_text("Data", exact=True).click()
     page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
     assert_accessible(page)
     assert saved(page, "PNG")[:4] == b"\x89PNG"
