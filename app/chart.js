@@ -1,22 +1,34 @@
 // One Plotly picture that stays in its place: a new figure is drawn into the old one.
-// LIBRARY, the address of Plotly on this server, is defined before this text.
+//
+// A picture that follows the page's sliders has `moved` of the page's module: the figure comes once, and its numbers
+// and the sentence above it are found here, with every step of a slider. Other pictures come whole from the server.
 
-let library; // of the page, for all its pictures
+import { LIBRARY } from "./library.js"; // the address of Plotly on this server
+import { moved } from "./moves.js"; // null for a picture that no slider moves
+import { LEAST, projected } from "./projector.js";
+import { followSliders, valuesOf } from "./sliders.js";
 
 function load() {
-    library ??= new Promise((done, fail) => {
+    window.pgceLibrary ??= new Promise((done, fail) => {
         const script = document.createElement("script");
         script.src = LIBRARY;
         script.onload = () => done(window.Plotly);
         script.onerror = () => fail(new Error("The library that draws did not arrive: reload the page."));
         document.head.append(script);
     });
-    return library;
+    return window.pgceLibrary; // once for all pictures, whichever module draws them
 }
 
-// The figure with what it cannot know: how wide its place is, and the colour that text has here.
-function fitted({ data, layout, frames = [] }, width, color) {
+const presented = () => document.documentElement.classList.contains("pgce-presenting");
+
+// The figure with what it cannot know: how large its place is, and the colour that text has here.
+function fitted({ data, layout, frames = [] }, place) {
+    const { color } = getComputedStyle(place);
+    const { clientWidth: width, clientHeight: height } = place;
     for (const trace of data) if (trace.texttemplate) trace.textfont = { color, ...trace.textfont };
+    const size = Math.max(LEAST, (LEAST / 720) * window.innerHeight);
+    if (presented()) projected({ data, layout }, { width, height, size });
+    else data.forEach((trace) => trace.type === "heatmap" && trace.text && intoCells(trace, width - layout.margin.l - 40));
     return {
         data,
         layout: { ...layout, width, font: { ...layout.font, color } },
@@ -25,10 +37,75 @@ function fitted({ data, layout, frames = [] }, width, color) {
     };
 }
 
+const [END, SIGN] = ["end", "■"]; // of a completion (figures/text.py); where there is no room for the word
+
+// The texts of a heat map's cells, in columns that share `width` px.
+function intoCells(cells, width) {
+    if (width / cells.x.length >= 26) return;
+    cells.text = cells.text.map((row) => row.map((text) => text.replace(END, SIGN)));
+    cells.textfont.size = 12;
+}
+
+// What a picture looks like depends on these, too.
+function look(place) {
+    const { color } = getComputedStyle(place);
+    return [color, place.clientWidth, ...(presented() ? [place.clientHeight, innerHeight] : [])].join();
+}
+
+// Draws what is not drawn yet, where it can be seen; what changes meanwhile is drawn afterwards, once.
+async function draw(place, state) {
+    state.stale = true;
+    if (state.busy) return;
+    state.busy = true;
+    while (state.stale && !state.gone) {
+        state.stale = false;
+        await drawNow(place, state);
+    }
+    state.busy = false;
+}
+
+async function drawNow(place, state) {
+    const values = moved && valuesOf(state.keys); // null while the sliders are still to come
+    if (!place.clientWidth || (moved && !values)) return;
+    if (moved) Object.assign(values, state.held);
+    const wanted = `${look(place)} ${JSON.stringify(values)} ${state.json}`;
+    if (wanted === state.drawn) return;
+    const isFirst = !state.drawn;
+    state.drawn = wanted;
+    const { alt, figure, given } = JSON.parse(state.json);
+    const now = moved ? moved(figure, values, given) : { figure, takeaway: alt };
+    place.setAttribute("aria-label", now.takeaway);
+    if (moved) place.closest(".stVerticalBlock").querySelector(".takeaway").textContent = now.takeaway;
+    await Plotly.react(place, fitted(now.figure, place));
+    if (isFirst && !state.gone) listen(place, state);
+}
+
+// A slider that moves is followed with the next frame; what the slider in the picture held is then in the others.
+function follow(place, state) {
+    let frame = null;
+    state.stop = followSliders(() => {
+        if (!state.dragging) state.held = null;
+        frame ??= requestAnimationFrame(() => {
+            frame = null;
+            if (window.Plotly) draw(place, state);
+        });
+    });
+}
+
+function watch(place, state) {
+    state.observer = new ResizeObserver(() => draw(place, state));
+    state.observer.observe(place);
+}
+
 // What readers do to a picture goes to the server: a click on a point that has data, a slider let go.
 function listen(place, state) {
     place.on("plotly_click", ({ points: [{ customdata }] }) => customdata && state.tell("click", customdata));
     place.on("plotly_sliderstart", () => (state.dragging = true));
+    place.on("plotly_sliderchange", ({ step }) => {
+        if (!moved || !state.dragging) return;
+        state.held = { [state.slider]: Number(step.label) };
+        draw(place, state);
+    });
     place.on("plotly_sliderend", ({ step }) => {
         state.dragging = false;
         state.tell("slider", Number(step.label));
@@ -36,36 +113,31 @@ function listen(place, state) {
     // Plotly itself hears of a slider let go only above the picture.
     state.release = () => state.dragging && place.dispatchEvent(new MouseEvent("mouseup"));
     for (const event of ["mouseup", "touchend", "blur"]) window.addEventListener(event, state.release);
-    state.observer = new ResizeObserver(() => {
-        const width = place.clientWidth;
-        if (width && width !== place.layout.width) Plotly.relayout(place, { width });
-    });
-    state.observer.observe(place);
 }
 
 function leave(place, state) {
     state.gone = true;
+    state.stop?.();
     if (!state.observer) return; // nothing was drawn yet
     state.observer.disconnect();
+    if (!state.release) return;
     for (const event of ["mouseup", "touchend", "blur"]) window.removeEventListener(event, state.release);
     Plotly.purge(place);
 }
 
-export default async function ({ data, parentElement, setTriggerValue }) {
+export default async function chart({ data, parentElement, setTriggerValue }) {
     const place = parentElement.querySelector(".pgce-chart");
     const state = (place.pgce ??= {}); // lives as long as the picture
     const json = new TextDecoder().decode(data);
-    const { alt, figure } = JSON.parse(json);
-    Object.assign(state, { json, tell: setTriggerValue });
-    place.setAttribute("aria-label", alt);
+    const { alt, figure, keys, slider } = JSON.parse(json);
+    Object.assign(state, { json, keys, slider, tell: setTriggerValue });
+    if (alt) place.setAttribute("aria-label", alt);
     place.style.minHeight = `${figure.layout.height}px`; // before there is something to see
-    const { react } = await load();
-    const color = getComputedStyle(place).color;
-    const news = state.json === json && `${color} ${json}` !== state.drawn; // neither overtaken nor seen already
-    if (news && !state.gone) {
-        state.drawn = `${color} ${json}`;
-        await react(place, fitted(figure, place.clientWidth, color));
-        if (!state.observer) listen(place, state);
+    if (moved && !state.stop) follow(place, state);
+    await load();
+    if (state.json === json) { // not overtaken
+        await draw(place, state);
+        if (!state.observer && !state.gone) watch(place, state);
     }
     return () => place.isConnected || leave(place, state); // called for what was overtaken, too
 }

@@ -1,5 +1,9 @@
-// CSV, PNG and SVG of a chart, made in the page as it is seen there: nothing is asked of a server. `save`
-// and `png` stand before it, from the playground's saving.js.
+// Under a chart: its files and what shares it, made in the page as it is seen there. Only the CSV may have to be asked
+// for: `csv` is null then. The modules are the playground's.
+
+import { pin } from "./pin.js";
+import { png, save } from "./saving.js";
+import { linkOf, shareRow } from "./share.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -23,16 +27,49 @@ function picture(plot) {
     return { source: new XMLSerializer().serializeToString(svg), width, height };
 }
 
-export default function ({ data, parentElement }) {
-    const plot = () => document.querySelector(`.st-key-${data.chart} .js-plotly-plot`);
+const plotOf = ({ chart }) => document.querySelector(`.st-key-${chart} .js-plotly-plot`);
+
+/** What share.js and pin.js ask for; without a chart yet there is no picture. */
+function subjectOf({ chart, name, settings, network, title }) {
+    const link = () => linkOf({ query: location.search.slice(1) }, network);
+    const takeaway = plotOf({ chart })?.ariaLabel ?? "";
+    return { name, title, takeaway, settings, picture: () => plotOf({ chart }) && picture(plotOf({ chart })), link };
+}
+
+/** The buttons of the files; what it returns hands the CSV over. */
+function fileButtons(row, now, ask) {
     const files = {
-        csv: async () => new Blob(["\ufeff", data.csv], { type: "text/csv" }), // so that Excel reads UTF-8
-        svg: async () => new Blob([picture(plot()).source], { type: "image/svg+xml" }),
-        png: async () => png(picture(plot())),
+        csv: async () => new Blob(["\ufeff", now().csv], { type: "text/csv" }), // so that Excel reads UTF-8
+        svg: async () => new Blob([picture(plotOf(now())).source], { type: "image/svg+xml" }),
+        png: async () => png(picture(plotOf(now()))),
     };
-    for (const button of parentElement.querySelectorAll("button")) {
-        const kind = button.dataset.kind;
+    const hand = async (kind) => save(await files[kind](), `${now().name}.${kind}`);
+    for (const button of row.querySelectorAll("button")) {
+        const { kind } = button.dataset;
         button.disabled = false; // only now a press is heard
-        button.onclick = async () => (kind === "csv" || plot()) && save(await files[kind](), `${data.name}.${kind}`);
+        button.onclick = () => {
+            if (kind === "csv" && now().csv === null) ask();
+            else if (kind === "csv" || plotOf(now())) hand(kind);
+        };
     }
+    return () => hand("csv");
+}
+
+/** Streamlit calls this with each run of the page; the buttons are made in the first. */
+export default function Downloads({ data, parentElement, setTriggerValue }) {
+    const row = parentElement.querySelector(".row");
+    const state = (row.pgce ??= { asked: 0 }); // the number of the last CSV that was asked for
+    Object.assign(state, { data, tell: setTriggerValue });
+    if (!state.pin) {
+        const now = () => state.data;
+        state.handCsv = fileButtons(row, now, () => state.tell("asked", ++state.asked));
+        const stage = document.querySelector(`.st-key-${data.chart} .pgce-chart`);
+        state.pin = pin(stage, () => subjectOf(now()));
+        row.after(shareRow(() => subjectOf(now()), { linked: true, more: [state.pin.button] }));
+        state.pin.restore();
+    }
+    state.pin.draw();
+    if (data.asked !== state.asked) return;
+    state.asked += 1; // it is handed over once
+    state.handCsv();
 }

@@ -6,6 +6,8 @@ import streamlit as st
 import torch
 
 import pgce_mini.figures  # noqa: F401, before the freeze
+import story
+from presenting import tools
 from shell import STYLE, source
 
 # Streamlit collects garbage after every run. The libraries' million objects are never garbage, and looking through
@@ -23,13 +25,19 @@ PAGES = {
     ],
     "Trained models": [
         st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/trained_beta.py", title="β over trained priors", url_path="trained-beta"),
+        st.Page("views/trap_game.py", title="The trap", url_path="trap-game"),
         st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
         st.Page("views/diversity_or_precision.py", title="Diversity or precision?", url_path="results"),
     ],
-    "Classroom": [st.Page("views/teach.py", title="Teach", url_path="teach")],
+    "Classroom": [
+        st.Page("views/teach.py", title="Teach", url_path="teach"),
+        st.Page("views/classroom.py", title="Class", url_path="class"),
+    ],
 }
-KEPT = ("playground", "quiz")  # prefixes of what the session keeps when the page changes
+# Prefixes of what the session keeps when the page changes.
+KEPT = ("playground", "quiz", "class_visitor", "class_code")
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
@@ -40,7 +48,7 @@ with st.sidebar:
         st.markdown(f"**{section}**")
         for entry in pages:
             st.page_link(entry)
-    st.html(f"<script>{source('history.js')}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{source('history.js')}{source('touch.js')}</script>", unsafe_allow_javascript=True)
 
 # Streamlit passes a control's value to the control of that key on the next page, where β may have another range.
 # Here a page starts from its address alone.
@@ -48,4 +56,7 @@ if st.session_state.get("page") != page.url_path:
     for name in [str(name) for name in st.session_state if not str(name).startswith(KEPT)]:
         del st.session_state[name]
     st.session_state.page = page.url_path
+    st.session_state.page_title = page.title
+tools(page.url_path)
+story.bar()
 page.run()

@@ -8,12 +8,12 @@ of `st.html` and `html.escape`, never as Markdown, which would read some of it a
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,21 +21,28 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
+from streamlit.components.v2.types import ComponentRenderer
 from streamlit.delta_generator import DeltaGenerator
 
+import share
 from cell import cell
 from pgce_mini.paths import expanded
+from pgce_mini.playground import javascript
+from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
 .katex {font-size: 1.08em}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
+.stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}
+.stHorizontalBlock:has(.pgce-pinned) > .stColumn {min-width: 100%}
 .numbers {overflow-x: auto}
 .numbers table {border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.875rem}
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
 .numbers td {white-space: pre-line; vertical-align: top}
 .numbers .number {text-align: right}
+[data-testid="stSlider"] *, .js-plotly-plot .slider-container {touch-action: pan-y !important} /* see touch.js */
 </style>"""
 
 HERE = Path(__file__).parent
@@ -56,33 +63,79 @@ def source(file: str) -> str:
 _library = declare_component("plotly", path=Path(plotly.__file__).parent / "package_data")
 _root = f"/{st.get_option('server.baseUrlPath')}/component".replace("//", "/")
 LIBRARY = f"{_root}/{_library.name}/plotly.min.js?{plotly.__version__}"
-_chart = st.components.v2.component(
-    "chart",
-    html='<div class="pgce-chart" role="figure"></div>',
-    css=".pgce-chart {overflow: hidden}",
-    js=f"const LIBRARY = {LIBRARY!r};\n{source('chart.js')}",
-    isolate_styles=False,  # it has the page's fonts and colours
-)
 
-SAVING = (files("pgce_mini.playground") / "saving.js").read_text(encoding="utf-8")
+
+@functools.cache
+def _chart(page: str = "") -> ComponentRenderer:
+    """A picture; with `page`, one that the module of that page in `pgce_mini.playground.pages` keeps in step with
+    the page's sliders, and with it the sentence above."""
+    own = {name: source(f"{name}.js") for name in ("chart", "projector", "sliders")}
+    own["library"] = f"export const LIBRARY = {LIBRARY!r};"
+    own["moves"] = "export const moved = null;"
+    if page:
+        own["moves"] = f'import {{ moved as move }} from "./{page}.js";\nexport const moved = move;'
+    return st.components.v2.component(
+        f"chart_{page}",
+        html='<div class="pgce-chart" role="figure"></div>',
+        css=".pgce-chart {overflow: hidden}",
+        js=javascript("chart", **own),
+        isolate_styles=False,  # it has the page's fonts and colours
+    )
+
+
 _downloads = st.components.v2.component(
     "downloads",
-    html='<div class="row" role="group" aria-label="Download"><button data-kind="csv" disabled>CSV</button>'
-    '<button data-kind="png" disabled>PNG</button><button data-kind="svg" disabled>SVG</button></div>',
+    html='<div class="row" role="group" aria-label="Download">Download '
+    + "".join(f'<button data-kind="{kind.lower()}" disabled>{kind}</button>' for kind in ("CSV", "PNG", "SVG"))
+    + "</div>",
     css=source("downloads.css"),
-    js=SAVING + source("downloads.js"),
+    js=javascript("downloads", downloads=source("downloads.js")),
 )
+
+
+_frames = st.components.v2.component(
+    "frames",
+    html='<label class="frames"><span></span><input type="range" step="1" min="0"><output></output></label>',
+    css=source("frames.css"),
+    js=source("frames.js"),
+    isolate_styles=False,
+)
+
+
+def frames(name: str, key: str, label: str, values: Mapping[str, str], default: str) -> str:
+    """A slider over the frames of the chart `name` (see `present`), drawn while it moves; the one that is let go.
+
+    key: its name in the address; values: name of a frame -> what the slider says there.
+    """
+    names = list(values)
+
+    def keep() -> None:
+        at = names[st.session_state[f"frames_{name}"].at]
+        if at == default:
+            st.query_params.pop(key, None)
+        else:
+            st.query_params[key] = at
+
+    asked = st.query_params.get(key)
+    shown = asked if asked in values else default
+    data = {"chart": f"chart_{name}", "label": label, "names": names, "texts": list(values.values())}
+    _frames(key=f"frames_{name}", data=data | {"at": names.index(shown)}, on_at_change=keep)
+    return shown
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
-    return picture, controls
+    return picture.container(key="place_picture"), controls.container(key="place_controls")
 
 
-def slider(label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05) -> float:
-    """A slider of two decimals whose key is its name in the address; an address may lie between its steps."""
-    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params")
+def slider(
+    label: str, key: str, low: float, high: float, default: float = 0.0, step: float = 0.05, **more: Any
+) -> float:
+    """A slider of two decimals whose key is its name in the address; an address may lie between its steps.
+
+    more: as `st.slider` takes it, such as help."""
+    value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
     return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
 
 
@@ -114,7 +167,7 @@ def chart(key: str, figure: bytes, alt: str, **listeners: Callable[[], None]) ->
     or lets go of a slider within the picture; these data, or the slider's number, are then
     `st.session_state[key].click` or `.slider`.
     """
-    _chart(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
+    _chart()(key=key, data=b'{"alt": %b, "figure": %b}' % (json.dumps(alt).encode(), figure), **listeners)
 
 
 def present(
@@ -137,12 +190,59 @@ def present(
     with picture:
         st.html(f'<p class="takeaway" role="status">{escape(takeaway)}</p>')
         chart(f"chart_{name}", figure, takeaway, **listeners)
-    _downloads(key=f"downloads_{name}", data={"chart": f"chart_{name}", "name": name, "csv": as_csv(table)})
-    # What is closed is not made, sent and drawn again with every release.
+    _belongings(picture, name, lambda: table, lambda: code, as_csv(table))
+
+
+def present_moving(
+    picture: DeltaGenerator,
+    page: str,
+    figure: bytes,
+    keys: Sequence[str],
+    given: Mapping[str, Any],
+    view: View[N],
+    settings: Mapping[str, Any],
+    table: Callable[[N], Mapping[str, Sequence[Any]]],
+    slider: str = "",
+    **listeners: Callable[[], None],
+) -> None:
+    """As `present`, with a picture and a takeaway that follow the page's sliders while they are dragged.
+
+    Nothing is computed here when a slider is let go: the picture is the browser's, and table and code are made
+    when somebody opens them or asks for the CSV.
+
+    page: the module in `pgce_mini.playground.pages` that finds the picture's numbers and the takeaway; the name of
+        the files and of the chart, too.
+    figure: the picture at any values of the sliders, one for all of them.
+    keys: the sliders' keys. given: what else the module needs, the same at any values of the sliders.
+    view, settings: what makes numbers and figure of the present values (see `made`). table: of these numbers.
+    slider: the key that the slider in the picture moves, too.
+    """
+    rest = json.dumps({"keys": keys, "given": given, "slider": slider}).encode()
+    with picture:
+        st.html('<p class="takeaway" role="status"></p>')
+        _chart(page)(key=f"chart_{page}", data=b'{"figure": %b, %b' % (figure, rest[1:]), **listeners)
+    _belongings(picture, page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
+
+
+def _belongings(
+    picture: DeltaGenerator,
+    name: str,
+    table: Callable[[], Mapping[str, Sequence[Any]]],
+    code: Callable[[], str],
+    csv: str | None = None,
+) -> None:
+    """What is under a chart. What is closed is not made, sent and drawn again with every release; nor is the CSV,
+    unless it is given."""
+    settings, key = share.settings(), f"downloads_{name}"
+    picture.html(f'<p class="pgce-printed">{escape(settings)}</p>')
+    asked = getattr(st.session_state.get(key), "asked", None)
+    shared = {"title": share.title(), "settings": settings, "network": share.NETWORK}
+    shared |= {"chart": f"chart_{name}", "name": name, "asked": asked, "csv": as_csv(table()) if asked else csv}
+    _downloads(key=key, data=shared, on_asked_change=lambda: None)
     if (data := st.expander("Data", key=f"data_{name}", on_change="rerun")).open:
-        data.html(as_html(table))
+        data.html(as_html(table()))
     if (python := st.expander("Copy as Python", key=f"python_{name}", on_change="rerun")).open:
-        python.code(code, language="python")
+        python.code(code(), language="python")
 
 
 def reason(error: Exception, folder: Path) -> str:

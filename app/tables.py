@@ -4,6 +4,7 @@ and those that somebody's own studies left in the runs folder."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +22,14 @@ from pgce_mini.study import STATES, Columns, StudyState, inventory
 from pgce_mini.study.analysis import (
     AFTER_RL,
     FAMILIES,
-    Direction,
     Evidence,
     PairedDifference,
+    Seen,
     Summary,
     decide_claims,
+    format_difference,
+    precision_answer,
     samples,
-    signed,
-    verdict,
     views,
 )
 
@@ -100,7 +101,7 @@ def differences(
     """Each arm minus the baseline, paired over seeds."""
     rows = Evidence(folder).rows(study)
     found = views.paired_differences(rows, arms, baseline, metric, variant)
-    return found, paired_forest(found, title, column_title(metric, samples(rows)))
+    return found, paired_forest(found, title, f"difference in {column_title(metric, samples(rows))}")
 
 
 def phase_diagram(
@@ -178,6 +179,7 @@ def choose(study: Study) -> Choice | None:
 
 
 def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> None:
+    """The chosen picture, and which rows failed."""
     now = stamp(study.folder)
     evidence = evidence_of(study.folder, now)
     try:
@@ -196,6 +198,11 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
     if failed:
         reasons = (f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip() for row in failed)
         shell.refuse(st, f"Failed and left out: {'; '.join(reasons)}.")
+
+
+def judge(study: Study) -> None:
+    """The paper's claims by the tables that lie beside the study's, if any of the plan is there."""
+    evidence = evidence_of(study.folder, stamp(study.folder))
     try:
         if any(evidence.rows(name) for name in views.ORDER):
             present_claims(evidence)
@@ -262,16 +269,31 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
         )
         if not gaps:
             raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
-        seen: dict[Direction, list[str]] = {}
-        for arm, gap in gaps.items():
-            seen.setdefault(verdict(gap), []).append(f"{arm} {signed(gap.mean)}")
-        verdicts = "; ".join(f"{words}: {', '.join(seen[words])}" for words in sorted(seen))
-        sentence = (
-            f"{column_title(metric, m)}, minus {baseline}: {verdicts} (95 % intervals over seeds, each by itself)."
-        )
+        evidence = evidence_of(study.folder, stamp)
+        seen = {arm: evidence.seen(study.name, arm, metric, baseline, variant) for arm in gaps}
+        sentence = f"{column_title(metric, m)}, minus {baseline}: {verdicts(gaps, seen)}."
         columns = ("n", "mean", "low", "high", "p", "detectable")
-        table = {"arm": list(gaps), **{name: [getattr(gap, name) for gap in gaps.values()] for name in columns}}
+        table = {
+            "arm": list(gaps),
+            "seen": [words or "not planned" for words in seen.values()],
+            **{name: [getattr(gap, name) for gap in gaps.values()] for name in columns},
+        }
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
+
+
+def verdicts(gaps: dict[str, PairedDifference], seen: dict[str, Seen | None]) -> str:
+    """What the planned comparisons found, each arm with its interval; of the others the one furthest from 0."""
+    told: dict[Seen, list[str]] = {}
+    for arm, words in seen.items():
+        if words:
+            told.setdefault(words, []).append(f"{arm} {format_difference(gaps[arm])}")
+    parts = [f"{words}: {', '.join(told[words])}" for words in sorted(told)]
+    others = [arm for arm, words in seen.items() if words is None]
+    if others:
+        arm = max(others, key=lambda name: abs(gaps[name].mean))
+        which = "not planned, an estimate" if len(others) == 1 else f"furthest from 0 of {len(others)} not planned"
+        parts.append(f"{which} and not a verdict: {arm} {format_difference(gaps[arm])}")
+    return "; ".join(parts)
 
 
 def phase_words(found: views.Phase, title: str, measure: str) -> tuple[str, dict[str, list[Any]]]:
@@ -328,6 +350,16 @@ def progress(studies: Sequence[StudyState]) -> str:
     }
     said = "; ".join(f"{state}: {', '.join(names[state])}" for state in STATES if names[state])
     return f"{len(studies)} studies are planned. {said[0].upper()}{said[1:]}."
+
+
+def present_answer() -> None:
+    """The question of the paper, and what the tables of the package say."""
+    try:
+        answer = precision_answer(evidence_of(RESULTS, stamp(RESULTS)))
+    except RunError as error:
+        shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
+    else:
+        st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
 
 
 def present_claims(evidence: Evidence) -> None:

@@ -33,7 +33,13 @@ STATES = {
         "stage=after+all&colour=ratio+π+/+π+old&size=4&problem=2&scale_rewards=none&epsilon_high=0.05&seed=1",
         "task=countdown&arm=diversity&stage=before+2&updates=2&colour=probability+when+sampled&temperature=1.5",
     ],
-    "train_live": ["", "live_task=text&live_seed=7"],
+    "train_live": [
+        "live_size=tiny",
+        "live_task=text&live_seed=7",
+        "live_size=tiny&live_arm=precision&live_beside=ce,+tiny,+seed+0",
+    ],
+    "trained_beta": ["", "beta=-0.5&sum=1+0+0+0+2+0+0+1=&seed=3"],
+    "trap_game": ["", "shown=true&share=0.2&slip=0.1&beta=1&bet_share=0.9", "shown=true&beta=0"],
     "diversity_or_precision": [
         "",
         "study=chain&picture=minus+the+baseline",
@@ -80,8 +86,16 @@ def test_shown_cell_makes_what_the_page_shows(
         numbers.append(made[0])
         return made
 
+    def note_settings(picture: Any, page: Any, figure: Any, keys: Any, given: Any, *asked: Any, **_: Any) -> None:
+        view, settings, table = asked
+        made_numbers, figure, code = shell.made(view, **settings)
+        assert len({len(column) for column in table(made_numbers).values()}) == 1
+        shown[code] = figure
+
     monkeypatch.setattr(shell, "run", note_numbers)
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # a view run alone has no other page
     monkeypatch.setattr(shell, "present", lambda *args, **listeners: shown.update({args[4]: args[1]}))
+    monkeypatch.setattr(shell, "present_moving", note_settings)
     for count, query in enumerate(STATES[file], 1):
         page = AppTest.from_file(str(ROOT / "app" / "views" / f"{file}.py"), default_timeout=120)
         for name, values in parse_qs(query).items():

@@ -26,6 +26,7 @@ from pgce_mini.study import (
     write_rows,
 )
 from pgce_mini.study.analysis import (
+    AFTER_RL,
     FAMILIES,
     PREDICTED,
     Comparison,
@@ -34,6 +35,8 @@ from pgce_mini.study.analysis import (
     decide_claims,
     holm,
     paired_over_seeds,
+    precision_answer,
+    verdict,
 )
 from pgce_mini.tasks import ChainSum
 from pgce_mini.theory import predict_chain
@@ -102,6 +105,19 @@ def test_without_tables_the_document_says_that_nothing_has_been_run(tmp_path: Pa
     assert list(files) == ["study.md"]
     assert files["study.md"].count("**not run yet**") == len(list(SPECS.glob("*.toml")))
     assert "The paper's claims" not in files["study.md"]
+
+
+def test_no_word_is_higher_without_the_plan_and_its_correction(results: Path, tmp_path: Path) -> None:
+    trap = Evidence()  # shipped: its interval excludes 0, Holm's p does not pass
+    assert verdict(trap.compare(Comparison("trap", "precision", AFTER_RL, "higher"))) == "higher"
+    assert trap.seen("trap", "precision", AFTER_RL) == "no difference seen"
+    assert trap.seen("trap", "diversity", AFTER_RL) is None  # not planned
+    assert trap.seen("chain", "precision", "entropy_before") == "lower"
+    assert "Not seen here: by the planned, corrected comparisons" in (answer := precision_answer(trap))
+    assert "in 0 of 3 studies" in answer
+    assert "trap +0.180 [+0.029, +0.313]" in answer
+    assert "Yes, here" in precision_answer(Evidence(results))
+    assert "Not known yet" in precision_answer(Evidence(tmp_path))
 
 
 def test_with_some_of_the_tables_nothing_is_decided_that_needs_the_rest(results: Path, tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ def filled_in(steps, values):
     return at[1] - at[0]
 
 
+def clips_in_numpy(ratio, advantage, epsilon, epsilon_high):
+    ratio, advantage = np.asarray(ratio), np.asarray(advantage)
+    return -np.minimum(ratio * advantage, ratio.clip(1 - epsilon, 1 + epsilon_high) * advantage)
+
+
 @pytest.mark.parametrize(
     ("number", "answer", "verdict", "hint"),
     [
@@ -138,6 +143,14 @@ def filled_in(steps, values):
         ("07-3", plain, True, ""),
         ("07-3", filled_in, False, "can be missing"),
         ("07-3", lambda steps, values: -plain(steps, values), False, "sign"),
+        ("00-1", -0.5, False, "two digits are asked for"),
+        ("00-1", -0.51, True, ""),
+        ("06-2", clips_in_numpy, True, ""),
+        ("06-2", lambda *given: clips_in_numpy(*given).tolist(), True, ""),
+        ("06-2", lambda *given: clips_in_numpy(*given)[:3], False, "Expected 10 numbers in a row"),
+        ("06-3", lambda z, a, t: [float(logp) for logp in (z / t).log_softmax(-1)[range(6), a]], True, ""),
+        ("08-2", lambda low, high, p: "Higher." if p < 0.05 and low > 0 else "lower" if p < 0.05 and high < 0
+         else "No difference seen.", True, ""),
         ("08-2", lambda low, high, p: "Higher " if p < 0.05 and low > 0 else "lower" if p < 0.05 and high <= 0
          else "no difference seen", False, "holds 0"),
     ],

@@ -195,7 +195,7 @@ def test_reliability_leaves_out_empty_bins_and_sizes_the_others_by_their_tokens(
 
 def test_stationary_bars_set_labels_beside_the_policy_token_by_token() -> None:
     figure = stationary_bars([0.75, 0.2, 0.05], [0.875, 0.1, 0.025], ["4", "5", "fish"], top_k=2)
-    labels, policy = trace(figure, "cross-entropy (= labels)"), trace(figure, "this reward")
+    labels, policy = trace(figure, "cross-entropy (= q)"), trace(figure, "this reward")
     assert (labels.x, policy.x) == ((0.75, 0.2, 0.05), (0.875, 0.1, 0.025))
     assert labels.y == policy.y == ("4", "5", "fish")
     assert labels.marker.pattern.shape == "/"  # told apart without colour

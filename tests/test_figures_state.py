@@ -219,7 +219,7 @@ def test_endings_leave_a_gap_where_training_does_not_end() -> None:
     )
     assert trace(figure, "a").y == (sharp.policy[0], plain.policy[0], None)
     assert trace(figure, "entropy of the end").y == (sharp.entropy, plain.entropy, None)
-    assert trace(figure, "labels at temperature 1 + β").y == (0.5, 0.9, 1.0)
+    assert trace(figure, "q at temperature 1 + β").y == (0.5, 0.9, 1.0)
     over = trace(figure, "overconfidence").y
     assert over[0] == pytest.approx(sharp.confidence - 0.6)
     assert over[1] == pytest.approx(0, abs=1e-9)
@@ -228,7 +228,7 @@ def test_endings_leave_a_gap_where_training_does_not_end() -> None:
     assert {t.legend for t in figure.data if t.yaxis == "y2"} == {"legend2"}
     assert figure.layout.xaxis3.title.text == "β"
     head = endings_over("λ head", [0.0], [plain], ["a", "b", "c"], plain, 0.0)
-    assert "labels at temperature 1 + β" not in [t.name for t in head.data]
+    assert "q at temperature 1 + β" not in [t.name for t in head.data]
 
 
 def test_policies_lie_over_the_labels_in_their_order_on_logarithmic_axes() -> None:

@@ -229,6 +229,7 @@ def test_differences_show_mean_interval_and_seeds() -> None:
     assert (mean.error_x.array[0], mean.error_x.arrayminus[0]) == pytest.approx((0.1, 0.06))
     assert [list(trace.x) for trace in figure.data if trace.name is None and len(trace.x)] == [[0.08, 0.12]]
     assert legend(figure) == ["mean, 95 % interval", "a seed"]
+    assert [trace.marker.symbol for trace in figure.data[-2:]] == ["square", "square-open"]  # as in the picture
     assert figure.layout.xaxis.title.text == "arm minus ce (share)"
 
 

@@ -29,7 +29,7 @@ def test_a_policy_solves_what_the_manifest_says_and_more_than_its_prior(task: st
 def test_building_goes_on_and_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick = replace(policies.SETTINGS["chain-sum"], steps=2, prompts_per_step=2, num_generations=4, max_refills=0)
     monkeypatch.setitem(policies.SETTINGS, "chain-sum", quick)
-    monkeypatch.setattr(policies, "EVALUATION", EvaluationConfig(problems=4, samples=4, ks=(1, 4)))
+    monkeypatch.setattr(priors, "EVALUATION", EvaluationConfig(problems=4, samples=4, ks=(1, 4)))
 
     def build(arm: str) -> dict[str, Any]:
         return policies.build(tmp_path, tmp_path / "runs", ("chain-sum",), (arm,), progress=False)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TASK
 
-from pgce_mini import PAPER_ARMS, Text
+from pgce_mini import PAPER_ARMS, EvaluationConfig, Text
 from pgce_mini.evaluation import evaluate_documents
 from pgce_mini.runs import RunError, load_model, load_tensors
 from pgce_mini.shipped import priors
@@ -23,8 +23,9 @@ def entry(task: str, arm: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("task", priors.SETTINGS)
-@pytest.mark.parametrize("arm", PAPER_ARMS)
+@pytest.mark.parametrize(
+    ("task", "arm"), [(task, arm) for task in priors.SETTINGS for arm in priors.arms_of(task)]
+)
 def test_loading_and_evaluating_gives_the_numbers_of_the_manifest(task: str, arm: str) -> None:
     model, corpus = priors.load(task, arm)
     assert next(model.parameters()).dtype == torch.float32
@@ -94,6 +95,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = replace(common, corpus=TASK)
     monkeypatch.setattr(priors, "SETTINGS", {"chain-sum": (chain, 6), "text": (text, 20)})
     monkeypatch.setattr(priors, "HELDOUT_DOCUMENTS", 5)
+    monkeypatch.setattr(priors, "EVALUATION", EvaluationConfig(problems=2, samples=2, ks=(1,)))
 
 
 @pytest.mark.usefixtures("small")

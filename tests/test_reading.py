@@ -28,7 +28,7 @@ def text_model() -> GPT:
     [
         (TASK, "", 8, "the prompt is empty: write at least one token"),
         (TASK, "   ", 8, "the prompt is empty"),
-        (TASK, "<b>3</b>", 8, "text holds '<b>3</b>', which is not a token"),
+        (TASK, "<b>3</b>", 8, "text holds '<b>', which is not a token of chain-sum: write a prompt such as “2"),
         (TASK, PROMPT + " 3", 8, "has 11 tokens, and with the 8 to be written after it at most 10 fit the 18"),
         (Countdown(), "😀", 1, "text holds '😀', which is not a token of countdown"),
         (Text(context_length=16), "a" * MAX_CHARACTERS, 4, r"has \d+ tokens, and with the 4 to be written"),
@@ -43,8 +43,10 @@ def test_prompt_that_cannot_be_read_is_explained_in_one_sentence(
     assert len(str(raised.value)) < 250  # the prompt itself is not repeated
 
 
-def test_prompt_of_the_task_is_encoded() -> None:
+def test_prompt_of_the_task_is_encoded_with_or_without_its_spaces() -> None:
     assert encode_prompt(TASK, PROMPT, 8) == TASK.encode(PROMPT)
+    assert encode_prompt(TASK, PROMPT.replace(" ", ""), 8) == TASK.encode(PROMPT)
+    assert encode_prompt(Countdown(), "2 3 7->13:", 1) == Countdown().encode("2 3 7 -> 13 :")
 
 
 def test_long_prompt_is_refused_before_it_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,16 @@ from pgce_mini.figures import arm_differences, paper_dots
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, RunError
 from pgce_mini.shipped.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
-from pgce_mini.study.analysis import Summary, signed
+from pgce_mini.study.analysis import Summary, signed, signed_interval
 
+OWN_RUN = """
+- **Keep cross-entropy.** After RL no difference was seen between it and precision or tail-penalty.
+- **Try a lower temperature first**, in sampling and in scoring. At 0.75 cross-entropy ended higher than at 1 in
+  every seed of `chain`, `trap` and `countdown` (chosen after the results were seen: an estimate, no verdict).
+- **If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure progress.
+- **Five seeds can show nothing**: no paired test of five reaches 5 %. Take at least six, better ten, and the same
+  ones for both arms.
+"""
 PICTURES = {  # name on the page -> chart of the report; "" for two with functions of their own
     tables.BEFORE_AFTER: "",
     tables.DIFFERENCES: "",
@@ -125,12 +133,12 @@ def takeaway_of(report: Report, kind: str) -> str:
     label = report.labels["avg_at_m"]
     if kind == tables.BEFORE_AFTER:
         return f"RL took {label} of {', of '.join(tables.told(report.summary, 'avg_at_m'))}."
-    verdicts = []
-    for arm, found in report.differences.items():
-        seen = report.direction(arm)
-        words = seen if seen == "no difference seen" else "clear, and in every seed"
-        verdicts.append(f"{arm} {signed(found['avg_at_m']['value'] or 0.0)} ({words})")
-    return f"{label} after RL, compared with {report.baseline}: {', '.join(verdicts)}."
+    gaps = ", ".join(
+        f"{arm} {signed(gap['value'] or 0.0)} {signed_interval(gap['low'] or 0.0, gap['high'] or 0.0)}"
+        for arm, gap in ((arm, found["avg_at_m"]) for arm, found in report.differences.items())
+    )
+    what = "estimates with 95 % intervals over problems, no verdict"
+    return f"{label} after RL, minus {report.baseline} ({what}): {gaps}."
 
 
 def at_the_end(table: dict[str, list[Any]]) -> str:
@@ -152,10 +160,12 @@ def paper_sentence(metric: PaperMetric, found: dict[str, dict[str, float]]) -> s
 
 
 st.title("Diversity or precision?")
+tables.present_answer()
 st.markdown(
-    "Does a prior that was trained for precision, or for diversity, make the better start for RL? Here are small "
-    f"models trained on this machine and, beside them, what the paper ({SOURCE}) reports for models of 4 to 20 "
-    "billion parameters, five orders of magnitude larger: other tasks, other scales, no common axis."
+    "A *prior* is a pre-trained model, an *arm* the reward that it was trained with; *Avg@64* is the share right "
+    "of 64 samples a problem. Here are small models trained on a laptop's processor and, beside them, what the "
+    f"paper ({SOURCE}) reports for models of 4 to 20 billion parameters, four to five orders of magnitude larger: "
+    "other tasks, other scales, no common axis."
 )
 
 
@@ -181,6 +191,11 @@ def view() -> None:
         tables.present(picture, with_table[name], choice)
     else:
         present_report(picture, name, kind)
+    with st.container(border=True):
+        st.subheader("In your own run")
+        st.markdown(OWN_RUN)
+    if name in with_table:
+        tables.judge(with_table[name])
     tables.present_inventory()
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):

@@ -20,7 +20,7 @@ from pgce_mini.training import LossType, ScaleRewards
 PROBLEMS = 8  # groups of the step
 VERIFIABLE = [name for name, corpus in TASKS.items() if issubclass(corpus, Task)]
 MEASURES: dict[str, Measure] = {
-    "push": "push",
+    "weight ρ A on ∇ log π": "push",
     "ratio π / π old": "ratio",
     "probability when sampled": "probability",
 }
@@ -95,8 +95,8 @@ def takeaway(step: TracedStep, group: int, shown: int) -> str:
     held, kept = int(update.held_back[group].sum()), sum(map(len, step.completions[group]))
     if shown == 0:
         return (
-            f"{right} of {size} are right and pushed up, the others down. Every ratio is 1 and the loss reads "
-            f"{written(update.loss)}, but the gradient has norm {update.grad_norm:.2f}."
+            f"{right} of {size} are right and made likelier, the others less likely. Every ratio is 1 and the "
+            f"loss reads {written(update.loss)}, but the gradient has norm {update.grad_norm:.2f}."
         )
     if shown == len(step.updates):
         moved = step.ratio_after[group][step.ratio_after[group] > 0]
@@ -126,7 +126,7 @@ def table_of(step: TracedStep, group: int, shown: int, vocab: list[str]) -> dict
         "token": [vocab[token] for ids in completions for token in ids],
         "probability when sampled": column(step.old_per_token_logps.exp()),
         "ratio": column(ratio),
-        "push": column(update.push),
+        "weight": column(update.push),
         "held back": [str(held) for held in column(update.held_back)],
     }
 
@@ -134,8 +134,9 @@ def table_of(step: TracedStep, group: int, shown: int, vocab: list[str]) -> dict
 st.title("One GRPO step")
 st.markdown(
     "The model answers each problem several times (a *group*); a verifier gives 1 or 0; an answer's *advantage* "
-    "is how much better it did than its group. Every token of it is then pushed up or down. A column is a "
-    "completion, read downwards; “end” ends it."
+    "A is how much better it did than its group. With the ratio ρ it makes the *weight* ρ A on ∇ log π of every "
+    "token: above 0 the token is made likelier. A column is a completion, read downwards; “end” (on a phone ■)"
+    " ends it."
 )
 
 

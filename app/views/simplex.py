@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from dataclasses import asdict
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+import reward_controls
 import shell
 from pgce_mini import RewardShaping, policy_flow, simplex_field, stationary_policies
 from pgce_mini.figures import SimplexFrame, simplex_flow
 from pgce_mini.reward import Form
-from pgce_mini.theory import entropy
 
 TOKENS = ["tea", "coffee", "water"]
 BETAS = [round(-1.5 + 0.05 * i, 2) for i in range(41)]  # to 0.5
 STEPS, LR, RESOLUTION = 60, 0.5, 10
+POINTS = ("labels", "labels_rest", "start", "start_rest")  # keys of sliders
+OF_THE_REST = "Its share of what tea leaves to the other two."
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes them, so none needs a copy
@@ -54,38 +56,6 @@ def three(first: float, share: float) -> list[float]:
     return [first, (1 - first) * share, (1 - first) * (1 - share)]
 
 
-def percent(probs: list[float]) -> str:
-    return ", ".join(f"{token} {p:.1%}" for token, p in zip(TOKENS, probs, strict=True))
-
-
-def head(probs: list[float], top_k: int) -> set[int]:
-    return set(np.argsort(-np.array(probs), kind="stable")[:top_k].tolist())
-
-
-def takeaway(
-    beta: float, labels: list[float], path: list[list[float]], end: list[float] | None, elsewhere: bool
-) -> str:
-    """elsewhere: from this start other tokens come to hold the head than from the labels, and are kept in it."""
-    if end is not None and elsewhere:
-        return (
-            f"At β = {beta:.2f} training from the labels ends at {percent(end)}; from this start other tokens "
-            f"hold the head, with {percent(path[-1])} after {STEPS} steps."
-        )
-    if end is not None:
-        before, after = float(entropy(labels)), float(entropy(end))
-        kind = (
-            "as certain as" if abs(after - before) < 5e-4 else "surer than" if after < before else "less sure than"
-        )
-        return f"At β = {beta:.2f} training ends at {percent(end)}: {kind} the labels ({percent(labels)})."
-    if beta <= -1:
-        leader = max(range(3), key=path[-1].__getitem__)
-        return (
-            f"At β = {beta:.2f} no end is marked, as it may depend on the start: from here {TOKENS[leader]} has "
-            f"{path[-1][leader]:.1%} after {STEPS} steps."
-        )
-    return f"At β = {beta:.2f} and these λ nothing is at rest: being in the head drives a token out of it."
-
-
 def take_start() -> None:
     """A click on the field moves the sliders of the start there."""
     first, second, third = st.session_state.chart_simplex.click
@@ -97,6 +67,22 @@ def take_beta() -> None:
     """The slider in the picture moves the other one when it is let go."""
     if (value := st.session_state.chart_simplex.slider) in BETAS:
         st.session_state.beta = value
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def picture_of(form: Form) -> bytes:
+    """The picture for any values of the sliders, whose numbers the browser puts in."""
+    q, start = three(0.6, 0.75), three(0.1, 0.2)
+    frame = all_frames(q, start, 0.0, 0.0, 1, form)[BETAS.index(0)]
+    return shell.as_json(simplex_flow(TOKENS, q, [frame], 0, BETAS))
+
+
+def points_of(frame: SimplexFrame) -> dict[str, list[object]]:
+    path = np.asarray(frame.path).tolist()
+    rows = [(f"path, step {i}", probs) for i, probs in enumerate(path)]
+    rows += [] if frame.end is None else [("end", frame.end)]
+    table: dict[str, list[object]] = {"point": [name for name, _ in rows]}
+    return table | {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)}
 
 
 st.title("Three tokens on a triangle")
@@ -111,36 +97,36 @@ st.markdown(
 def view() -> None:
     picture, controls = shell.columns()
     with controls:
-        beta = shell.slider("β: below 0 precision, above 0 diversity", "beta", BETAS[0], BETAS[-1], -0.25)
+        beta = reward_controls.choose_beta(BETAS[0], BETAS[-1])
         left, right = st.columns(2)
         with left:
-            labels = three(
-                shell.slider("Labels: tea", "labels", 0.01, 0.98, 0.6, 0.01),
-                shell.slider("coffee, of the rest", "labels_rest", 0.01, 0.99, 0.75, 0.01),
+            q = three(
+                shell.slider(
+                    "Frequency q: tea", "labels", 0.01, 0.98, 0.6, 0.01, help="How often tea follows the prompt."
+                ),
+                shell.slider("q: coffee, of the rest", "labels_rest", 0.01, 0.99, 0.75, 0.01, help=OF_THE_REST),
             )
         with right:
             start = three(
-                shell.slider("Start: tea", "start", 0.01, 0.98, 0.1, 0.01),
-                shell.slider("coffee, of the rest", "start_rest", 0.01, 0.99, 0.2, 0.01),
+                shell.slider(
+                    "Start: tea", "start", 0.01, 0.98, 0.1, 0.01, help="The policy before training; or click."
+                ),
+                shell.slider("Start: coffee, of the rest", "start_rest", 0.01, 0.99, 0.2, 0.01, help=OF_THE_REST),
             )
-        lambda_head = shell.slider("λ head: reward of a wrong token in the head", "lambda_head", -1.0, 1.0)
-        lambda_tail = shell.slider("λ tail: reward of a wrong token in the tail", "lambda_tail", -1.0, 1.0)
-        top_k = st.slider("k: tokens in the head", 1, 3, 1, key="k", bind="query-params")
-        form = st.radio("Form of Eq. 11", get_args(Form), key="form", horizontal=True, bind="query-params")
+        reward = reward_controls.choose_others(beta, len(TOKENS), 1)
 
-    frame, figure, code = shell.made(
-        flow_and_end, beta=beta, labels=labels, start=start, lambda_head=lambda_head, lambda_tail=lambda_tail,
-        top_k=top_k, form=form,
-    )  # fmt: skip
-    path, end = np.asarray(frame.path).tolist(), frame.end
-    rows = [("labels", labels), *((f"path, step {i}", probs) for i, probs in enumerate(path))]
-    rows += [] if end is None else [("end", end)]
-    elsewhere = lambda_head > lambda_tail and head(path[-1], top_k) != head(labels, top_k)
-    table = {"point": [name for name, _ in rows]}
-    table |= {token: [probs[i] for _, probs in rows] for i, token in enumerate(TOKENS)}
-    shell.present(
-        picture, figure, takeaway(beta, labels, path, end, elsewhere), table, code, "simplex",
-        on_click_change=take_start, on_slider_change=take_beta,
+    settings = {"labels": q, "start": start, **asdict(reward)}
+    given = {
+        "tokens": TOKENS,
+        "form": reward.form,
+        "steps": STEPS,
+        "lr": LR,
+        "resolution": RESOLUTION,
+        "betas": BETAS,
+    }
+    shell.present_moving(
+        picture, "simplex", picture_of(reward.form), (*reward_controls.KEYS, *POINTS), given, flow_and_end,
+        settings, points_of, "beta", on_click_change=take_start, on_slider_change=take_beta,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""For teachers: a lesson of 50 minutes, a tour through the pages, what is often misunderstood, and a quiz."""
+"""For teachers: stories, what was found, the lecture with its handouts, what is often misunderstood, a quiz."""
 
 from __future__ import annotations
 
@@ -6,9 +6,36 @@ import tomllib
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+import handouts
+import shell
+import tables
+from pgce_mini.runs import RunError
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis import decide_claims
+from steps import PAGES, Story, stories
 
 LESSON = tomllib.loads((Path(__file__).parents[1] / "lesson.toml").read_text(encoding="utf-8"))
-OPEN = ":material/arrow_forward:"
+ROOT = str(st.context.url or "").removesuffix("teach")  # a download has no context of its own
+OPEN, PRESENT = ":material/arrow_forward:", ":material/present_to_all:"
+
+
+@st.cache_data(show_spinner="Reading the study …")
+def found(stamp: float) -> dict[str, str]:
+    """The paper's claims, and what our tables say about each, as they stood at `stamp`."""
+    decided = decide_claims(tables.evidence_of(RESULTS, stamp))
+    return {claim: decision.verdict for claim, decision in decided.items()}
+
+
+def slides() -> str:
+    return handouts.slides(stories()["lecture"], ROOT, found(tables.stamp(RESULTS)))
+
+
+def start(place: DeltaGenerator, story: Story, label: str, presenting: bool = False) -> None:
+    page = f"views/{PAGES[story.steps[0].page].file}.py"
+    icon = PRESENT if presenting else OPEN
+    place.page_link(page, label=label, icon=icon, query_params=story.query(1, presenting))
 
 
 @st.fragment
@@ -33,23 +60,57 @@ def quiz() -> None:
 
 
 st.title("Teach")
-st.markdown("A lesson of 50 minutes with a projector. The audience needs nothing but a browser, or not even that.")
+st.markdown("The audience needs nothing but a browser, or not even that. A story asks, you predict, it reveals.")
 
-st.subheader("The plan")
-rows = "\n".join(f"| {step['minutes']} | {step['page']} | {step['what'].strip()} |" for step in LESSON["plan"])
-st.markdown(f"| Minutes | Page | What happens |\n|---|---|---|\n{rows}")
+st.subheader("Stories")
+for story in stories().values():
+    left, middle, right = st.columns([3, 3, 6], vertical_alignment="center")
+    start(left, story, story.title)
+    start(middle, story, "on a projector", presenting=True)
+    right.markdown(f"{story.about} {len(story.steps)} steps, {story.minutes} minutes.")
 
-st.subheader("A tour in six steps")
+st.subheader("What was found")
+answer = st.container()
+
+lecture = stories()["lecture"]
+st.subheader("The lecture, step by step")
 st.markdown(
-    "Each opens a page in a prepared state. The address of any page as you have set it up is such a link, too."
+    "Everybody *writes* a prediction before the control moves; PageDown, or a clicker, reveals and goes on. "
+    "*Present* opens a step for a projector."
 )
-for number, stop in enumerate(LESSON["tour"], 1):
-    link, look = st.columns([2, 5], vertical_alignment="center")
-    link.page_link(stop["page"], label=f"{number}. {stop['title']}", icon=OPEN, query_params=stop["state"])
-    look.markdown(stop["look"])
+left, right = st.columns(2)
+left.download_button(
+    "Slides (HTML)", slides, "lecture-slides.html", "text/html", on_click="ignore", width="stretch"
+)
+right.download_button(
+    "Prediction sheet, to print (HTML)",
+    lambda: handouts.sheet(lecture),
+    "prediction-sheet.html",
+    "text/html",
+    on_click="ignore",
+    width="stretch",
+)
+st.markdown(handouts.plan(lecture, links=True))
 
 st.subheader("Often misunderstood")
 st.markdown("\n".join(f"- **“{mistake['claim']}”** {mistake['answer'].strip()}" for mistake in LESSON["mistakes"]))
 
 st.subheader("Check yourself")
 quiz()
+
+st.subheader("To read")
+st.markdown("\n".join(f"- [{work['title']}]({work['link']}): {work['why']}." for work in LESSON["reading"]))
+
+with answer:  # last, as the tables take a while when nobody has asked for them yet
+    try:
+        known = found(tables.stamp(RESULTS))
+    except RunError as error:
+        shell.refuse(st, f"What was found cannot be read: {shell.reason(error, RESULTS)}.")
+    else:
+        columns = {"the paper's claim": list(known), "at this scale, on these tasks (ours)": list(known.values())}
+        st.html(shell.as_html(columns, "What was found"))
+        st.markdown(
+            "Ten seeds an arm, tiny models; every comparison was planned and is corrected for their number. "
+            "The page *Diversity or precision?* shows each. For a run of your own: "
+            f"{lecture.steps[-1].ask[0].lower()}{lecture.steps[-1].ask[1:]}"
+        )

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 import shell
-from pgce_mini import GPT, PAPER_ARMS
+from pgce_mini import PAPER_ARMS
 from pgce_mini.figures import entropy_along, next_tokens, visible
+from pgce_mini.gpt.stack import Stack
+from pgce_mini.playground import given_query
 from pgce_mini.shipped import priors
 from pgce_mini.tasks import Corpus, Task
-from pgce_mini.teaching.reading import (
-    MAX_CHARACTERS,
-    NextToken,
-    Reading,
-    encode_prompt,
-    likeliest,
-    next_token,
-    read_on,
-)
+from pgce_mini.teaching.reading import MAX_CHARACTERS, Reading, encode_prompt, likeliest
+from pgce_mini.teaching.side_by_side import Read, as_one_state, read_side_by_side
 
 ARMS = list(PAPER_ARMS)
 SHOWN = 10  # next tokens in the picture
@@ -63,34 +58,36 @@ STYLE = """<style>
 </style>"""
 PICTURES = ("next token", "entropy along the text")
 
-Found = dict[str, tuple[NextToken, list[Reading]]]  # arm -> what it expects next, how it goes on
+ARMS_HELP = (
+    "A *prior* is a model after pre-training and before RL. An *arm* is the reward that it was pre-trained with: "
+    "*ce*, cross-entropy; *precision*, β = −0.25; *diversity*, β = 0.5; *tail-penalty*, λ tail = −0.1; "
+    "*head-reward*, λ head = 0.1."
+)
+
+Found = dict[str, Read]  # arm -> what it expects next, how it goes on
 
 
 @st.cache_resource(show_spinner="Loading the priors …")
-def models(task: str) -> dict[str, tuple[GPT, Corpus]]:
-    return {arm: priors.load(task, arm) for arm in ARMS}
+def models(task: str) -> tuple[Stack, Corpus]:
+    loaded = [priors.load(task, arm) for arm in ARMS]
+    return Stack([model for model, _ in loaded]), loaded[0][1]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it, so none needs a copy
 def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, seed: int) -> Found:
+    stack, corpus = models(task)
     top_k = priors.SETTINGS[task][1]
-    return {
-        arm: (
-            next_token(model, prompt, top_k),
-            [
-                read_on(model, corpus, prompt, length, temperature=temperature, top_k=top_k, seed=seed + i)
-                for i in range(SAMPLES)
-            ],
-        )
-        for arm, (model, corpus) in models(task).items()
-    }
+    found = read_side_by_side(
+        stack, corpus, prompt, length, samples=SAMPLES, temperature=temperature, top_k=top_k, seed=seed
+    )
+    return dict(zip(ARMS, found, strict=True))
 
 
 def side_by_side(
     task: str, text: str, picture: str, log: bool, temperature: float, seed: int
 ) -> tuple[tuple[Found, list[int]], go.Figure]:
     """What each prior expects after the prompt and how it goes on; the next tokens that matter to any of them."""
-    corpus = models(task)["ce"][1]
+    _, corpus = models(task)
     prompt = encode_prompt(corpus, text, 1 if isinstance(corpus, Task) else WRITTEN)
     length = min(WRITTEN, corpus.max_document_length - len(prompt))
     found = read(task, tuple(prompt), length, temperature, seed)
@@ -158,8 +155,8 @@ def takeaway(found: Found) -> str:
     entropy = {arm: expected.entropy for arm, (expected, _) in found.items()}
     sharp, flat = min(entropy, key=entropy.__getitem__), max(entropy, key=entropy.__getitem__)
     return (
-        f"Of the next token {sharp} is the surest ({entropy[sharp]:.2f} nats) and {flat} the least sure "
-        f"({entropy[flat]:.2f} nats); cross-entropy has {entropy['ce']:.2f}."
+        f"After this prompt {sharp} is surest about the next token (entropy {entropy[sharp]:.2f} nats) and {flat} "
+        f"is least sure ({entropy[flat]:.2f}); ce has {entropy['ce']:.2f}."
     )
 
 
@@ -178,8 +175,9 @@ def along(corpus: Corpus, readings: dict[str, Reading]) -> dict[str, list[Any]]:
 
 st.title("Tiny GPTs side by side")
 st.markdown(
-    "Five models, alike in all (data, its order, first weights) but the reward that they were pre-trained with. "
-    "Give them a prompt: what do they expect next, how do they go on, and how sure are they?"
+    "Five models, alike in all (data, its order, first weights) but the reward that they were pre-trained with, "
+    "which gives each *arm* its name. Give them a prompt: what do they expect next, how do they go on, and how "
+    "sure are they? Entropy is in *nats* (natural logarithms): 0 is certainty, 0.69 a fair coin."
 )
 st.html(STYLE)
 
@@ -188,7 +186,7 @@ st.html(STYLE)
 def view() -> None:
     picture, controls = shell.columns()
     with controls:
-        task = st.radio("Priors of", list(PROMPTS), key="task", horizontal=True,
+        task = st.radio("Priors of", list(PROMPTS), key="task", horizontal=True, help=ARMS_HELP,
                         bind="query-params")  # fmt: skip
         text = prompt_of(task)
         note_unseen(task, text)
@@ -199,7 +197,7 @@ def view() -> None:
         )
         seed = st.number_input("Seed of the samples", 0, 9999, 0, key="seed", bind="query-params")
         st.markdown(ABOUT[task])
-    corpus, top_k = models(task)["ce"][1], priors.SETTINGS[task][1]
+    (_, corpus), top_k = models(task), priors.SETTINGS[task][1]
     settings = {"log": log, "temperature": temperature, "seed": seed}
     try:
         (found, tokens), figure, code = shell.made(side_by_side, task=task, text=text, picture=kind, **settings)
@@ -223,14 +221,26 @@ def view() -> None:
             "entropy, held-out": [mean_entropy(task, arm) for arm in ARMS],
         }
         st.html(shell.as_html(by_arm, "Next token, by arm"))
-    st.subheader("How each goes on")
-    numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
-    legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
-    st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
-    for arm, (_, samples) in found.items():
-        paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
-        st.markdown(f"**{arm}**")
-        st.html(paragraphs)
+        names = {token: unescape(visible(corpus.vocab[token])) for token in tokens}
+        state = as_one_state(text, names, {arm: expected.probs for arm, (expected, _) in found.items()})
+        head = {"k": top_k} if top_k < SHOWN else {}  # a longer one holds every token that is shown
+        st.page_link(
+            "views/one_token.py", label="Open this state in *One token*", icon=":material/tune:",
+            query_params=given_query(**state, **head, beta=PAPER_ARMS["precision"].beta),
+            help="The frequencies q are what ce expects here. Small marks show what all five priors expect, the "
+            "triangles where theory says that training ends: with β = −0.25, precision. Tokens that are not in "
+            "this picture share one row there.",
+        )  # fmt: skip
+    with st.container(key="place_written"):
+        st.subheader("How each goes on")
+        numbers = st.toggle("Write the probability after each token", key="numbers", bind="query-params")
+        legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
+        st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
+        for arm, (_, samples) in found.items():
+            texts = (written(corpus, reading, numbers) for reading in samples)
+            paragraphs = "".join(f'<p class="written">{text}</p>' for text in texts)
+            st.markdown(f"**{arm}**")
+            st.html(paragraphs)
 
 
 view()

@@ -16,6 +16,7 @@ from tyro.extras import literal_type_from_choices
 from pgce_mini.checks import check_whole
 from pgce_mini.cli.options import Options
 from pgce_mini.installation import bundled, in_clone, install_hint
+from pgce_mini.network import ANY, host_of, network_origin
 from pgce_mini.playground import PRESETS, PlaygroundState, preset, to_html
 from pgce_mini.reward import Form
 from pgce_mini.runs import write_atomic
@@ -35,6 +36,8 @@ class Explore(Options):
     address: str = "localhost"  # address to listen on
     port: int = 8501  # port to listen on
     base_path: str = ""  # path of its pages on a reverse proxy, such as pgce for https://HOST/pgce
+    origin: str = ""
+    """where others reach it, such as https://lab.example.org; by default this machine's address on its network"""
     runs_dir: Path = Path("runs")  # folder of the runs that it shows and makes; it reads no others
     training: bool = True  # whether visitors may start trainings: not on a host that strangers reach
 
@@ -47,14 +50,37 @@ class Explore(Options):
                 f"base-path must be of letters, digits, - _ and . between slashes, as in lab/pgce, "
                 f"got {self.base_path!r}"
             )
+        if not re.fullmatch(r"(?:https?://[\w.\[\]:-]+/?)?", self.origin, re.ASCII):
+            raise ValueError(
+                f"origin must be of the form https://HOST or http://HOST:PORT, without a path (give that as "
+                f"base-path), got {self.origin!r}"
+            )
+        others = self.origin.rstrip("/") or network_origin(self.address, self.port)
         page = bundled("app/explorer.py")
         # The library is imported before the server is up, and not by its first visitor.
         serve = "import pgce_mini.figures; from streamlit.web.cli import main; main(prog_name='streamlit')"
         options = ["--server.address", self.address, "--server.port", str(self.port)]
         options += ["--server.baseUrlPath", base_path] if base_path else []
+        if others and self.address in ANY:
+            options += [
+                "--browser.serverAddress",
+                host_of(others),
+            ]  # or Streamlit asks the internet for its address
+        os.environ["PGCE_NETWORK"] = others
         os.environ["PGCE_TRAINING"] = str(int(self.training))
         os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
+        if others:
+            path = base_path or os.environ.get("STREAMLIT_SERVER_BASE_URL_PATH", "").strip("/")
+            self._invite("/".join(filter(None, (others, path, "class"))))
         _hand_over([sys.executable, "-c", serve, "run", str(page), *options], cwd=page.parent)
+
+    def _invite(self, address: str) -> None:
+        """Says where a class joins, in a terminal with a QR code."""
+        self.say(f"a class joins at  {address}", {"class": address})
+        if sys.stdout.isatty() and not self.json and importlib.util.find_spec("segno"):
+            import segno
+
+            segno.make(address, error="l", micro=False).terminal(sys.stdout, compact=True)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def arm_differences(
             marker={"symbol": marker, "size": 13, "color": colour}, error_x=error_bars([estimate], colour),
             hovertemplate="mean: %{x:+.3f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    for name, symbol, size in (("mean, 95 % interval", "circle", 10), ("a seed", "circle-open", 8)):
+    mark = arm_style(arms[0], [baseline, *arms])[2] if arms else "circle"  # one that stands in the picture
+    for name, symbol, size in (("mean, 95 % interval", mark, 10), ("a seed", f"{mark}-open", 8)):
         marker_style = {"symbol": symbol, "size": size, "color": TEXT, "line": {"width": 1.5, "color": TEXT}}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker_style)
     figure.update_xaxes(zerolinecolor=TEXT, zerolinewidth=2)

@@ -25,7 +25,7 @@ def stationary_bars(
     top_k: int,
     title: str = "Where training ends",
 ) -> go.Figure:
-    """Where training ends, token by token: under cross-entropy, which is at the label distribution, and under
+    """Where training ends, token by token: under cross-entropy, which is at the frequencies q, and under
     another reward. `tokens` come likeliest first; a line closes the head of `top_k`.
     """
     figure = base_figure(title, "probability", "", height=140 + 32 * len(tokens))
@@ -35,7 +35,7 @@ def stationary_bars(
     hatch = {"shape": "/", "fillmode": "replace"}
     hatched = {"color": TEXT, "pattern": hatch, "line": {"width": 1, "color": TEXT}}
     for name, probs, marker in (
-        ("cross-entropy (= labels)", label_distribution, hatched),
+        ("cross-entropy (= q)", label_distribution, hatched),
         ("this reward", policy, {"color": OKABE_ITO[0]}),
     ):
         figure.add_bar(
@@ -81,8 +81,8 @@ def endings_over(
         traces.append(curve(ends, level, None, colour, "dot", 1, hoverinfo="skip", showlegend=False))
     line(2, "entropy of the end", [None if e is None else e.entropy for e in endings], OKABE_ITO[0], "solid")
     if tempered_entropies is not None:
-        line(2, "labels at temperature 1 + β", tempered_entropies, OKABE_ITO[1], "dash")
-    line(2, "labels", [labels.entropy] * len(values), TEXT, "dot", 1.5)
+        line(2, "q at temperature 1 + β", tempered_entropies, OKABE_ITO[1], "dash")
+    line(2, "frequencies q", [labels.entropy] * len(values), TEXT, "dot", 1.5)
     gaps = [None if e is None else e.confidence - e.accuracy for e in endings]
     line(3, "overconfidence", gaps, OKABE_ITO[3], "solid")
     line(3, "missed by temperature", [None if e is None else e.residual for e in endings], OKABE_ITO[2], "dash")
@@ -93,11 +93,11 @@ def endings_over(
 
 
 def policies_over_labels(labels: Sequence[float], policies: Mapping[str, Sequence[float]]) -> go.Figure:
-    """Each token's probability in the end, for up to six policies, over its frequency among the labels, both on a
-    logarithmic scale: the labels at another temperature lie on a straight line, whose slope is 1 / T.
+    """Each token's probability in the end, for up to six policies, over its frequency q, both on a logarithmic
+    scale: q at another temperature lies on a straight line, whose slope is 1 / T.
     """
     x_title, y_title = "frequency q<sub>a</sub> of the token (log scale)", "policy π<sub>a</sub> (log scale)"
-    figure = base_figure("The end against the labels", x_title, y_title, height=460)
+    figure = base_figure("The end against the frequencies q", x_title, y_title, height=460)
     order = sorted(range(len(labels)), key=labels.__getitem__)
     xs = [labels[i] for i in order]
     figure.add_scatter(**curve(xs, xs, "π = q", TEXT, "dot", 1.5, hoverinfo="skip"))

@@ -14,8 +14,9 @@ from pgce_mini.figures.text import visible
 Measure = Literal["push", "ratio", "probability"]
 
 ROW = 24  # px
+NAMES: dict[Measure, str] = {"push": "weight", "ratio": "ratio", "probability": "probability"}
 SIDES: dict[Measure, tuple[str, ...]] = {  # what blue and orange mean
-    "push": ("pushed up", "pushed down"),
+    "push": ("made likelier", "made less likely"),
     "ratio": ("likelier than sampled", "less likely"),
     "probability": ("likely",),
 }
@@ -61,7 +62,7 @@ def completion_group(
         z=[[cell(values, i, place, None) for i in range(len(tokens))] for place in range(longest)],
         text=[[text(i, place) for i in range(len(tokens))] for place in range(longest)],
         texttemplate="%{text}", textfont={"size": 11, "color": INK}, xgap=1, ygap=1, hoverongaps=False,
-        hovertemplate="completion %{x}, token %{y}: %{text}<br>" + measure + " %{z:.3f}<extra></extra>",
+        hovertemplate="completion %{x}, token %{y}: %{text}<br>" + NAMES[measure] + " %{z:.3f}<extra></extra>",
         showscale=False,
     )  # fmt: skip
     framed = [(i + 1, place + 1) for i, row in enumerate(held_back) for place, held in enumerate(row) if held]
@@ -117,7 +118,7 @@ def advantages_over_right(advantages: Mapping[str, Sequence[float]], chosen: int
 
 
 def _scale(values: Sequence[Sequence[float]], measure: Measure) -> dict[str, Any]:
-    """The colour scale: neutral at a push of 0 and a ratio of 1, and as wide on both sides."""
+    """The colour scale: neutral at a weight of 0 and a ratio of 1, and as wide on both sides."""
     if measure == "probability":
         return {"colorscale": BLUES, "zmin": 0, "zmax": 1}
     middle = 1.0 if measure == "ratio" else 0.0

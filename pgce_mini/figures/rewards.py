@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import curve, in_panel, mark, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, mark, stacked_figure
 from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style
 
 LOSS_DASHES = (*DASHES, "2px,7px", "14px,3px,2px,3px,2px,3px")  # a loss each: there are more of them than of arms
@@ -24,7 +25,7 @@ class Earnings(NamedTuple):
 def hidden_rewards(
     probs: Sequence[float], earnings: Mapping[str, Earnings], names: Sequence[str], probe: float
 ) -> go.Figure:
-    """Reward and push of the true token and reward of a wrong one over the probability of that token.
+    """Reward and weight of the true token and reward of a wrong one over the probability of that token.
 
     names: all the losses that may be compared, so that each keeps its colour and dash whichever are. A line marks
     `probe`.
@@ -33,7 +34,7 @@ def hidden_rewards(
         "What a token earns",
         [
             ("", "true token:<br>reward r (log)", 190),
-            ("", "true token:<br>push π r", 190),
+            ("", "true token:<br>weight π r", 190),
             ("probability π of that token", "a wrong token:<br>reward r", 190),
         ],
     )
@@ -54,14 +55,14 @@ def hidden_rewards(
 
 
 def both_pushes(probs: Sequence[float], pushes: Mapping[str, Sequence[float]], title: str) -> go.Figure:
-    """Over the probability of the true token: the push pi r on it, and pi r (1 - pi) on its logit, by reward.
+    """Over the probability of the true token: its weight pi r, and the push pi r (1 - pi) on its logit, by reward.
 
-    The axes stay where they are, so that a slider shows what moves; a push above 3 leaves them.
+    The axes stay where they are, so that a slider shows what moves; a weight above 3 leaves them.
     """
     figure = stacked_figure(
         title,
         [
-            ("", "push on the token,<br>π r", 200),
+            ("", "weight of the token,<br>π r", 200),
             ("probability π of the true token", "push on its logit,<br>π r (1 − π)", 200),
         ],
     )
@@ -85,12 +86,14 @@ def gradient_estimates(
     expected: Sequence[float],
     now: tuple[int, float],
     title: str = "One gradient, three ways",
+    now_name: str = "the estimate above",
 ) -> go.Figure:
     """Above, gradients over the tokens side by side; below, how the error of REINFORCE falls with its samples.
 
     gradients: name -> dJ/dz, one value a token.
     measured, expected: relative error |estimate - exact| / |exact| at each of `samples`, root mean square.
-    now: (samples, relative error) of the estimate above; an error of 0 has no place on the logarithmic axis.
+    now: (samples, relative error) of the estimate above, `now_name` in the legend; an error of 0 has no place on
+        the logarithmic axis.
     """
     above = ("push on each logit, dJ/dz", "", 44 * len(tokens))
     panels = [above, ("samples N (log scale)", "relative error (log scale)", 230)]
@@ -110,7 +113,7 @@ def gradient_estimates(
     )  # fmt: skip
     figure.add_scatter(**curve(samples, expected, "expected, falls as 1/√N", TEXT, "dash", 2, **below))
     figure.add_scatter(
-        x=[now[0]], y=[now[1] or None], mode="markers", name="the estimate above", **below,
+        x=[now[0]], y=[now[1] or None], mode="markers", name=now_name, **below,
         marker={"color": OKABE_ITO[1], "symbol": "star-open", "size": 16, "line": {"width": 2}},
     )  # fmt: skip
     figure.update_layout(
@@ -121,6 +124,29 @@ def gradient_estimates(
         xaxis2={"type": "log", "dtick": 1},
         yaxis2={"type": "log", "dtick": 1},
     )
+    return figure
+
+
+def held_reward(prob: float, points: int = 99) -> go.Figure:
+    """The mean reward J = pi(x) r(x) of cross-entropy's reward, over the probability of the true token x: r held
+    at its value where pi(x) is `prob`, r following pi, and minus the cross-entropy, less its value there.
+
+    Where pi(x) is `prob` the first and the last touch: they have one gradient.
+    """
+    probs = [(i + 1) / (points + 1) for i in range(points)]
+    figure = base_figure(
+        "One slope, if r is held", "probability π(x) of the true token", "mean reward J", height=400
+    )
+    for name, ys, colour, dash in (
+        (f"r held at 1/{prob:g}", [pi / prob for pi in probs], OKABE_ITO[0], DASHES[0]),
+        ("r = 1/π follows: always 1", [1.0 for _ in probs], OKABE_ITO[1], DASHES[1]),
+        ("log π(x), moved to touch", [1 + math.log(pi / prob) for pi in probs], TEXT, DASHES[2]),
+    ):
+        figure.add_scatter(**curve(probs, ys, name, colour, dash, hovertemplate="π %{x:.2f}: %{y:.3f}"))
+    figure.add_scatter(
+        x=[prob], y=[1], mode="markers", name="here", marker={"color": TEXT, "symbol": "star", "size": 14}
+    )
+    figure.update_layout(xaxis_range=[0, min(1, 3 * prob)], yaxis={"range": [-1, 3], "zerolinecolor": TEXT})
     return figure
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pgce_mini.figures.frames import base_figure
 from pgce_mini.figures.style import OKABE_ITO, TEXT
-from pgce_mini.theory import simplex_xy
+from pgce_mini.theory import FloatArray, simplex_xy
 
 ARROW = 0.075  # length of the longest arrow, in sides of the triangle
 UNFADED = {"marker": {"opacity": 1}}  # a click selects a point, and Plotly would fade all others
@@ -37,11 +37,16 @@ class SimplexFrame(NamedTuple):
 
 
 def simplex_flow(
-    tokens: Sequence[str], label_distribution: Sequence[float], frames: Sequence[SimplexFrame], active: int
+    tokens: Sequence[str],
+    label_distribution: Sequence[float],
+    frames: Sequence[SimplexFrame],
+    active: int,
+    betas: Sequence[float] = (),
 ) -> go.Figure:
     """The flow of three tokens for several beta; frame `active` is shown first, and a slider shows the others, if
     there are any.
 
+    betas: of a slider that shows nothing by itself, for a page that draws what it says; with a single frame.
     The points of trace "start here" are those of the arrows of the first frame: a page may let readers click them.
     """
     figure = base_figure("Where training goes", "", "", height=600)
@@ -64,7 +69,7 @@ def simplex_flow(
     start, labels = simplex_xy(np.asarray(frames[active].path)[0]), simplex_xy(label_distribution)
     for name, at, marker in (
         ("start", start, {"symbol": "circle", "size": 11, "color": OKABE_ITO[1]}),
-        ("labels", labels, {"symbol": "x-thin", "size": 12, "line": {"width": 3, "color": TEXT}}),
+        ("frequencies q", labels, {"symbol": "x-thin", "size": 12, "line": {"width": 3, "color": TEXT}}),
     ):
         figure.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name=name, marker=marker, unselected=UNFADED)
     for token, (x, y), side in zip(tokens, corners, ("top", "top", "bottom"), strict=True):
@@ -75,20 +80,26 @@ def simplex_flow(
     figure.update_layout(
         xaxis=hidden | {"range": [-0.09, 1.09], "constrain": "domain"},
         yaxis=hidden | {"range": [-0.15, math.sqrt(3) / 2 + 0.15], "scaleanchor": "x", "constrain": "domain"},
-        margin={"l": 8, "r": 8, "b": 150 if len(frames) > 1 else 56},
+        margin={"l": 8, "r": 8, "b": 150 if len(frames) > 1 or betas else 56},
         legend={"y": -0.02, "yanchor": "top"},
     )
-    if len(frames) > 1:
-        _add_slider(figure, frames, active)
+    if betas:
+        _add_slider(figure, [{"method": "skip", "label": f"{beta:.2f}"} for beta in betas], 0)
+    elif len(frames) > 1:
+        _add_frames(figure, frames, active)
     return figure
 
 
-def _add_slider(figure: go.Figure, frames: Sequence[SimplexFrame], active: int) -> None:
+def _add_frames(figure: go.Figure, frames: Sequence[SimplexFrame], active: int) -> None:
     figure.frames = [
         {"name": f"{frame.beta:.2f}", "data": _moving(frame), "traces": [2, 3, 4]} for frame in frames
     ]
     how = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     steps = [{"method": "animate", "label": f"{f.beta:.2f}", "args": [[f"{f.beta:.2f}"], how]} for f in frames]
+    _add_slider(figure, steps, active)
+
+
+def _add_slider(figure: go.Figure, steps: Sequence[dict[str, Any]], active: int) -> None:
     slider = {
         "active": active, "steps": steps, "pad": {"t": 72}, "x": 0.02, "len": 0.96, "tickcolor": TEXT,
         "currentvalue": {"prefix": "drag β: ", "xanchor": "left"}, "font": {"size": 12},
@@ -99,14 +110,14 @@ def _add_slider(figure: go.Figure, frames: Sequence[SimplexFrame], active: int) 
 
 def _moving(frame: SimplexFrame) -> list[dict[str, Any]]:
     """The coordinates of MOVING at one beta."""
-    arrows = _arrows(simplex_xy(frame.points), simplex_xy(frame.velocities))
+    arrows = arrow_lines(simplex_xy(frame.points), simplex_xy(frame.velocities)).astype(np.float32)
     path = simplex_xy(frame.path).astype(np.float32)
     end = [None, None] if frame.end is None else simplex_xy(frame.end).tolist()
     lines = [{"x": points[:, 0], "y": points[:, 1]} for points in (arrows, path)]
     return [*lines, {"x": end[:1], "y": end[1:]}]
 
 
-def _arrows(tails: NDArray[np.float64], velocities: NDArray[np.float64]) -> NDArray[np.float32]:
+def arrow_lines(tails: FloatArray, velocities: FloatArray) -> FloatArray:
     """Arrows as one broken line: tail, tip, barb, tip, barb, gap. Length goes with the root of the speed.
 
     (N, 2), (N, 2) -> (6 N, 2)
@@ -117,4 +128,4 @@ def _arrows(tails: NDArray[np.float64], velocities: NDArray[np.float64]) -> NDAr
     left = np.stack([-shafts[:, 1], shafts[:, 0]], axis=-1)
     barbs = (tips - 0.3 * shafts + 0.2 * left, tips - 0.3 * shafts - 0.2 * left)
     gap = np.full_like(tails, np.nan)
-    return np.stack([tails, tips, barbs[0], tips, barbs[1], gap], axis=1).reshape(-1, 2).astype(np.float32)
+    return np.stack([tails, tips, barbs[0], tips, barbs[1], gap], axis=1).reshape(-1, 2)

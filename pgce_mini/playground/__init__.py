@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import Any
 
 from pgce_mini.playground.page import javascript, to_html
-from pgce_mini.playground.state import PRESETS, PlaygroundState, preset
+from pgce_mini.playground.state import PRESETS, PlaygroundState, given_query, preset
 
 Playground: Any  # made by __getattr__ when it is asked for: the library itself does without anywidget
 
-__all__ = ["PRESETS", "Playground", "PlaygroundState", "javascript", "preset", "to_html"]
+__all__ = ["PRESETS", "Playground", "PlaygroundState", "given_query", "javascript", "preset", "to_html"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import { sum } from "./dynamics.js";
 import { PRESETS } from "./from_python.js";
-import { CHOICES, LIMITS, normalised, presetOf, presetsWith, withPreset } from "./state.js";
+import { CHOICES, LIMITS, MOST_MARKS, normalised, presetOf, presetsWith, withPreset } from "./state.js";
 
 const SAME_NAME = ["beta", "lambda_head", "lambda_tail", "form", "lr", "start", "steps", "axis"]; // as in the state
 const RL = ["group_size", "scale_rewards", "rl_lr", "rl_steps", "seed", "rl_update", "temperature", "pass_k", "rl_start"];
@@ -35,7 +35,7 @@ export function fromQuery(query, base) {
     const parameters = new URLSearchParams(query);
     const state = withPresetOf(parameters, base);
     const n = state.tokens.length;
-    state.labels = readDistribution(parameters, "q", n) ?? state.labels;
+    state.labels = readDistribution(parameters.get("q"), n) ?? state.labels;
     for (const key of ["beta", "lambda_head", "lambda_tail", "lr", "rl_lr", "temperature"])
         state[key] = readNumber(parameters, key, LIMITS[key]) ?? state[key];
     for (const key of ["steps", "group_size", "rl_steps", "seed", "pass_k"])
@@ -45,8 +45,34 @@ export function fromQuery(query, base) {
     state.top_k = readWhole(parameters, "k", [1, n]) ?? state.top_k;
     for (const [key, values] of Object.entries(CHOICES))
         if (values.includes(parameters.get(key))) state[key] = parameters.get(key);
-    state.prediction = readDistribution(parameters, "predict", n) ?? state.prediction;
+    state.prediction = readDistribution(parameters.get("predict"), n) ?? state.prediction;
     return state;
+}
+
+/**
+ * The base with the tokens that an address brings: their prompt, the tokens (a parameter each), how often each follows
+ * and, by name, other policies to mark: "prompt=2+%2B+2&token=4&token=5&given=0.7,0.3&mark=precision:0.8,0.2".
+ * `given_query` writes it.
+ */
+export function withGiven(query, base) {
+    const parameters = new URLSearchParams(query);
+    const tokens = parameters.getAll("token").filter(Boolean);
+    const labels = readDistribution(parameters.get("given"), tokens.length);
+    if (!labels || tokens.length < 2 || tokens.length > LIMITS.tokens[1] || new Set(tokens).size < tokens.length)
+        return base;
+    const found = parameters.getAll("mark").map((text) => {
+        const end = text.lastIndexOf(":");
+        return [text.slice(0, Math.max(end, 0)), readDistribution(text.slice(end + 1), tokens.length)];
+    });
+    const marks = Object.fromEntries(found.filter(([name, probs]) => name && probs).slice(0, MOST_MARKS));
+    const top_k = Math.min(base.top_k, tokens.length);
+    return { ...base, prompt: parameters.get("prompt") ?? "", tokens, labels, marks, top_k };
+}
+
+/** The part of an address that `withGiven` reads. */
+export function givenPart(query) {
+    const entries = [...new URLSearchParams(query)];
+    return String(new URLSearchParams(entries.filter(([key]) => ["prompt", "token", "given", "mark"].includes(key))));
 }
 
 function withPresetOf(parameters, base) {
@@ -77,8 +103,8 @@ function readRows(parameters, key, n) {
     return rows.every((row) => row < n) ? [...new Set(rows)].sort((a, b) => a - b) : null;
 }
 
-function readDistribution(parameters, key, length) {
-    const values = (parameters.get(key) ?? "").split(",").map((text) => (text.trim() ? Number(text) : NaN));
+function readDistribution(text, length) {
+    const values = (text ?? "").split(",").map((text) => (text.trim() ? Number(text) : NaN));
     const sound = values.length === length && values.every((value) => value >= 0 && value <= 1);
     return sound && Math.abs(sum(values) - 1) < 1e-3 ? normalised(values) : null;
 }

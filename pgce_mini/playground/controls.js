@@ -8,7 +8,7 @@ import { signed } from "./words.js";
 let made = 0; // for ids, which stay inside a shadow tree
 
 /** A range input. `value(state)` is a number, `limits(state)` [low, high]; `step` is what a key moves. */
-export function slider({ name, value, limits, change, step, format = signed, words = null, marks = null }) {
+export function slider({ key, name, value, limits, change, step, format = signed, words = null, marks = null }) {
     const id = `s${++made}`;
     const input = element("input", { id, type: "range", step, "aria-describedby": words ? `${id}-words` : null });
     listenToRange(input, change);
@@ -19,7 +19,7 @@ export function slider({ name, value, limits, change, step, format = signed, wor
     const note = words && element("p", { id: `${id}-words`, class: "words" }, words);
     let drawn = null;
     return {
-        node: element("div", { class: "control" }, head, input, scale, note),
+        node: element("div", { class: "control", "data-key": key }, head, input, scale, note),
         draw(state) {
             const [low, high] = limits(state);
             const number = value(state);
@@ -46,7 +46,7 @@ function fill(input, value, low, high) {
 }
 
 /** A row of radio buttons; `value(state)` is one of `values` or null, `texts` what is read in the place of a value. */
-export function choice({ name, values, value, change, texts = {}, words = null }) {
+export function choice({ key, name, values, value, change, texts = {}, words = null }) {
     const id = `c${++made}`;
     const inputs = values.map((text) =>
         element("input", { type: "radio", name: id, value: text, onchange: () => change(text) }),
@@ -55,7 +55,7 @@ export function choice({ name, values, value, change, texts = {}, words = null }
     const pills = inputs.map((input) => element("label", { class: "pill" }, input, textOf(input)));
     return {
         node: element(
-            "fieldset", { class: "control", "aria-describedby": words ? `${id}-words` : null },
+            "fieldset", { class: "control", "data-key": key, "aria-describedby": words ? `${id}-words` : null },
             element("legend", {}, name), element("div", { class: "pills" }, ...pills),
             words && element("p", { class: "words", id: `${id}-words` }, words),
         ),

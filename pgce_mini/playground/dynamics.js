@@ -17,7 +17,7 @@ export function sum(values) {
     for (let a = 0; a < values.length; a++) total += values[a];
     return total;
 }
-const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+export const indexOfMax = (values) => values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 export const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /** Shannon entropy in nats, with 0 log 0 = 0. */
@@ -61,7 +61,7 @@ function rankLambda(probs, { lambda_head, lambda_tail, top_k }) {
 }
 
 /** omega(pi) = pi r_pos(pi) from log pi: the weight of a true token (paper Eq. 11). */
-function trueTokenWeight(logProb, { beta, form }) {
+export function trueTokenWeight(logProb, { beta, form }) {
     if (beta === 0) return 1;
     const scale = Math.max(-Math.expm1(logProb), MIN_COMPLEMENT) ** beta; // (1 - pi)^beta
     if (form === "product" || scale === 1) return scale; // not -Infinity * 0 where pi = 0

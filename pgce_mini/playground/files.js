@@ -1,11 +1,11 @@
 // The files to save: the numbers as CSV; the picture, with its takeaway and settings above it, as SVG and PNG.
 
 import { button, setAttributes, shape } from "./dom.js";
-import { sentenceOf } from "./readouts.js";
-import { rlCaption } from "./rl_words.js";
+import { wrapped } from "./lines.js";
+import { captionOf, sentenceOf } from "./readouts.js";
 import { png, save } from "./saving.js";
 import { columnsOf, csv, curveColumns } from "./table.js";
-import { caption, promptText } from "./words.js";
+import { promptText } from "./words.js";
 
 const STYLES = [
     "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-family", "font-size",
@@ -32,8 +32,9 @@ const fileName = ({ state }, kind) => `one_token${state.rl ? "_rl" : ""}.${kind.
 
 function pictureFile({ svg, state, numbers }) {
     const inner = svg.clientWidth;
-    const above = wrapped(sentenceOf(state, numbers), inner, 600);
-    const lines = [...above, "", ...wrapped(`${promptText(state)}: ${numbers.rl ? rlCaption(state, numbers.rl) : caption(state, numbers)}`, inner, 400)];
+    const lineOf = (text, weight) => wrapped(text, inner - 8, `${weight} 14px system-ui, sans-serif`);
+    const above = lineOf(sentenceOf(state, numbers), 600);
+    const lines = [...above, "", ...lineOf(`${promptText(state)}: ${captionOf(state, numbers)}`, 400)];
     const headroom = lines.length * LINE + 12;
     const [width, height] = [inner + 2 * MARGIN, svg.clientHeight + headroom + 2 * MARGIN];
     const whole = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -51,6 +52,12 @@ function pictureFile({ svg, state, numbers }) {
     return { source: new XMLSerializer().serializeToString(whole), width, height };
 }
 
+/** The picture alone, as cards and pins have it. */
+export function barePicture({ svg }) {
+    const [width, height] = [svg.clientWidth, svg.clientHeight];
+    return { source: new XMLSerializer().serializeToString(styledCopy(svg)), width, height };
+}
+
 /** The picture with its styles written into it, without what only a pointer needs. */
 function styledCopy(svg) {
     const copy = svg.cloneNode(true);
@@ -58,20 +65,14 @@ function styledCopy(svg) {
     copy.querySelectorAll("*").forEach((node, i) => {
         const seen = getComputedStyle(sources[i]);
         for (const name of STYLES) node.style.setProperty(name, seen.getPropertyValue(name));
+        if (node.localName === "text") keepLength(node, sources[i]);
     });
     copy.querySelectorAll(".tip, .hit").forEach((node) => node.remove());
     return copy;
 }
 
-/** The text in lines that fit the width. */
-function wrapped(text, width, weight) {
-    const pen = document.createElement("canvas").getContext("2d");
-    pen.font = `${weight} 14px system-ui, sans-serif`;
-    const lines = [""];
-    for (const word of text.split(" ")) {
-        const longer = `${lines.at(-1)} ${word}`.trim();
-        if (pen.measureText(longer).width <= width - 8 || lines.at(-1) === "") lines[lines.length - 1] = longer;
-        else lines.push(word);
-    }
-    return lines;
+/** A picture alone has not the page's fonts, and another font is wider. */
+function keepLength(text, seen) {
+    const length = seen.getComputedTextLength();
+    if (length) setAttributes(text, { textLength: length.toFixed(1), lengthAdjust: "spacingAndGlyphs" });
 }

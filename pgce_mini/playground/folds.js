@@ -1,5 +1,6 @@
 // What is folded away until it is asked for: the numbers as a table, and as Python.
 
+import { copyText } from "./clipboard.js";
 import { button, element, setText } from "./dom.js";
 import { pythonOf } from "./python.js";
 import { rlPythonOf } from "./rl_python.js";
@@ -8,6 +9,13 @@ import { dataTable } from "./table.js";
 export function dataFold(instrument) {
     const table = dataTable();
     const node = fold(instrument, "Data", table.node);
+    let wasOpen; // on paper it is, whatever the screen shows
+    addEventListener("beforeprint", () => {
+        wasOpen = node.open;
+        node.open = true;
+        table.draw(instrument.state, instrument.numbers);
+    });
+    addEventListener("afterprint", () => (node.open = wasOpen));
     return { node, draw: (state, numbers) => node.open && table.draw(state, numbers) };
 }
 
@@ -29,18 +37,3 @@ const codeOf = (state, numbers) => (numbers.rl ? rlPythonOf(state, numbers.rl) :
 
 const fold = (instrument, summary, ...children) =>
     element("details", { ontoggle: () => instrument.redraw() }, element("summary", {}, summary), ...children);
-
-/** Copies text where the page may (a file opened by itself may not, in some browsers, without the old way). */
-async function copyText(text) {
-    try {
-        await navigator.clipboard.writeText(text);
-        return true;
-    } catch {
-        const area = Object.assign(document.createElement("textarea"), { value: text });
-        document.body.append(area);
-        area.select();
-        const copied = document.execCommand("copy");
-        area.remove();
-        return copied;
-    }
-}

@@ -7,12 +7,14 @@ const PUSHES = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 10]; // ends of the scale of pushes
 const AXIS_HEIGHT = 44; // under the rows: ticks and titles
 
 /**
- * A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes; `before`
- * px are kept free before the names, and `narrowValues` for the values where there is little room.
+ * A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes.
+ * `height`: what it has to fit into, if anything; `before`: px that are kept free before the names; `narrowValues`: px
+ * for the values where there is little room.
  */
-export function framed({ width, rows, nameWidth, top, before = 0, narrowValues = 0 }) {
+export function framed({ width, height, rows, nameWidth, top, before = 0, narrowValues = 0 }) {
     const narrow = width < 480;
-    const row = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
+    const usual = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
+    const row = height ? (height - top - AXIS_HEIGHT) / rows : usual;
     const names = before + clip(nameWidth + 4, 28, narrow ? 62 : 110);
     const [values, pushes] = narrow ? [narrowValues, 56] : [54, 116];
     const left = names + 16;

@@ -109,5 +109,6 @@ function key(event, picture) {
 
 function pointIn(svg, event) {
     const box = svg.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    const scale = svg.viewBox.baseVal.width / box.width;
+    return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
 }

@@ -1,17 +1,25 @@
 // Where the playground lives: a page of its own, Streamlit, or a notebook. Each keeps the state in its own way.
 
-import { fromQuery, toQuery } from "./address.js";
+import { fromQuery, givenPart, toQuery, withGiven } from "./address.js";
 import { mount } from "./playground.js";
+import { followPresenter } from "./presenting.js";
+import { linkOf } from "./share.js";
 
 /** A page of its own: the state is in the address, after the #. */
-export function inPage(host, base) {
+export function inPage(host, usual) {
     const hash = () => location.hash.slice(1);
+    const base = withGiven(hash(), usual);
+    const given = base === usual ? "" : givenPart(hash());
     const instrument = mount(host, {
         base,
         state: fromQuery(hash(), base),
         keep(state) {
-            const query = toQuery(state, base);
+            const query = toQuery(state, base, given);
             if (query !== hash()) history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
+        },
+        link(state) {
+            const query = toQuery(state, base, given);
+            return linkOf({ query: location.search.slice(1), hash: query && `#${query}` });
         },
     });
     addEventListener("hashchange", () => instrument.set(fromQuery(hash(), base)));
@@ -23,17 +31,22 @@ let left = ""; // the address of a reader who went to another page: Streamlit dr
 function inStreamlit({ parentElement, data }) {
     const host = parentElement.querySelector(".pgce-playground");
     if (host.shadowRoot) return;
+    const { network, ...usual } = data; // the server's address for others
+    const query = location.search || left;
+    const base = withGiven(query, usual);
     mount(host, {
-        base: data,
-        state: fromQuery(location.search || left, data),
+        base,
+        link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
+        state: fromQuery(query, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = (left = toQuery(state, data, location.search));
+            const query = (left = toQuery(state, base, location.search));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);
         },
     });
+    followPresenter(host);
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */

@@ -42,7 +42,7 @@ class Module(NamedTuple):
 
 
 def join(sources: Mapping[str, str], entry: str) -> str:
-    """All modules as one, which exports what `entry` does.
+    """`entry` and the modules that it needs as one, which exports what `entry` does.
 
     sources: name -> text, of the modules NAME.js.
 
@@ -51,12 +51,17 @@ def join(sources: Mapping[str, str], entry: str) -> str:
             exist; naming the modules, when they import one another.
     """
     modules = {name: _parse(name, source) for name, source in sources.items()}
-    for place, other, names in (found for module in modules.values() for found in module.imports):
+    for place, other, names in (each for module in modules.values() for each in module.imports):
         if other not in modules:
             raise ValueError(f"{place}: there is no module {other}.js")
         if missing := [outer for outer, _ in names if outer not in modules[other].exports]:
             raise ValueError(f"{place}: {other}.js does not export {', '.join(missing)}")
-    needs = {name: [other for _, other, _ in module.imports] for name, module in modules.items()}
+    needs: dict[str, list[str]] = {}
+    found = [entry]
+    while found:
+        name = found.pop()
+        needs[name] = [other for _, other, _ in modules[name].imports]
+        found += [other for other in needs[name] if other not in needs]
     scopes = [_scope(name, modules[name]) for name in TopologicalSorter(needs).static_order()]
     exports = [
         f"export {'default' if name == 'default' else f'const {name} ='} {entry}_js.{name};\n"

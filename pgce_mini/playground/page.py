@@ -21,6 +21,7 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{color-scheme: light dark; background: light-dark(#ffffff, #14171c); color: light-dark(#1f2328, #e9e7e4)}}
+@media (max-width: 40rem) {{html {{scroll-padding-bottom: 8rem}}}}
 body {{max-width: 78rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 3rem) 4rem}}
 body {{font: 1rem/1.5 system-ui, sans-serif}}
 h1 {{margin: 0; font-size: 1.75rem; line-height: 1.2; text-wrap: balance}}
@@ -49,20 +50,20 @@ INTRODUCTION = (
 
 
 @functools.cache
-def javascript(entry: str = "homes") -> str:
+def javascript(entry: str = "homes", **others: str) -> str:
     """The playground as one ES module, which exports what ENTRY.js does.
 
-    The default export of homes.js is what anywidget and Streamlit's components call.
+    The default export of homes.js is what anywidget and Streamlit's components call. others: modules beside the
+    playground's own and those of `pages/`, name -> text, that may import from them.
     """
     folder = files(__package__)
-
-    texts = {
-        path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith((".js", ".css"))
-    }
+    paths = [path for place in (folder, folder / "pages") for path in place.iterdir() if path.name.endswith(".js")]
+    sources = {path.name.removesuffix(".js"): path.read_text("utf-8") for path in sorted(paths, key=str)} | others
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
-    constants = {"STYLE": texts.pop("playground.css"), "PRESETS": PRESETS, "ARMS": arms}
-    sources = {name.removesuffix(".js"): text for name, text in sorted(texts.items())}
+    styles = {"STYLE": "playground.css", "SHARE_STYLE": "share.css", "PIN_STYLE": "pin.css"}
+    constants: dict[str, Any] = {name: (folder / file).read_text("utf-8") for name, file in styles.items()}
+    constants |= {"PRESETS": PRESETS, "ARMS": arms}
     sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
     return join(sources, entry)
 

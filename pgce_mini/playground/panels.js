@@ -14,7 +14,7 @@ const EQ_11 = {
 export function rewardPanel(instrument) {
     return panel("Reward", [
         choice({
-            name: "Arm of the paper", values: Object.keys(ARMS), value: armOf,
+            key: "arm", name: "Arm of the paper", values: Object.keys(ARMS), value: armOf,
             change: (name) => instrument.set(ARMS[name]),
             words: "An arm leaves k as it is: the paper's k = 100 would be the whole vocabulary here.",
         }),
@@ -55,7 +55,7 @@ export function trainingPanel(instrument) {
 
 export const frequenciesChoice = (instrument, more = "") =>
     choice({
-        name: "Frequencies q (made up)", values: Object.keys(instrument.presets),
+        key: "labels", name: "Frequencies q (made up)", values: Object.keys(instrument.presets),
         value: (state) => presetOf(state, instrument.presets),
         change: (name) => instrument.choosePreset(name),
         words: `how often each token follows the prompt${more}`,
@@ -64,7 +64,7 @@ export const frequenciesChoice = (instrument, more = "") =>
 export function tokensSlider(instrument) {
     const { presets } = instrument;
     return slider({
-        name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
+        key: "tokens", name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
         limits(state) {
             const most = presets[presetOf(state, presets)]?.tokens.length ?? state.tokens.length;
             return [Math.min(LIMITS.tokens[0], most), most];
@@ -87,12 +87,14 @@ export function panel(title, controls) {
 }
 
 export const numberOf = (instrument, key) => ({
+    key,
     value: (state) => state[key],
     limits: () => LIMITS[key],
     change: (number) => instrument.set({ [key]: number }),
 });
 
 export const choiceOf = (instrument, key) => ({
+    key,
     values: CHOICES[key],
     value: (state) => state[key],
     change: (value) => instrument.set({ [key]: value }),

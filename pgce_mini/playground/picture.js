@@ -4,7 +4,7 @@ import { element, setAttributes, shape } from "./dom.js";
 import { fitted, framed, place, ticksOf } from "./frame.js";
 import { drawHandle, drawTip, listen, makeHandle } from "./handles.js";
 import { drawRow, makeRow } from "./rows.js";
-import { arrowPath, diamondPath, drawHatch, textWidth, trianglePath } from "./shapes.js";
+import { arrowPath, diamondPath, drawHatch, MARK_PATHS, textWidth, trianglePath } from "./shapes.js";
 
 export class Picture {
     constructor(instrument) {
@@ -12,16 +12,17 @@ export class Picture {
         this.svg = shape("svg", { role: "group", class: "picture", "aria-describedby": "hint" });
         this.node = element("div", { class: "stage" }, this.svg);
         [this.state, this.numbers] = [null, null]; // what is drawn
-        [this.width, this.built] = [0, null]; // px; what it was built for
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        this.built = null; // what it was built for
         [this.frame, this.grid, this.rows, this.tip] = [null, null, [], null];
         this.active = 0; // the row whose handle is the tab stop
         this.dragging = null; // the row and how it is held, see handles.js
         listen(this);
-        new ResizeObserver(([{ contentRect }]) => this.resize(Math.floor(contentRect.width))).observe(this.node);
+        new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(this.node);
     }
 
-    resize(width) {
-        this.width = width;
+    resize({ width, height }) {
+        Object.assign(this, sizeIn(this.node, width, height));
         this.redraw();
     }
 
@@ -34,7 +35,8 @@ export class Picture {
         const label = numbers.hidden ? "Your prediction for each token" : "Frequencies and policy, token by token";
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
-        const wanted = [this.width, Boolean(state.prediction), ...state.tokens].join("\n");
+        const compared = Object.keys(state.marks ?? {});
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("\n");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -47,18 +49,20 @@ export class Picture {
     }
 
     build() {
-        const { svg, width } = this;
+        const { svg, width, scale } = this;
         const { tokens, prediction } = this.state;
+        const compared = Object.keys(this.state.marks ?? {});
         svg.replaceChildren();
         drawHatch(svg);
-        const top = drawLegend(svg, width, prediction ? ENTRIES : ENTRIES.slice(0, -1)) + 10;
+        const entries = [...(prediction ? ENTRIES : ENTRIES.slice(0, -1)), ...compared.map(markEntry)];
+        const top = drawLegend(svg, width, entries) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
-        const frame = (this.frame = framed({ width, top, nameWidth, rows: tokens.length }));
+        const frame = (this.frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length }));
         const { height, row } = frame;
-        setAttributes(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
+        setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.grid = shape("g", { class: "grid", "aria-hidden": "true" }, svg);
         this.rows = tokens.map((token, i) => {
-            const marks = makeRow(svg, frame, token, top + i * row);
+            const marks = makeRow(svg, frame, token, top + i * row, compared.length);
             return { ...marks, ...makeHandle(svg, frame, marks.mid) };
         });
         this.tip = shape("text", { class: "tip", "aria-hidden": "true" }, svg);
@@ -80,6 +84,13 @@ export class Picture {
         this.rows[index].handle.focus();
         this.redraw();
     }
+}
+
+/** A presented picture is as high as its place, and its units are so large that text of 13 can be read. */
+export function sizeIn(node, width, height) {
+    const presented = node.getRootNode().host?.hasAttribute("presenting");
+    const scale = presented ? Math.max(20, innerHeight / 36) / 13 : 1;
+    return { scale, width: Math.floor(width / scale), height: presented ? Math.floor(height / scale) : null };
 }
 
 /** Draws the axes under the rows anew: probabilities at the left, pushes at the right, with lines through the rows. */
@@ -138,6 +149,11 @@ const ENTRIES = [
         symbol: (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group),
     },
 ];
+
+const markEntry = (name, j) => ({
+    words: `${name}, trained`, width: 12,
+    symbol: (x, y, group) => shape("path", { class: `mark mark${j}`, d: MARK_PATHS[j](x + 6, y) }, group),
+});
 
 /** Draws the legend in as many lines as it takes and gives their height in px. */
 export function drawLegend(svg, width, entries) {

@@ -2,30 +2,37 @@
 
 import { choice } from "./controls.js";
 import { button, element, setText } from "./dom.js";
-import { fileButtons } from "./files.js";
+import { barePicture, fileButtons } from "./files.js";
 import { dataFold, pythonFold } from "./folds.js";
 import { STYLE } from "./from_python.js";
 import { Instrument } from "./instrument.js";
 import { rewardPanel, trainingPanel } from "./panels.js";
 import { Picture } from "./picture.js";
-import { promptLine, takeawayLine, tiles } from "./readouts.js";
+import { pin } from "./pin.js";
+import { captionLine, captionOf, promptLine, sentenceOf, takeawayLine, tiles } from "./readouts.js";
 import { RLCurves } from "./rl_curves.js";
-import { rlPanel, rlTextPanel, startChoice } from "./rl_panels.js";
+import { rlPanel, rlTextPanel } from "./rl_panels.js";
 import { RLPicture } from "./rl_picture.js";
 import { startsTable } from "./rl_readouts.js";
+import { shareRow } from "./share.js";
 
 const MODES = ["Pre-train", "Then RL"];
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
 
 /**
  * Builds the playground inside `host` and gives its Instrument. `base` is what "All defaults" goes back to, `state`
- * where it begins, and `keep(state)` is called when a change has come to rest.
+ * where it begins, and `keep(state)` is called when a change has come to rest. `link(state)`, its address (share.js), is
+ * null where it has none.
  */
-export function mount(host, { base, state, keep }) {
+export function mount(host, { base, state, keep, link = null }) {
     const instrument = new Instrument({ base, state, isShown: () => host.isConnected });
     const sentence = takeawayLine();
-    const views = [pretraining(instrument), reinforcement(instrument)];
-    const slots = { main: element("div"), side: element("div", { class: "side" }), more: element("div") };
+    const views = [pretraining(instrument, link), reinforcement(instrument, link)];
+    const slots = {
+        main: element("div", { class: "slot" }),
+        side: element("div", { class: "side", onfocusin: ({ target }) => keepAtHand(target.closest(".control")) }),
+        more: element("div"),
+    };
     let shown = null;
     const [prompt, buttons, python] = [promptLine(), transport(instrument), pythonFold(instrument)];
     host.attachShadow({ mode: "open" }).append(
@@ -40,9 +47,11 @@ export function mount(host, { base, state, keep }) {
     instrument.start({
         draw(drawn, numbers) {
             const view = views[Number(drawn.rl)];
-            if (view !== shown) for (const name of Object.keys(slots)) slots[name].replaceChildren(...view.places[name]);
+            const isNew = view !== shown;
+            if (isNew) for (const name of Object.keys(slots)) slots[name].replaceChildren(...view.places[name]);
             shown = view;
             for (const part of [sentence, buttons, prompt, python, ...view.parts]) part.draw(drawn, numbers);
+            if (isNew) view.shared.restore();
         },
         rest(resting) {
             sentence.readOut();
@@ -52,33 +61,62 @@ export function mount(host, { base, state, keep }) {
     return instrument;
 }
 
-/** A view has parts and the three places of the page where their nodes stand. */
-function pretraining(instrument) {
+/** A view has parts, the three places of the page where their nodes stand, and what is shared of it. */
+function pretraining(instrument, link) {
     const picture = new Picture(instrument);
-    const [numbers, reward, training] = [tiles(), rewardPanel(instrument), trainingPanel(instrument)];
-    const data = dataFold(instrument);
-    const more = [training.node, files(instrument, picture), data.node];
+    const [caption, numbers, reward, training] = [captionLine(), tiles(), rewardPanel(instrument), trainingPanel(instrument)];
+    const [data, shared] = [dataFold(instrument), sharing(picture, picture.node, link)];
+    const pair = element("div", {}, picture.node); // a place for a kept picture beside it
+    keepAtHand(reward.node.querySelector('[data-key="beta"]'));
     return {
-        parts: [picture, numbers, reward, training, data],
-        places: { main: [picture.node, numbers.node], side: [reward.node], more },
+        parts: [picture, caption, numbers, reward, training, data, shared], shared,
+        places: {
+            main: [pair, caption.node, numbers.node],
+            side: [reward.node],
+            more: [training.node, files(instrument, picture), shared.node, data.node],
+        },
     };
 }
 
-function reinforcement(instrument) {
+function reinforcement(instrument, link) {
     const [rows, curves, table] = [new RLPicture(instrument), new RLCurves(instrument), startsTable()];
-    const [start, settings, text] = [startChoice(instrument), rlPanel(instrument), rlTextPanel(instrument)];
-    const data = dataFold(instrument);
+    const [caption, settings, text] = [captionLine(), rlPanel(instrument), rlTextPanel(instrument)];
     const beside = element("div", { class: "beside" }, rows.node, curves.node);
-    const more = [text.node, files(instrument, curves), data.node];
+    const [data, shared] = [dataFold(instrument), sharing(curves, beside, link)];
+    keepAtHand(settings.node.querySelector('[data-key="rl_start"]'));
     return {
-        parts: [rows, curves, table, start, settings, text, data],
-        places: { main: [start.node, beside, table.node], side: [settings.node], more },
+        parts: [rows, curves, caption, table, settings, text, data, shared], shared,
+        places: {
+            main: [element("div", {}, beside), caption.node, table.node],
+            side: [settings.node],
+            more: [text.node, files(instrument, curves), shared.node, data.node],
+        },
     };
 }
 
 function files(instrument, picture) {
     const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
     return element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
+}
+
+/** On a narrow screen this control stays in view. */
+function keepAtHand(control) {
+    const controls = control.closest(".group").children;
+    for (const other of controls) other.classList.toggle("at-hand", other === control);
+}
+
+/** What is shared: the state as it is when a button is pressed; `stage` is what a kept picture stands beside. */
+function sharing(picture, stage, link) {
+    const subject = () => ({
+        name: "one_token",
+        title: "One token",
+        takeaway: sentenceOf(picture.state, picture.numbers),
+        settings: captionOf(picture.state, picture.numbers),
+        picture: () => barePicture(picture),
+        link: () => link?.(picture.state) ?? null,
+    });
+    const kept = pin(stage, subject);
+    return { ...kept, node: shareRow(subject, { linked: Boolean(link), more: [kept.button] }) };
 }
 
 /** What trains: Play, Step, Reset, the button that asks for a prediction first; and of RL, its end and other draws. */
@@ -96,7 +134,7 @@ function transport(instrument) {
     });
     mode.node.classList.add("mode");
     return {
-        node: element("div", { class: "row" }, mode.node, play, step, reset, predict, end, draws),
+        node: element("div", { class: "row", "data-key": "train" }, mode.node, play, step, reset, predict, end, draws),
         draw(state) {
             mode.draw(state);
             setText(play, instrument.playing ? "Pause" : "Play");

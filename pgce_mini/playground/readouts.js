@@ -2,9 +2,9 @@
 
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
+import { rightText, rlCaption, rlTakeaway } from "./rl_words.js";
 import { LIMITS } from "./state.js";
-import { rightText, rlTakeaway } from "./rl_words.js";
-import { fixed, promptText, takeaway } from "./words.js";
+import { caption, fixed, promptText, takeaway } from "./words.js";
 
 /** The takeaway; `readOut()` tells it to a screen reader, which would be told too much with every frame. */
 export function takeawayLine() {
@@ -22,6 +22,15 @@ export function takeawayLine() {
 
 export const sentenceOf = (state, numbers) =>
     numbers.rl ? rlTakeaway(state, numbers.rl) : takeaway(state, numbers);
+
+export const captionOf = (state, numbers) =>
+    numbers.rl ? rlCaption(state, numbers.rl) : caption(state, numbers);
+
+/** The settings in one line, for paper. */
+export function captionLine() {
+    const node = element("p", { class: "caption" });
+    return { node, draw: (state, numbers) => setText(node, captionOf(state, numbers)) };
+}
 
 export function promptLine() {
     const node = element("p", { class: "prompt" });

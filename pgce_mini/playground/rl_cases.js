@@ -8,7 +8,7 @@ const CASES = {
     "right token is rare": { preset: "peaked", count: 10, beta: -1.25, steps: 40, right: [9], rl_lr: 1.5, seed: 0 },
     "two are right": { preset: "peaked", count: 8, beta: 0, steps: 0, right: [0, 1], rl_lr: 1, seed: 0 },
 };
-const USUAL = {
+const COMMON = {
     lambda_head: 0, lambda_tail: 0, form: "product", start: "uniform", lr: 1, group_size: 8, scale_rewards: "none",
     rl_update: "sampled", temperature: 0.7, rl_start: "ce",
 };
@@ -18,13 +18,13 @@ export const caseNames = Object.keys(CASES);
 /** The state of a case, before the first step of RL. */
 export function withCase(state, name) {
     const { preset, count, ...changes } = CASES[name];
-    return { ...withPreset(state, PRESETS[preset], count), ...USUAL, ...changes, rl: true };
+    return { ...withPreset(state, PRESETS[preset], count), ...COMMON, ...changes, rl: true };
 }
 
 /** The case that the state shows, whatever its step, or null. */
 export function caseOf(state) {
     const parts = (other) => {
-        const { rl_steps, pass_k, rl_start, rl_update, axis, prediction, top_k, ...rest } = other;
+        const { rl_steps, pass_k, rl_start, rl_update, axis, prediction, top_k, marks, ...rest } = other;
         return JSON.stringify(Object.entries(rest).sort());
     };
     return caseNames.find((name) => parts(withCase(state, name)) === parts(state)) ?? null;

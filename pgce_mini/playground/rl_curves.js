@@ -3,7 +3,7 @@
 import { element, setAttributes, setText, shape } from "./dom.js";
 import { clip } from "./dynamics.js";
 import { rightInK } from "./group_rl.js";
-import { drawLegend } from "./picture.js";
+import { drawLegend, sizeIn } from "./picture.js";
 import { startText } from "./rl_words.js";
 import { circlePath, diamondPath } from "./shapes.js";
 import { MOST_RL } from "./state.js";
@@ -39,19 +39,20 @@ export class RLCurves {
     constructor(instrument) {
         this.svg = shape("svg", { role: "img", class: "picture curves" });
         this.node = element("div", { class: "stage" }, this.svg);
-        [this.width, this.built, this.panels] = [0, null, []];
-        new ResizeObserver(([{ contentRect }]) => {
-            this.width = Math.floor(contentRect.width);
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        [this.built, this.panels] = [null, []];
+        new ResizeObserver(([{ contentRect: { width, height } }]) => {
+            Object.assign(this, sizeIn(this.node, width, height));
             instrument.redraw();
         }).observe(this.node);
     }
 
     draw(state, { rl }) {
-        if (this.width === 0 || !rl) return;
         [this.state, this.numbers] = [state, { rl }]; // what is drawn
+        if (this.width === 0) return;
         const names = rl.lines.map(({ name }) => startText(name, state));
         const tops = PANELS.map(({ topOf }) => topOf(rl));
-        const wanted = [this.width, state.axis, rl.isSampled, ...names, ...tops].join("\n");
+        const wanted = [this.width, this.height, this.scale, state.axis, rl.isSampled, ...names, ...tops].join("\n");
         if (this.built !== wanted) this.build(state, rl, tops);
         this.built = wanted;
         const said = rl.lines.map(({ name, mass }) => `${startText(name, state)} ${mass[rl.step].toFixed(3)}`).join(", ");
@@ -60,19 +61,21 @@ export class RLCurves {
     }
 
     build(state, { lines, isSampled }, tops) {
-        const { svg, width } = this;
+        const { svg, width, scale } = this;
         svg.replaceChildren();
         const entries = lines.map(({ name }) => ({
             words: startText(name, state), width: 30, symbol: (x, y, group) => lineSymbol(name, x, y, group),
         }));
         if (isSampled) entries.push({ words: "expected, for the start in the rows", width: 30, symbol: expectedSymbol });
         let y = drawLegend(svg, width, entries) + 4;
+        const step = this.height ? (this.height - y - 22) / PANELS.length : PANEL;
         const frames = tops.map((top, i) => {
-            const panel = { ...PANELS[i], left: VALUES, right: width - 10, y: y + 20, height: PANEL - 44, scale: top };
-            y += PANEL;
+            const panel = { ...PANELS[i], left: VALUES, right: width - 10, y: y + 20, height: step - 44, most: top };
+            y += step;
             return panel;
         });
-        setAttributes(svg, { width, height: y + 22, viewBox: `0 0 ${width} ${y + 22}` });
+        const height = y + 22;
+        setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.panels = frames.map((panel) => makePanel(svg, panel, state, lines));
         shape("text", { class: "tick", x: width - 10, y: y + 10, "text-anchor": "end" }, svg, "steps of RL");
     }
@@ -87,11 +90,11 @@ const expectedSymbol = (x, y, group) => shape("line", { class: "curve-expected",
 
 function makePanel(svg, panel, state, lines) {
     const group = shape("g", {}, svg);
-    const { left, right, y, height, scale } = panel;
+    const { left, right, y, height, most } = panel;
     const isLog = state.axis === "log" && !panel.isEntropy;
     const at = { x: (step) => left + (step / MOST_RL) * (right - left), y: heightOf(panel, isLog) };
     const title = shape("text", { class: "panel-title", x: left, y: y - 11 }, group);
-    for (const value of isLog ? [FLOOR, 0.01, 1] : [0, scale / 2, scale]) {
+    for (const value of isLog ? [FLOOR, 0.01, 1] : [0, most / 2, most]) {
         shape("line", { class: "rule", x1: left, x2: right, y1: at.y(value), y2: at.y(value) }, group);
         shape("text", { class: "tick", x: left - 6, y: at.y(value), "text-anchor": "end" }, group, String(value));
     }
@@ -103,9 +106,9 @@ function makePanel(svg, panel, state, lines) {
     return { ...panel, at, title, expected, drawn, ends };
 }
 
-function heightOf({ y, height, scale }, isLog) {
+function heightOf({ y, height, most }, isLog) {
     if (isLog) return (value) => y + (height * Math.log(clip(value, FLOOR, 1))) / Math.log(FLOOR);
-    return (value) => y + height * (1 - value / scale);
+    return (value) => y + height * (1 - value / most);
 }
 
 function drawPanel({ title, titleOf, valuesOf, at, expected, drawn, ends }, state, { lines, shown, step, isSampled }) {

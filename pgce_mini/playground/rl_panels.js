@@ -5,12 +5,22 @@ import { axisChoice, choiceOf, frequenciesChoice, numberOf, panel, tokensSlider 
 import { caseNames, caseOf, withCase } from "./rl_cases.js";
 import { fixed } from "./words.js";
 
+/** Which start the rows show. */
+const startChoice = (instrument) =>
+    choice({
+        ...choiceOf(instrument, "rl_start"), name: "The rows show RL from",
+        value: ({ rl_start, steps }) => (rl_start === "yours" && steps === 0 ? "ce" : rl_start),
+        texts: { temperature: "temperature T" },
+        words: "ce, precision, diversity: where pre-training on q ends; yours: your own policy, once you have pre-trained",
+    });
+
 export function rlPanel(instrument) {
     return panel("RL on this state", [
         choice({
-            name: "A case to begin with", values: caseNames, value: caseOf,
+            key: "case", name: "A case to begin with", values: caseNames, value: caseOf,
             change: (name) => instrument.set(withCase(instrument.state, name)),
         }),
+        startChoice(instrument),
         slider({
             ...numberOf(instrument, "temperature"), name: "Temperature T", step: 0.05, format: (t) => fixed(t, 2),
             words: "of the start q^(1/T): below 1 sharper than q, above 1 flatter",
@@ -40,12 +50,3 @@ export function rlPanel(instrument) {
 
 export const rlTextPanel = (instrument) =>
     panel("Frequencies and picture", [frequenciesChoice(instrument), tokensSlider(instrument), axisChoice(instrument)]);
-
-/** Which start the rows show. */
-export const startChoice = (instrument) =>
-    choice({
-        ...choiceOf(instrument, "rl_start"), name: "The rows show RL from",
-        value: ({ rl_start, steps }) => (rl_start === "yours" && steps === 0 ? "ce" : rl_start),
-        texts: { temperature: "temperature T" },
-        words: "ce, precision, diversity: where pre-training on q ends; yours: your own policy, once you have pre-trained",
-    });

@@ -3,7 +3,7 @@
 import { element, setAttributes, setText, shape } from "./dom.js";
 import { clip } from "./dynamics.js";
 import { framed, place } from "./frame.js";
-import { drawAxes, drawLegend, rectangle } from "./picture.js";
+import { drawAxes, drawLegend, rectangle, sizeIn } from "./picture.js";
 import { arrowPath, circlePath, shortened, textWidth } from "./shapes.js";
 import { fixed } from "./words.js";
 
@@ -15,18 +15,19 @@ export class RLPicture {
         this.instrument = instrument;
         this.svg = shape("svg", { role: "group", class: "picture", "aria-label": "Which tokens are right" });
         this.node = element("div", { class: "stage" }, this.svg);
-        [this.width, this.built, this.frame, this.rows] = [0, null, null, []];
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        [this.built, this.frame, this.rows] = [null, null, []];
         this.active = 0; // the row whose box is the tab stop
         this.svg.addEventListener("keydown", (event) => this.key(event));
-        new ResizeObserver(([{ contentRect }]) => {
-            this.width = Math.floor(contentRect.width);
+        new ResizeObserver(([{ contentRect: { width, height } }]) => {
+            Object.assign(this, sizeIn(this.node, width, height));
             instrument.redraw();
         }).observe(this.node);
     }
 
     draw(state, { rl }) {
-        if (this.width === 0 || !rl) return;
-        const wanted = [this.width, state.axis, state.scale_rewards, rl.isSampled, ...state.tokens].join("\n");
+        if (this.width === 0) return;
+        const wanted = [this.width, this.height, this.scale, state.axis, state.scale_rewards, rl.isSampled, ...state.tokens].join("\n");
         if (this.built !== wanted) this.build(state, rl);
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -36,13 +37,13 @@ export class RLPicture {
     }
 
     build({ tokens, axis, scale_rewards }, { isSampled }) {
-        const { svg, width } = this;
+        const { svg, width, scale } = this;
         svg.replaceChildren();
         const top = drawLegend(svg, width, isSampled ? RL_ENTRIES : RL_ENTRIES.filter((entry) => !entry.ofGroups)) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
-        const frame = framed({ width, top, nameWidth, rows: tokens.length, before: BOX, narrowValues: 40 });
+        const frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length, before: BOX, narrowValues: 40 });
         this.frame = Object.assign(frame, { axis, force: PUSHED[scale_rewards] });
-        setAttributes(svg, { width, height: frame.height, viewBox: `0 0 ${width} ${frame.height}` });
+        setAttributes(svg, { width: scale * width, height: scale * frame.height, viewBox: `0 0 ${width} ${frame.height}` });
         drawAxes(shape("g", { "aria-hidden": "true" }, svg), frame, "push on z");
         this.rows = tokens.map((token, i) => makeRLRow(svg, frame, token, i, () => this.toggle(i)));
     }

@@ -20,7 +20,6 @@ export function startsTable() {
     return {
         node,
         draw(state, { rl }) {
-            if (!rl) return;
             const names = rl.lines.map(({ name }) => name);
             if (drawn !== names.join()) {
                 drawn = names.join();

@@ -2,11 +2,11 @@
 
 import { setAttributes, setText, setVisible, shape } from "./dom.js";
 import { place } from "./frame.js";
-import { arrowPath, diamondPath, shortened, trianglePath } from "./shapes.js";
+import { arrowPath, diamondPath, MARK_PATHS, shortened, trianglePath } from "./shapes.js";
 import { fixed } from "./words.js";
 
-/** The elements of a row whose upper edge is at y, those that lie below the others first. */
-export function makeRow(svg, frame, token, y) {
+/** The elements of a row whose upper edge is at y, those that lie below the others first; `count` of marks. */
+export function makeRow(svg, frame, token, y, count) {
     const { width, left, row, names, values } = frame;
     const mid = y + row / 2;
     const marks = shape("g", { "aria-hidden": "true" }, svg);
@@ -23,6 +23,7 @@ export function makeRow(svg, frame, token, y) {
         push: shape("path", { class: "push" }, marks),
         endLine: shape("line", { class: "end", y1: y + 3, y2: y + row - 3 }, marks),
         end: shape("path", { class: "end" }, marks),
+        marks: MARK_PATHS.slice(0, count).map((_, j) => shape("path", { class: `mark mark${j}` }, marks)),
         miss: shape("line", { class: "miss", y1: mid, y2: mid }, marks),
         guess: shape("path", { class: "guess" }, marks),
         label: shape("circle", { class: "knob", cy: mid, r: 4.5 }, marks), // while the handle is the prediction's
@@ -31,7 +32,7 @@ export function makeRow(svg, frame, token, y) {
 
 /** Sets the marks of row i. */
 export function drawRow(row, i, picture) {
-    for (const draw of [drawPolicies, drawPush, drawEnd, drawMiss, drawLabel]) draw(row, i, picture);
+    for (const draw of [drawPolicies, drawPush, drawEnd, drawMarks, drawMiss, drawLabel]) draw(row, i, picture);
 }
 
 function drawPolicies(row, i, { frame, state, numbers: { policy, plain, head, hidden } }) {
@@ -55,6 +56,13 @@ function drawEnd(row, i, { frame, numbers: { end, hidden } }) {
     const x = place(frame, end[i]);
     row.end.setAttribute("d", trianglePath(x, row.y + 1));
     setAttributes(row.endLine, { x1: x, x2: x });
+}
+
+function drawMarks(row, i, { frame, state: { marks }, numbers: { hidden } }) {
+    Object.values(marks ?? {}).forEach((probs, j) => {
+        row.marks[j].setAttribute("d", MARK_PATHS[j](place(frame, probs[i]), row.y + frame.row - 6));
+        setVisible(row.marks[j], !hidden);
+    });
 }
 
 function drawMiss(row, i, { frame, state: { prediction }, numbers: { target } }) {

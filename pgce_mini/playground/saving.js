@@ -11,13 +11,13 @@ export function save(blob, name) {
 }
 
 /** The PNG of an SVG, `{source, width, height}`. */
-export async function png({ source, width, height }) {
+export async function png({ source, width, height }, pixels = PIXELS) {
     const image = new Image();
     image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(source)}`;
     await image.decode();
     const canvas = document.createElement("canvas");
-    canvas.width = PIXELS * width;
-    canvas.height = PIXELS * height;
+    canvas.width = pixels * width;
+    canvas.height = pixels * height;
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
     return new Promise((done) => canvas.toBlob(done, "image/png"));
 }

@@ -2,7 +2,8 @@
 //
 // { prompt, tokens, labels, beta, lambda_head, lambda_tail, top_k, form, lr, start, steps, prediction, axis } and, of RL,
 // { rl, right, group_size, scale_rewards, rl_lr, rl_steps, seed, rl_update, temperature, pass_k, rl_start }, named as in
-// `PlaygroundState`. The policy is not part of it: it follows from the rest.
+// `PlaygroundState`. The policy is not part of it: it follows from the rest. An address may bring tokens of its own, with
+// `marks`: other policies to compare with, name -> probabilities (address.js).
 
 import { clip, sum } from "./dynamics.js";
 import { PRESETS } from "./from_python.js";
@@ -30,6 +31,7 @@ export const CHOICES = {
     rl_update: ["sampled", "expected"],
     rl_start: ["ce", "precision", "diversity", "temperature", "yours"],
 };
+export const MOST_MARKS = 6; // shapes that can be told apart (shapes.js)
 const MOST = 0.999; // of a dragged probability: the rest keep their proportions in what is left
 
 export const shapingOf = ({ beta, lambda_head, lambda_tail, top_k, form, tokens }) => ({
@@ -51,7 +53,7 @@ export function normalised(values) {
 
 /** The label distributions to choose from; prompt and tokens that none of them begins with are offered as "given". */
 export function presetsWith(base) {
-    const given = { prompt: base.prompt, tokens: base.tokens, weights: base.labels };
+    const given = { prompt: base.prompt, tokens: base.tokens, weights: base.labels, marks: base.marks };
     return presetOf(base, PRESETS) ? PRESETS : { ...PRESETS, given };
 }
 
@@ -62,12 +64,13 @@ export function presetOf({ prompt, tokens }, presets) {
 }
 
 /** The state with the first `count` tokens of a preset; a run begins anew. */
-export function withPreset(state, { prompt, tokens, weights }, count) {
+export function withPreset(state, { prompt, tokens, weights, marks }, count) {
     const n = Math.min(count, tokens.length);
     const labels = normalised(weights.slice(0, n));
     const top_k = Math.min(state.top_k, n);
-    const right = state.right.filter((row) => row < n);
-    return { ...state, prompt, tokens: tokens.slice(0, n), labels, top_k, right, steps: 0, rl_steps: 0, prediction: null };
+    const shown = n === tokens.length ? marks : undefined; // of all tokens, or they would not sum to 1
+    const begun = { steps: 0, rl_steps: 0, prediction: null, right: state.right.filter((row) => row < n) };
+    return { ...state, ...begun, prompt, tokens: tokens.slice(0, n), labels, top_k, marks: shown };
 }
 
 /** The distribution with one probability changed. What is `pinned` stays if it can; the rest share in proportion. */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal, get_args
@@ -191,3 +191,28 @@ class PlaygroundState:
         if not (np.isfinite(values).all() and (values >= 0).all() and abs(values.sum() - 1) < 1e-5):
             raise ValueError(f"{name} must hold probabilities that sum to 1")
         return tuple((values / values.sum()).tolist())
+
+
+def given_query(
+    prompt: str,
+    tokens: Sequence[str],
+    labels: Sequence[float],
+    marks: Mapping[str, Sequence[float]] | None = None,
+    **settings: float | str,
+) -> list[tuple[str, str]]:
+    """What an address needs to open the playground on tokens of its own: keys and values, to be encoded.
+
+    marks: name -> probabilities of another policy, up to six, drawn as small marks; settings: as in an address,
+    such as beta=-0.25, k=6.
+
+    Raises:
+        ValueError: as `PlaygroundState`.
+    """
+    PlaygroundState(prompt=prompt, tokens=tuple(tokens), labels=tuple(labels))
+
+    def written(probs: Sequence[float]) -> str:
+        return ",".join(f"{prob:.6g}" for prob in probs)
+
+    pairs = [("prompt", prompt), *(("token", token) for token in tokens), ("given", written(labels))]
+    pairs += [("mark", f"{name}:{written(probs)}") for name, probs in (marks or {}).items()]
+    return pairs + [(key, str(value)) for key, value in settings.items()]

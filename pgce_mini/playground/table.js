@@ -27,6 +27,9 @@ function pretrainingColumns(state, numbers) {
         push: shown(numbers.push),
         "cross-entropy": shown(numbers.plain),
         end: shown(end),
+        ...Object.fromEntries(
+            Object.entries(state.marks ?? {}).map(([name, probs]) => [`${name}, trained`, shown(probs)]),
+        ),
         prediction: state.prediction,
         miss: target && state.prediction.map((p, a) => p - target[a]),
     };

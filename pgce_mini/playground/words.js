@@ -69,7 +69,8 @@ function endBesideFrequencies({ labels, tokens, beta, lambda_head, lambda_tail }
     );
 }
 
-export const promptText = ({ prompt }) => `Next token after “${prompt}”`;
+export const promptText = ({ prompt, marks }) =>
+    `Next token after “${prompt}”` + (marks ? "; small marks: what trained models expect" : "");
 
 /** The settings in one line, for a picture that travels alone. */
 export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>

@@ -17,7 +17,6 @@ from pgce_mini.paths import expanded
 from pgce_mini.runs import Run, write_atomic, write_json
 from pgce_mini.study import Results, load_curves, load_results
 from pgce_mini.study.analysis import (
-    Direction,
     Summary,
     as_text,
     differences,
@@ -80,15 +79,6 @@ class Report:
     def as_text(self) -> str:
         return as_text(self.rows())
 
-    def direction(self, arm: str) -> Direction:
-        """Of the difference in Avg@m after RL: one is seen where the interval and every seed agree."""
-        gap, seeds = self.differences[arm]["avg_at_m"], self.seed_gaps[arm]
-        if (gap["low"] or 0.0) > 0 and min(seeds) > 0:
-            return "higher"
-        if (gap["high"] or 0.0) < 0 and max(seeds) < 0:
-            return "lower"
-        return "no difference seen"
-
     def takeaway(self) -> str:
         """One sentence about the effect of RL, one a compared arm; written from the numbers."""
         gains = [
@@ -100,16 +90,14 @@ class Report:
         if first != self.baseline:
             instead = f", so {self.baseline} is what the others are compared with" if self.differences else ""
             sentences.append(f"No seed of {first} is finished{instead}.")
-        words = {"higher": "above", "lower": "below", "no difference seen": "not distinguishable from"}
         for arm, difference in self.differences.items():
             gap = difference["avg_at_m"]
             value, low, high = gap["value"], gap["low"], gap["high"]
             if value is None or low is None or high is None:
                 continue
             sentences.append(
-                f"After RL {arm} is {words[self.direction(arm)]} {self.baseline} on these problems "
-                f"({signed(value)}, 95 % interval {signed_interval(low, high)}; "
-                f"seed by seed {', '.join(map(signed, self.seed_gaps[arm]))})."
+                f"After RL {arm} minus {self.baseline} on these problems: {signed(value)}, 95 % interval "
+                f"{signed_interval(low, high)} (seed by seed {', '.join(map(signed, self.seed_gaps[arm]))})."
             )
         return " ".join(sentences)
 
@@ -120,7 +108,7 @@ class Report:
         return (
             f"Means over {seeds}; 95 % bootstrap intervals over "
             f"{self.settings['evaluation']['problems']} held-out problems. They do not contain the spread "
-            "between seeds: a claim about an arm needs more seeds than this."
+            "between seeds: an estimate, no verdict; a claim about an arm needs more seeds than this."
         )
 
     def figures(self) -> dict[str, tuple[str, go.Figure]]:

@@ -36,6 +36,7 @@ from pgce_mini.study.analysis import (
     largest_errors,
     learning_curves_of,
     minimum_detectable,
+    precision_answer,
     samples,
     signed,
 )
@@ -126,7 +127,8 @@ def _claims(evidence: Evidence) -> str:
     for claim, decision in decide_claims(evidence).items():
         verdict, *reasons = decision.lines
         rows.append([claim, "<br>".join([f"**{verdict}**", *reasons])])
-    return "## The paper's claims\n\n" + _table(["claim of the paper", "at this scale, on these tasks"], rows)
+    answer = f"## The paper's claims\n\n{precision_answer(evidence)}\n\n"
+    return answer + _table(["claim of the paper", "at this scale, on these tasks"], rows)
 
 
 def _families(evidence: Evidence) -> str:

@@ -6,6 +6,7 @@ completion was sampled; `Sample` is about the distribution that it was drawn fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list
         raise ValueError(
             f"the prompt has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are read: shorten it"
         )
-    ids = corpus.encode(text)
+    ids = _encode_task(corpus, text) if isinstance(corpus, Task) else corpus.encode(text)
     if not ids:
         raise ValueError("the prompt is empty: write at least one token")
     room = corpus.max_document_length - max_completion_length
@@ -44,6 +45,17 @@ def encode_prompt(corpus: Corpus, text: str, max_completion_length: int) -> list
             f"most {room} fit the {corpus.max_document_length} that the model was trained on: shorten it"
         )
     return ids
+
+
+def _encode_task(task: Task, text: str) -> list[int]:
+    """The tokens of a problem that may lack the spaces between them."""
+    signs = sorted((token for token in task.vocab if not token[0].isalnum()), key=len, reverse=True)
+    apart = re.sub("|".join([*map(re.escape, signs), r"\d+"]), r" \g<0> ", text)
+    try:
+        return task.encode(apart)
+    except ValueError as error:
+        example = task.decode(task.problem(0, 0, "heldout").prompt)
+        raise ValueError(f"{error}: write a prompt such as “{example}”") from None
 
 
 class NextToken(NamedTuple):
@@ -60,7 +72,7 @@ def next_token(model: GPT, ids: Sequence[int], top_k: int) -> NextToken:
     check_whole("top_k", top_k, 1)
     logits = model(torch.tensor([list(ids)]))[0, -1]
     probs = logits.softmax(-1)
-    return NextToken(probs, token_entropy(logits).item(), _head(probs, top_k).item())
+    return NextToken(probs, token_entropy(logits).item(), head_mass(probs, top_k).item())
 
 
 class Reading(NamedTuple):
@@ -107,7 +119,7 @@ def read_on(
     logits = model(row[:, :-1])[0]  # (T - 1, V)
     probs = logits.softmax(-1)
     own = probs.gather(1, row[0, 1:, None])[:, 0]  # (T - 1)
-    head = _head(probs, top_k)
+    head = head_mass(probs, top_k)
     return Reading(ids, len(completion), own.tolist(), token_entropy(logits).tolist(), head.tolist())
 
 
@@ -180,6 +192,6 @@ def likeliest(distributions: Mapping[str, Tensor], count: int) -> list[int]:
     return largest.topk(min(count, len(largest))).indices.tolist()
 
 
-def _head(probs: Tensor, top_k: int) -> Tensor:
+def head_mass(probs: Tensor, top_k: int) -> Tensor:
     """(..., V) -> (...)"""
     return probs.topk(min(top_k, probs.shape[-1]), -1).values.sum(-1)

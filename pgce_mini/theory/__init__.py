@@ -27,6 +27,7 @@ from pgce_mini.theory.estimators import (
     reinforce_gradient,
     reinforce_residual,
     reinforce_variance,
+    sample_counts,
 )
 from pgce_mini.theory.group_rl import (
     GroupRun,
@@ -49,6 +50,6 @@ __all__ = [
     "expected_gradient", "expected_group_push", "expected_group_run", "expected_reward", "expected_score",
     "group_push", "group_run", "hidden_score", "matched_temperature", "optimal_baseline", "policy_flow",
     "policy_gradient", "predict_chain", "reinforce_gradient", "reinforce_residual", "reinforce_variance",
-    "right_in_k", "sample_tokens", "simplex_field", "simplex_xy", "stationary_policies", "stationary_policy",
-    "tempered", "total_variation", "uniforms",
+    "right_in_k", "sample_counts", "sample_tokens", "simplex_field", "simplex_xy", "stationary_policies",
+    "stationary_policy", "tempered", "total_variation", "uniforms",
 ]  # fmt: skip

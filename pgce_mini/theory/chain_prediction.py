@@ -34,6 +34,12 @@ class ChainPrediction:
     accuracy: float
     entropy_by_position: tuple[float, ...]
 
+    @property
+    def reasoning_pays(self) -> bool:
+        """Whether the first step of RL raises the share of reasoning: the policy gradient of the one decision, to
+        reason or to guess, is s (1 - s) times the difference of the two accuracies. Later steps change both."""
+        return self.accuracy_if_reasoned > self.accuracy_if_direct
+
 
 def predict_chain(task: ChainSum, shaping: RewardShaping, problems: int = 96) -> ChainPrediction:
     """What the stationary policy of `shaping` does, in the mean over `problems` held-out problems of `task`.

@@ -74,6 +74,21 @@ def policy_gradient(probs: ArrayLike, rewards: ArrayLike) -> FloatArray:
     return np.asarray(weights - pi * weights.sum())
 
 
+def sample_counts(probs: ArrayLike, samples: int, seed: int) -> list[int]:
+    """How often each token comes in `samples` draws from the policy.
+
+    Shapes:
+        probs: (V,), a distribution -> (V,)
+
+    Raises:
+        ValueError: when `probs` is not a distribution; when `samples` is no whole number of at least 1.
+    """
+    pi = _as_policy(probs)
+    rng = np.random.default_rng(check_seed(seed))
+    counts: list[int] = rng.multinomial(check_whole("samples", samples, 1), pi).tolist()
+    return counts
+
+
 def reinforce_gradient(
     probs: ArrayLike, rewards: ArrayLike, counts: ArrayLike, baseline: float = 0.0
 ) -> FloatArray:
@@ -226,7 +241,7 @@ def compare_gradients(
     pi = _as_policy(probs)
     rewards = cross_entropy_rewards(pi, target)
     samples, seed = check_whole("samples", samples, 1), check_seed(seed)
-    counts = np.random.default_rng(seed).multinomial(samples, pi)
+    counts = sample_counts(pi, samples, seed)
     gradients = {
         "cross-entropy": cross_entropy_gradient(pi, target),
         "policy gradient, exact": policy_gradient(pi, rewards),
@@ -242,7 +257,7 @@ def compare_gradients(
     return GradientComparison(
         rewards.tolist(),
         baseline,
-        counts.tolist(),
+        counts,
         {name: values.tolist() for name, values in gradients.items()},
         float(np.abs(again - exact).max()),
         float(np.linalg.norm(estimate - exact)) / size,

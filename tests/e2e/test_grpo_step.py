@@ -48,7 +48,7 @@ def test_picture_and_csv_show_the_step_of_the_library(explorer: str, visit: Visi
     expected = of_group(step, 3, update.push)
     page.wait_for_function(ARE, arg=expected)
     rows = rows_of(download(page, "csv", tmp_path))
-    assert [float(row["push"]) for row in rows] == pytest.approx(expected, abs=1e-5)
+    assert [float(row["weight"]) for row in rows] == pytest.approx(expected, abs=1e-5)
     held = [row["held back"] == "True" for row in rows]
     assert sum(held) == int(update.held_back[3].sum()) > 0
     expect(page.get_by_role("status").first).to_contain_text(

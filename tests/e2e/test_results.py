@@ -46,7 +46,7 @@ def test_demo_stands_beside_the_paper_and_says_so(explorer: str, visit: Visit, t
 
 
 PICTURES = {
-    "minus the baseline": ("Avg@4 after RL, by arm", "precision +0.125 (clear, and in every seed)"),
+    "minus the baseline": ("Avg@4 after RL, by arm", "precision +0.125 [+0.031, +0.219]"),
     "Pass@k": ("Pass@k before and after RL", "At k 4"),
     "reward through RL": ("Reward through RL", f"At RL step {STEPS}, mean reward (share right): ce 0.95"),
     "entropy through RL": ("Entropy through RL", f"At RL step {STEPS}, entropy (nats/token): ce 0.01"),
@@ -83,7 +83,7 @@ def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Vis
 
 TABLE_PICTURES = {
     "before and after RL": ("Accuracy before and after RL", "RL took Avg@64 of ce from 0.33 to 0.63"),
-    "minus the baseline": ("Each arm minus ce", "higher: precision +0.130; lower: diversity -0.130"),
+    "minus the baseline": ("Each arm minus ce", "no difference seen: precision +0.130 [+0.100, +0.160]"),
     "Pass@k": ("Pass@k before and after RL", "RL took Pass@64 of ce from 0.53 to 0.83"),
     "reward through RL": ("Reward through RL", "mean reward (share right): ce 0.63, precision 0.76"),
     "entropy through RL": ("Entropy through RL", "entropy (nats/token): ce 0.63"),
@@ -115,6 +115,20 @@ def test_table_of_a_study_is_shown_as_its_copied_python_shows_it(
     made = [trace.name for trace in names["figure"].data if trace.name]
     assert made
     assert [name for name, _ in page.evaluate(DRAWN) if name] == made
+
+
+def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
+    explorer: str, visit: Visit, assert_accessible: Callable[..., None]
+) -> None:
+    page = open_page(explorer, visit, "study=trap&picture=minus+the+baseline", width=360)
+    answer = page.get_by_text("Does a precision prior help RL?")
+    expect(answer).to_contain_text("in 0 of 3 studies")
+    expect(answer).to_contain_text("trap +0.180 [+0.029, +0.313]")
+    headline = page.get_by_role("status").first
+    expect(headline).to_contain_text("no difference seen: precision +0.180 [+0.029, +0.313]")
+    expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
+    expect(page.get_by_text("Five seeds can show nothing")).to_be_visible()
+    assert_accessible(page)
 
 
 def test_damaged_table_is_named_in_one_sentence(explorer: str, visit: Visit) -> None:

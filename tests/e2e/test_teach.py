@@ -1,35 +1,50 @@
-"""The teacher's page: its tour leads where it says, and its quiz answers and remembers."""
+"""The teacher's page: what was found, what it hands out, and a quiz that answers and remembers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pages import Visit
 from playwright.sync_api import Page, expect
 
-PROMISES = {  # of the tour
-    "Sharper than the data": "",
-    "A rare token": "0 of 64 samples drew the true token",
-    "A baseline that hurts": "of the variance. It adds here",
-    "Focal loss is not diversity": "At π = 0.30, focal pushes the true token 1.05 times as hard as cross-entropy",
-    "Winner takes all": "from here coffee has 100.0%",
-    "When β is a temperature": "temperature 0.75 gives the same policy",
-}
+HANDOUTS = {"Slides (HTML)": "lecture-slides.html", "Prediction sheet, to print (HTML)": "prediction-sheet.html"}
 
 
-def test_tour_opens_pages_in_the_states_that_it_promises(explorer: str, visit: Visit) -> None:
+def test_page_says_what_was_found_starts_stories_and_hands_out(
+    explorer: str, visit: Visit, tmp_path: Path, assert_accessible: Callable[[Page], None]
+) -> None:
     page = visit(explorer + "teach")
-    expect(page.get_by_test_id("stMain").get_by_test_id("stPageLink")).to_have_count(len(PROMISES))
-    for title, promise in PROMISES.items():
-        page.get_by_role("link", name=title).click()
-        expect(page.get_by_role("heading", name="Teach", exact=True)).to_have_count(0)
-        expect(page).to_have_url(re.compile(r"\?"))
-        if promise:
-            expect(page.get_by_text(promise)).to_be_visible()
-        expect(page.get_by_role("alert")).to_have_count(0)
-        page.get_by_role("link", name="Teach", exact=True).click()
+    claims = page.get_by_role("region", name="What was found").get_by_role("row")
+    expect(claims.filter(has_text="2. Precision and tail-penalty give the better space")).to_contain_text("hold")
+    for button, name in HANDOUTS.items():
+        with page.expect_download() as arriving:
+            page.get_by_role("button", name=button).click()
+        assert arriving.value.suggested_filename == name
+        arriving.value.save_as(tmp_path / name)
+    page.get_by_role("link", name="The lecture").click()
+    expect(page.get_by_role("navigation", name="Story")).to_contain_text(
+        "The lecture: A model that writes, 1 of 14"
+    )
+
+    page.goto((tmp_path / "lecture-slides.html").as_uri())
+    expect(page.locator("section:visible")).to_have_count(1)
+    for _ in range(4):  # to the question about β, by way of the answer to the one before it
+        page.keyboard.press("PageDown")
+    page.keyboard.press("PageDown")
+    expect(page.get_by_role("heading", name="Paid more when sure")).to_be_visible()
+    expect(page.locator("section:visible .answer")).to_have_css("visibility", "hidden")
+    page.keyboard.press("PageDown")
+    expect(page.locator("section:visible .answer")).to_have_css("visibility", "visible")
+    playground = page.frame_locator("section.now iframe")
+    expect(playground.locator(".takeaway")).to_contain_text("Where will each token end?")
+    link = page.locator("section:visible").get_by_role("link", name="Open One token")
+    expect(link).to_have_attribute("href", re.compile(re.escape(explorer) + r"\?story=lecture&step=3&beta=-0.25"))
+    assert_accessible(page)
+    page.goto((tmp_path / "prediction-sheet.html").as_uri())
+    assert_accessible(page)
 
 
 def test_quiz_explains_each_answer_counts_and_remembers(explorer: str, visit: Visit) -> None:

@@ -1,11 +1,14 @@
-"""Priors that come with the package: for each task a model of every arm of the paper, trained on the same data.
+"""Priors that come with the package: for each task a model of every arm of the paper, trained on the same data,
+and for chain sums more along beta.
 
     model, corpus = priors.load("text", "precision")
+    models = {beta: priors.load("chain-sum", arm)[0] for beta, arm in priors.OVER_BETA.items()}
 
     TASK-ARM.safetensors       weights in half precision, with shape, corpus and tokens in the header
     text-windows.safetensors   windows of the manual, held out and trained on, as token ids: each version of Python
                                words its manual differently
-    manifest.json              of each prior its settings, SHA-256, held-out cross-entropy and entropy
+    manifest.json              of each prior its settings, SHA-256, held-out cross-entropy and entropy, and of a
+                               task's how its samples do
 
 `pgce build-priors` makes all of it again from nothing but the seeds.
 """
@@ -20,13 +23,13 @@ from typing import Any
 import torch
 
 from pgce_mini.checks import check_choice
-from pgce_mini.evaluation import evaluate_documents
+from pgce_mini.evaluation import EvaluationConfig, evaluate, evaluate_documents
 from pgce_mini.gpt import GPT
 from pgce_mini.paths import expanded
-from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, config_to_dict, load_model, load_tensors, save_tensors
 from pgce_mini.shipped.build import build_models, read_manifest
-from pgce_mini.tasks import ChainSum, Corpus, Countdown, Text
+from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
 from pgce_mini.training import ModelShape, PretrainConfig, pretrain
 
 FOLDER = Path(__file__).parent
@@ -35,6 +38,9 @@ WINDOWS = "text-windows.safetensors"
 HELDOUT_DOCUMENTS = 256
 HELDOUT_SEED = 1  # not the one that the documents of the training's own evaluations are drawn with
 TRAINING_DOCUMENTS = 64
+EVALUATION = EvaluationConfig(problems=96, samples=64)
+RECORDED = ("avg_at_m", "cons_at_m", "completion_length", "reasoned_share", "entropy")
+"""What the manifests say of a model's samples, of those that `evaluate` measures."""
 
 # The arms' k: the paper's 100 where the vocabulary is large enough, else a head as small as in our own studies.
 SETTINGS: dict[str, tuple[PretrainConfig, int]] = {
@@ -53,6 +59,18 @@ SETTINGS: dict[str, tuple[PretrainConfig, int]] = {
 }
 """task -> (settings of its pre-training, size of the head)"""
 
+OVER_BETA = {
+    -0.75: "beta-0.75", -0.5: "beta-0.5", -0.25: "precision", 0.0: "ce",
+    0.25: "beta+0.25", 0.5: "diversity", 0.75: "beta+0.75", 1.0: "beta+1",
+}  # fmt: skip
+"""beta -> the arm with that beta alone; chain sums have them all, named as in the study"""
+ARMS = PAPER_ARMS | {arm: RewardShaping(beta=beta) for beta, arm in OVER_BETA.items() if arm not in PAPER_ARMS}
+
+
+def arms_of(task: str) -> list[str]:
+    """The arms of which a task has a prior."""
+    return list(ARMS if task == "chain-sum" else PAPER_ARMS)
+
 
 def settings(task: str, arm: str) -> PretrainConfig:
     """The settings that a prior was trained with; its run_dir is where `build` trains it.
@@ -61,9 +79,9 @@ def settings(task: str, arm: str) -> PretrainConfig:
         ValueError: naming the task or arm of which there is no prior.
     """
     check_choice("task", task, SETTINGS)
-    check_choice("arm", arm, PAPER_ARMS)
+    check_choice("arm", arm, arms_of(task))
     config, top_k = SETTINGS[task]
-    return replace(config, run_dir=RUNS / f"{task}-{arm}", shaping=replace(PAPER_ARMS[arm], top_k=top_k))
+    return replace(config, run_dir=RUNS / f"{task}-{arm}", shaping=replace(ARMS[arm], top_k=top_k))
 
 
 def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
@@ -101,12 +119,13 @@ def build(
     folder: Path = FOLDER,
     runs: Path = RUNS,
     tasks: Sequence[str] = tuple(SETTINGS),
-    arms: Sequence[str] = tuple(PAPER_ARMS),
+    arms: Sequence[str] | None = None,
     *,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Trains the priors in `runs` (a finished one is kept, an interrupted one goes on), and writes their files and
-    the manifest into `folder`; files and entries of other tasks and arms stay. Returns the manifest.
+    """Trains the priors of `arms`, by default of all, in `runs` (a finished one is kept, an interrupted one goes
+    on), and writes their files and the manifest into `folder`; files and entries of other tasks and arms stay.
+    Returns the manifest.
 
     Raises:
         ValueError: as `settings`.
@@ -127,8 +146,8 @@ def build(
     def characters() -> dict[str, str]:
         return {"characters": load_tensors(windows)[1]["characters"] if windows.exists() else ""}
 
-    wanted = [settings(task, arm) for task in tasks for arm in arms]
-    order = [f"{task}-{arm}" for task in SETTINGS for arm in PAPER_ARMS]
+    wanted = [settings(task, arm) for task in tasks for arm in (arms_of(task) if arms is None else arms)]
+    order = [f"{task}-{arm}" for task in SETTINGS for arm in arms_of(task)]
     return build_models("priors", wanted, folder, runs, train, _describe, order, characters)
 
 
@@ -139,7 +158,15 @@ def _describe(config: PretrainConfig, file: Path) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "settings": config_to_dict(config),
         "heldout": {name: numbers[name] for name in ("documents", "tokens", "cross_entropy", "entropy", "ece")},
-    }
+    } | ({"samples": solved(model, corpus)} if isinstance(corpus, Task) else {})
+
+
+def solved(model: GPT, task: Task) -> dict[str, float | None]:
+    """How a model does on held-out problems: point estimates of `evaluate`."""
+    samples = evaluate(model, task, EVALUATION)["samples"]
+    assert samples is not None  # the tasks have verifiers
+    numbers = {name: samples[name]["value"] for name in RECORDED}  # type: ignore[literal-required] # in RECORDED
+    return numbers | {f"pass_at_{k}": estimate["value"] for k, estimate in samples["pass_at_k"].items()}
 
 
 def _documents(name: str, task: str, folder: Path) -> list[list[int]]:

@@ -12,8 +12,10 @@ from pgce_mini.study.analysis.claims import (
     Evidence,
     Finding,
     Hypothesis,
+    Seen,
     decide,
     decide_claims,
+    precision_answer,
     samples,
 )
 from pgce_mini.study.analysis.compare import (
@@ -32,6 +34,7 @@ from pgce_mini.study.analysis.formats import (
     signed,
     signed_interval,
 )
+from pgce_mini.study.analysis.nearest import Recorded, beside, nearest, recorded_settings
 from pgce_mini.study.analysis.predictions import PREDICTED, TOLERANCES, check_predictions, largest_errors
 from pgce_mini.study.analysis.statistics import (
     LEVEL,
@@ -62,10 +65,10 @@ from pgce_mini.study.analysis.views import (
 __all__ = [
     "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "RL_STUDIES",
     "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding", "Hypothesis",
-    "PairedDifference", "Summary", "arms", "as_text", "by_metric", "by_seed", "check_predictions", "compare",
-    "curves_of", "decide", "decide_claims", "differences", "expanded_interval", "format_difference",
-    "format_estimate", "format_spread", "heldout_means", "holm", "labels", "largest_errors",
-    "learning_curves_of", "minimum_detectable", "over_seeds", "paired_differences", "paired_over_seeds",
-    "phase", "predicted", "rows_of", "samples", "sign_flip_test", "signed", "signed_interval", "summarize",
-    "variants", "verdict",
+    "PairedDifference", "Recorded", "Seen", "Summary", "arms", "as_text", "beside", "by_metric", "by_seed",
+    "check_predictions", "compare", "curves_of", "decide", "decide_claims", "differences", "expanded_interval",
+    "format_difference", "format_estimate", "format_spread", "heldout_means", "holm", "labels",
+    "largest_errors", "learning_curves_of", "minimum_detectable", "nearest", "over_seeds", "paired_differences",
+    "paired_over_seeds", "phase", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples",
+    "sign_flip_test", "signed", "signed_interval", "summarize", "variants", "verdict",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Literal
 from pgce_mini.evaluation import CHANGES, column_label
 from pgce_mini.paths import expanded
 from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis.formats import format_difference
 from pgce_mini.study.analysis.statistics import PairedDifference, compare, holm, verdict
 from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
 
@@ -229,6 +230,17 @@ class Evidence:
         rows = self.rows(comparison.study)
         return compare(rows, comparison.arm, comparison.baseline, comparison.metric, comparison.variant)
 
+    def seen(self, study: str, arm: str, metric: str, baseline: str = "ce", variant: str = "") -> Seen | None:
+        """The verdict of the planned comparisons of these two arms, corrected; None where none was planned."""
+        words = {
+            finding.seen
+            for (_, c), finding in self.findings.items()
+            if (c.study, c.arm, c.metric, c.baseline, c.variant) == (study, arm, metric, baseline, variant)
+        }
+        if len(words) > 1:  # planned in two families, of which only one lets it pass
+            return "no difference seen"
+        return words.pop() if words else None
+
     @cached_property
     def findings(self) -> dict[tuple[str, Comparison], Finding]:
         """(family, comparison) -> finding. What has not been run counts in Holm's correction as p = 1."""
@@ -283,6 +295,23 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
         else all_hold("4"),
         "2, on mixture-of-experts and models of a billion parameters": Decision("cannot be tested at this scale"),
     }
+
+
+def precision_answer(evidence: Evidence) -> str:
+    """Does a precision prior help RL? One sentence, from the comparisons of claim 2."""
+    family = next(family for family in FAMILIES if family.name == "2")
+    hypothesis = family.hypotheses[0]  # precision; the other is tail-penalty
+    found = [evidence.findings["2", comparison] for comparison in hypothesis.comparisons]
+    heads = {"holds": "Yes, here", "does not hold": "Not seen here"}
+    head = heads.get(decide(evidence, family, hypothesis).verdict, "Not known yet")
+    higher = sum(finding.as_expected for finding in found)
+    gaps = [(finding.comparison.study, finding.difference) for finding in found]
+    estimates = ", ".join(f"{study} {format_difference(gap)}" for study, gap in gaps if gap)
+    beside = f" (estimates with their 95 % intervals: {estimates})" if estimates else ""
+    return (
+        f"Does a precision prior help RL? {head}: by the planned, corrected comparisons accuracy after RL is "
+        f"higher than from plain cross-entropy in {higher} of {len(found)} studies{beside}."
+    )
 
 
 def _claim_3(evidence: Evidence, rests_on: tuple[tuple[str, Decision], ...]) -> Decision:

@@ -163,8 +163,8 @@ def _arrays(answer: Any) -> Any:
 
 
 def word(answer: Any) -> str:
-    """A word in lower case, without spaces around it; "" for what is not a string."""
-    return str.lower(str.strip(answer)) if isinstance(answer, str) else ""
+    """A word in lower case, without spaces around it or a full stop; "" for what is not a string."""
+    return str.lower(str.rstrip(str.strip(answer), ". ")) if isinstance(answer, str) else ""
 
 
 def call(function: Any, *arguments: Any) -> Any:

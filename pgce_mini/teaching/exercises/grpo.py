@@ -5,11 +5,14 @@ from __future__ import annotations
 from math import comb
 from typing import Any, get_args
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
+from pgce_mini.teaching.exercises import NotYet, call, close, exercise, numbers, require
 from pgce_mini.training import LossType, group_advantages, grpo_loss, masked_mean
+
+Array = NDArray[np.float64]
 
 
 @exercise("06-1")
@@ -40,8 +43,7 @@ def clipped_loss(answer: Any) -> str:
     ratio = torch.tensor([0.5, 0.9, 1.0, 1.25, 1.5, 0.5, 0.9, 1.0, 1.25, 1.5], dtype=torch.float64)
     advantage = torch.tensor([2.0] * 5 + [-2.0] * 5, dtype=torch.float64)
     low, high = 0.2, 0.28
-    given = call(answer, ratio.clone(), advantage.clone(), low, high)
-    _per_token(given, "loss", len(ratio))
+    given = _per_token(call(answer, ratio.clone(), advantage.clone(), low, high), "loss", len(ratio))
     truth = torch.stack([
         grpo_loss(r.log().view(1, 1), torch.zeros(1, 1), a.view(1), torch.ones(1, 1, dtype=torch.bool),
                   epsilon=low, epsilon_high=high, loss_type="dapo", max_completion_length=1)[0]
@@ -49,7 +51,7 @@ def clipped_loss(answer: Any) -> str:
     ])  # fmt: skip
     pairs = zip(given.tolist(), truth.tolist(), strict=True)
     wrong = torch.tensor([not close(loss, right, atol=1e-9) for loss, right in pairs])
-    require(not close(given.double(), -truth), "The sign: an optimizer goes down the loss.")
+    require(not close(given, -truth), "The sign: an optimizer goes down the loss.")
     require(
         not wrong[[3, 8]].any() or bool(wrong[[0, 1, 2, 5, 6, 7]].any()),
         "Only beyond the upper end it is wrong: is that end where it should be?",
@@ -60,7 +62,7 @@ def clipped_loss(answer: Any) -> str:
     )
     clipped_only = -ratio.clamp(1 - low, 1 + high) * advantage
     require(
-        not close(given.double(), clipped_only),
+        not close(given, clipped_only),
         "A ratio that left the range against its advantage has lost its gradient: what brings it back?",
     )
     require(
@@ -72,10 +74,12 @@ def clipped_loss(answer: Any) -> str:
     return "A pessimistic bound: nothing is gained beyond the range, and mistakes can always be undone."
 
 
-def _per_token(given: Any, what: str, count: int) -> None:
-    said = f"tensor of shape {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
-    fits = isinstance(given, Tensor) and given.shape == (count,) and not given.is_complex()
-    require(fits, f"Return one {what} a token, a tensor of shape ({count},), got {said}.")
+def _per_token(given: Any, what: str, count: int) -> Array:
+    """One number a token, in any sequence: (count,)"""
+    try:
+        return numbers(given, (count,))
+    except NotYet as hint:
+        raise NotYet(f"Return one {what} a token. {hint}") from None
 
 
 @exercise("06-3")
@@ -85,19 +89,18 @@ def logps_at(answer: Any) -> str:
     tokens = torch.tensor([0, 1, 2, 3, 4, 0])
     rows = torch.arange(6)
     for temperature in (1.0, 0.7, 1.5):
-        given = call(answer, logits.clone(), tokens.clone(), temperature)
-        _per_token(given, "log-probability", 6)
+        given = _per_token(call(answer, logits.clone(), tokens.clone(), temperature), "log-probability", 6)
         truth = torch.distributions.Categorical(logits=logits / temperature).log_prob(tokens)
-        require(not close(given.double(), truth.exp()), "These are probabilities, not their logarithms.")
-        require(not close(given.double(), -truth), "The sign: a log-probability is below 0.")
+        require(not close(given, truth.exp()), "These are probabilities, not their logarithms.")
+        require(not close(given, -truth), "The sign: a log-probability is below 0.")
         at_one = logits.log_softmax(-1)[rows, tokens]
         if temperature != 1:
-            require(not close(given.double(), at_one), "The temperature of the sampling is not in it at all.")
+            require(not close(given, at_one), "The temperature of the sampling is not in it at all.")
             require(
-                not close(given.double(), at_one / temperature),
+                not close(given, at_one / temperature),
                 "exp of it does not sum to 1 over the tokens.",
             )
-        require(close(given.double(), truth), f"Wrong at temperature {temperature}.")
+        require(close(given, truth), f"Wrong at temperature {temperature}.")
     return "The ratio of the first update is 1, whatever the temperature."
 
 

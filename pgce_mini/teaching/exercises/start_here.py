@@ -12,7 +12,7 @@ from pgce_mini.teaching.exercises import call, exercise, given, numbers, require
 from pgce_mini.theory import stationary_policy, tempered
 
 COLOURS = {"blue": 0.5, "green": 0.2, "red": 0.12, "grey": 0.09, "teal": 0.06, "gold": 0.03}
-"""The labels of the notebook."""
+"""The frequencies q of the notebook."""
 
 
 @exercise("00-1")
@@ -21,7 +21,10 @@ def beta_for_blue(answer: Any) -> str:
     require(beta > -1, "At -1 and below a token can take all, and no end is known in advance. Try beta above -1.")
     require(beta < 0, "From 0 on blue ends at 0.5 or below. Which sign sharpens?")
     blue = float(stationary_policy(list(COLOURS.values()), RewardShaping(beta))[0])
-    require(abs(blue - 0.6) < 0.003, f"With this beta blue ends at {blue:.3f}.")
+    near = abs(blue - 0.6)
+    require(
+        near < 0.0015, f"With this beta blue ends at {blue:.4f}{': two digits are asked for' * (near < 0.01)}."
+    )
     return f"Blue ends at {blue:.3f}."
 
 
@@ -34,9 +37,9 @@ def beta_is_a_temperature(answer: Any) -> str:
         sampled = tempered([0.7, 0.3], temperature)[0]
         require(
             abs(sampled - end) < 1e-4,
-            f"At beta = {beta} labels (0.7, 0.3) end at {end:.4f}, and your temperature gives {sampled:.4f}.",
+            f"At beta = {beta} q = (0.7, 0.3) ends at {end:.4f}, and your temperature gives {sampled:.4f}.",
         )
-    return "With two tokens beta is a temperature, whatever the labels. Notebook 04 proves it."
+    return "With two tokens beta is a temperature, whatever q is. Notebook 04 proves it."
 
 
 @exercise("00-3")

@@ -11,7 +11,7 @@ from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
 from pgce_mini.theory import HIDDEN_REWARDS, stationary_policy, tempered
 
-LABELS = ([0.5, 0.25, 0.15, 0.1], [0.4, 0.3, 0.2, 0.1], [0.34, 0.33, 0.33])
+FREQUENCIES = ([0.5, 0.25, 0.15, 0.1], [0.4, 0.3, 0.2, 0.1], [0.34, 0.33, 0.33])
 BETAS = (-0.25, 0.5, 1.0)
 PROBS = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
 
@@ -40,16 +40,16 @@ def reward_of_the_squared_error(answer: Any) -> str:
     require(not close(rewards, -truth), "The sign: a token *earns* what its probability takes off the loss.")
     require(
         not close(rewards, truth * PROBS.numpy()),
-        "This is the push, pi r, the weight on the gradient of log pi. Asked for is r.",
+        "This is the weight, pi r, on the gradient of log pi. Asked for is r.",
     )
     require(close(rewards, truth, atol=1e-6), "It is not the reward at every pi(x): take the derivative again.")
-    return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a bad label cannot shout."
+    return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a wrong true token cannot shout."
 
 
 @exercise("02-3")
 def ending(answer: Any) -> str:
-    for labels in LABELS:
-        q = np.array(labels)
+    for frequencies in FREQUENCIES:
+        q = np.array(frequencies)
         for beta in BETAS:
             truth = stationary_policy(q, RewardShaping(beta))
             policy = numbers(call(answer, q.copy(), beta), q.shape)
@@ -65,7 +65,7 @@ def ending(answer: Any) -> str:
             )
             require(
                 close(policy, truth, atol=1e-4),
-                f"For q = {labels} and beta = {beta:g} it ends elsewhere: there training would still move.",
+                f"For q = {frequencies} and beta = {beta:g} it ends elsewhere: there training would still move.",
             )
     return "You can predict the end of any arm that shapes the true token alone."
 

@@ -83,7 +83,7 @@ def _end(q: FloatArray, lam: FloatArray) -> FloatArray:
 @exercise("04-4")
 def another_proper_score(answer: Any) -> str:
     def charges(forecasts: FloatArray) -> FloatArray:
-        """What each forecast is charged under each label. (N, 3) -> (N, 3)"""
+        """What each forecast is charged under each true token. (N, 3) -> (N, 3)"""
         rows = [[float(numbers(call(answer, pi.copy(), x))) for x in range(3)] for pi in forecasts]
         return np.array(rows)
 
@@ -104,7 +104,7 @@ def another_proper_score(answer: Any) -> str:
             f"Not proper: when the truth is {truth.tolist()}, the forecast "
             f"{np.concatenate([lattice, beside])[least].round(3).tolist()} is charged less than the truth.",
         )
-    constants = np.tile(np.eye(3), (len(lattice), 1))  # one for each label
+    constants = np.tile(np.eye(3), (len(lattice), 1))  # one for each true token
     columns = np.concatenate([-np.log(lattice).reshape(-1, 1), constants], -1)  # a logarithm, and constants
     fit, *_ = np.linalg.lstsq(columns, on_lattice.ravel(), rcond=None)
     left = on_lattice.ravel() - columns @ fit

@@ -17,7 +17,7 @@ SIX = torch.tensor([0.4, 0.25, 0.15, 0.1, 0.06, 0.04], dtype=torch.float64)
 SIX_SHAPING, SIX_TARGET = RewardShaping(lambda_head=0.2, lambda_tail=-0.3, top_k=3), 1
 
 CUP = torch.tensor([34.0, 20, 15, 9, 6.5, 4.5, 3.3, 2.4, 1.8, 1.4, 1.2, 0.9], dtype=torch.float64)
-"""Weights of the notebook's state, "I drink a cup of ..."; its label is the second token, its head has 4."""
+"""Weights of the notebook's state, "I drink a cup of ..."; its true token is the second, its head has 4."""
 
 
 @exercise("03-1")

@@ -1,0 +1,128 @@
+"""What a teacher takes out of a story: its plan, slides, and a sheet for predictions. No Streamlit in here.
+
+python app/handouts.py      writes the lecture's plan into docs/teaching.md
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from statistics import fmean
+
+from pgce_mini import PAPER_ARMS
+from pgce_mini.evaluation import LOGGED, STEPS, column_title
+from pgce_mini.playground.page import to_html
+from pgce_mini.reports.svg import Interval, forest, lines
+from pgce_mini.study.analysis import AFTER_RL, Evidence, samples, views
+from steps import PAGES, Step, Story, stories
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "teaching.md"
+BEGIN, END = "<!-- the plan: python app/handouts.py -->\n", "<!-- end of the plan -->\n"
+BARE = "<style>body {padding: 1rem} h1, h1 + p {display: none}</style>"  # a slide says what the page says
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def plan(story: Story, links: bool) -> str:
+    """A table in Markdown, a row a step; with links for a page of the explorer."""
+    rows = ["| minutes | on the wall | what happens | they should say |", "|---|---|---|---|"]
+    for number, (step, time) in enumerate(zip(story.steps, story.times(), strict=True), 1):
+        where = f"**{step.title}**, page *{PAGES[step.page].title}*"
+        if links:
+            where += f": [open](./{story.address(number)}), [present](./{story.address(number, presenting=True)})"
+        rows.append(f"| {time} | {where} | *{step.ask}* {step.note}".rstrip() + f" | {step.reveal} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_plan(text: str) -> str:
+    """docs/teaching.md with the plan as it is now."""
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + plan(stories()["lecture"], links=False) + END + rest.split(END)[1]
+
+
+def slides(story: Story, root: str, found: dict[str, str]) -> str:
+    """One file with a slide a step, which needs nothing but a browser.
+
+    root: the address of the explorer, for the links. found: a claim -> the verdict on it.
+    """
+    parts = [
+        f'<section><h1>{escape(story.title)}</h1><p class="ask">{escape(story.about)}</p>'
+        "<p>→ or PageDown: answer, then next; ← or PageUp: back; p: print.</p></section>"
+    ]
+    evidence = Evidence()
+    for number, step in enumerate(story.steps, 1):
+        parts.append(
+            f'<section><p class="place">{number} of {len(story.steps)}, {step.minutes} minutes</p>'
+            f'<h2>{escape(step.title)}</h2><p class="ask">{escape(step.ask)}</p>'
+            + (f'<p class="answer">{escape(step.reveal)}</p>' if step.reveal else "")
+            + _picture(step, evidence)
+            + f'<p><a href="{escape(root + story.address(number, presenting=True))}" target="_blank">'
+            f"Open {escape(PAGES[step.page].title)}</a></p></section>"
+        )
+    parts.append(f"<section><h2>What was found</h2>{verdicts(found)}</section>")
+    return _filled(
+        "slides.html",
+        TITLE=escape(story.title),
+        SLIDES="\n".join(parts),
+        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>", 1)).replace("<", "\\u003c"),
+    )
+
+
+def _picture(step: Step, evidence: Evidence) -> str:
+    if step.page == "one-token":
+        return f'<iframe class="live" title="The playground" data-state="{escape(_fragment(step))}"></iframe>'
+    if step.page != "results":
+        return ""
+    study = str(step.state["study"])
+    rows = evidence.rows(study)
+    if step.state["picture"] == "reward through RL":
+        return f'<div class="picture">{_rewards(study, evidence)}</div>'
+    gaps = views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL)
+    intervals = [Interval(arm, arm, gap.mean, gap.low, gap.high) for arm, gap in gaps.items()]
+    title = f"{study}: each arm minus ce, 95 % intervals over seeds, each by itself"
+    drawn = forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
+    return f'<div class="picture answer">{drawn}</div>'
+
+
+def _rewards(study: str, evidence: Evidence) -> str:
+    series: dict[str, list[tuple[float, float]]] = {}
+    found = views.learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
+    for arm, seeds in found.items():
+        series[arm] = [
+            (points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)
+        ]
+    title = f"{study}: reward through RL, mean over seeds"
+    return lines(title, STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, title)
+
+
+def _fragment(step: Step) -> str:
+    return "&".join(f"{key}={value}" for key, value in step.state.items())
+
+
+def sheet(story: Story) -> str:
+    """To print: every question with room to write and, on a page of its own, the answers."""
+    asked = [step for step in story.steps if step.reveal]
+    questions = "\n".join(f"<li><h2>{escape(s.title)}</h2><p>{escape(s.ask)}</p><div></div></li>" for s in asked)
+    answers = "\n".join(f"<li><h2>{escape(s.title)}</h2><p>{escape(s.reveal)}</p></li>" for s in asked)
+    return _filled("sheet.html", TITLE=escape(story.title), QUESTIONS=questions, ANSWERS=answers)
+
+
+def verdicts(found: dict[str, str]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(claim)}</td><td>{escape(verdict)}</td></tr>" for claim, verdict in found.items()
+    )
+    head = (
+        '<tr><th scope="col">the paper\'s claim</th><th scope="col">at this scale, on these tasks (ours)</th></tr>'
+    )
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _filled(template: str, **parts: str) -> str:
+    text = (TEMPLATES / template).read_text(encoding="utf-8")
+    for name, part in parts.items():
+        text = text.replace(f"[[{name}]]", part)
+    return text
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(with_plan(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,173 @@
+"""Stories: every step names what is there, says what is true, and reaches the handouts."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from pgce_mini import RewardShaping, policy_flow
+from pgce_mini.theory import HIDDEN_REWARDS, compare_gradients
+
+ROOT = Path(__file__).parents[1]
+APP = ROOT / "app"
+STEP = '[[steps]]\npage = "simplex"\ntitle = "A"\nminutes = 1\nask = "Why?"\n'
+STORY = f'title = "T"\nabout = "A"\n{STEP}'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def app_on_the_path() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(APP)
+        yield
+
+
+@pytest.fixture(scope="module")
+def steps() -> ModuleType:
+    return importlib.import_module("steps")
+
+
+@pytest.fixture(scope="module")
+def handouts() -> ModuleType:
+    return importlib.import_module("handouts")
+
+
+def test_stories_take_their_time_and_the_lecture_ends_on_what_was_found(steps: ModuleType) -> None:
+    stories = steps.stories()
+    assert {name: story.minutes for name, story in stories.items()} == {
+        "five-minutes": 5, "lecture": 50, "tour": 12,
+    }  # fmt: skip
+    lecture = stories["lecture"]
+    assert lecture.times()[0].startswith("0 – ")
+    assert lecture.times()[-1].endswith(" – 50")
+    assert lecture.steps[0].page == "tiny-gpts"
+    assert sum(bool(step.reveal) for step in lecture.steps[-3:]) <= 2  # no quiz in the last minutes
+    assert all(step.reveal for step in stories["five-minutes"].steps)
+
+
+def test_pages_and_titles_are_those_of_the_explorer(steps: ModuleType) -> None:
+    pages = r'st\.Page\("views/(\w+)\.py", title="([^"]+)"(?:, url_path="([^"]+)")?'
+    explorer = {
+        path or "one-token": (file, title)
+        for file, title, path in re.findall(pages, (APP / "explorer.py").read_text(encoding="utf-8"))
+    }
+    assert {path: page[:2] for path, page in steps.PAGES.items()}.items() <= explorer.items()
+
+
+@pytest.mark.parametrize("page", ["policy-gradient", "hidden-rewards", "simplex", "where-training-ends"])
+def test_a_page_takes_the_state_of_every_step(steps: ModuleType, page: str) -> None:
+    testing = importlib.import_module("streamlit.testing.v1")
+    told = [step for story in steps.stories().values() for step in story.steps if step.page == page]
+    assert told
+    for step in told:
+        view = testing.AppTest.from_file(APP / "views" / f"{steps.PAGES[page].file}.py", default_timeout=60)
+        for key, value in step.state.items():
+            view.query_params[key] = steps._text(value)
+        view.run()
+        assert not view.exception
+        assert {key: view.session_state[key] for key in step.state} == step.state
+        assert all(key in view.session_state for key in step.control)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'page = "simplex"',
+            'page = "simplx"',
+            "bad.toml, step 1: no page is called 'simplx'; there are grpo-step",
+        ),
+        ('ask = "Why?"', "", "bad.toml, step 1: ask is missing"),
+        ('ask = "Why?"', 'ask = "Why?"\nanswer = "So."', "answer is no part of a step; there are ask, control"),
+        (
+            'ask = "Why?"',
+            'ask = "?"\nstate = { n = 1 }',
+            "page simplex has no n for the state; there are beta, form",
+        ),
+        ('ask = "Why?"', 'ask = "?"\ncontrol = ["x"]', "page simplex has no x for the control; there are"),
+        ('about = "A"\n', "", "bad.toml has title, about and"),
+        (
+            STEP,
+            f"{STEP}{STEP.replace('simplex', 'one-token')}state = {{ beta = 0.5 }}\n",
+            "'A' sets beta, which Streamlit takes away on the way from 'A'",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_story_is_said(
+    steps: ModuleType, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(STORY, encoding="utf-8")
+    assert steps.read(path).steps[0].ask == "Why?"
+    path.write_text(STORY.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(said)):
+        steps.read(path)
+
+
+@pytest.mark.parametrize(
+    ("story", "step", "path"),
+    [
+        ("lecture", "0", "tiny-gpts"), ("lecture", "99", "tiny-gpts"), ("lecture", "1e0", "tiny-gpts"),
+        ("lecture", "²", "tiny-gpts"), ("lecture", None, "tiny-gpts"), ("../lecture", "1", "tiny-gpts"),
+        (None, "1", "tiny-gpts"), ("lecture", "1", "simplex"),
+    ],
+)  # fmt: skip
+def test_an_address_of_no_step_has_none(steps: ModuleType, story: str | None, step: str | None, path: str) -> None:
+    assert steps.here(story, step, path) is None
+    assert steps.here("lecture", "1", "tiny-gpts")[1] == 1
+
+
+def test_address_has_the_state_and_for_a_projector_the_controls_in_play(steps: ModuleType) -> None:
+    lecture = steps.stories()["lecture"]
+    assert lecture.address(7) == "hidden-rewards?story=lecture&step=7&losses=cross-entropy"
+    assert lecture.address(2).startswith("?story=lecture&step=2&predict=0.125")
+    assert lecture.address(7, presenting=True).endswith("&present=1&control=losses")
+
+
+def test_what_the_lecture_reveals_is_so() -> None:
+    errors = compare_gradients([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], 0, 64, 0, 0.0, [64, 256]).expected
+    assert errors == pytest.approx([0.10, 0.05], abs=0.003)  # "about 64, and then 256 for 5 %"
+    unseen = compare_gradients([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], 4, 64, 0, 0.0, [64])
+    assert unseen.counts[4] == 0  # "none of these draws is fish"
+
+    sure = np.array([0.9])
+    assert HIDDEN_REWARDS["shaped (product)"].push_at(sure, -0.5, 10) > 1
+    assert HIDDEN_REWARDS["unlikelihood"].wrong_reward_at(sure, 1.0, 10) < 0
+    assert HIDDEN_REWARDS["label smoothing"].wrong_reward_at(sure, 0.1, 10) > 0
+
+    def winner(tea: float, coffee: float) -> int:
+        start = np.log([tea, coffee, 1 - tea - coffee])
+        end = policy_flow(start, [0.45, 0.44, 0.11], [RewardShaping(-1.25)], 200, 0.5)[-1, 0]
+        return int(np.argmax(end)) if np.max(end) > 0.99 else -1
+
+    assert winner(0.3, 0.56) == 1  # coffee, which leads
+    assert winner(0.5, 0.4) == 0  # tea, when it leads
+    assert winner(0.1, 0.18) == 1  # not water, with 0.72
+
+
+def test_docs_have_the_plan_of_the_explorer(handouts: ModuleType) -> None:
+    text = handouts.DOCUMENT.read_text(encoding="utf-8")
+    assert handouts.with_plan(text) == text, "run: python app/handouts.py"
+
+
+def test_handouts_ask_every_question_and_answer_it_afterwards(handouts: ModuleType, steps: ModuleType) -> None:
+    lecture = steps.stories()["lecture"]
+    sheet = unescape(handouts.sheet(lecture))
+    asked, answers = sheet.split("The answers")
+    slides = handouts.slides(lecture, "http://host/", {"A <claim>": "holds"})
+    assert "[[" not in re.sub(r"const PLAYGROUND.*", "", slides) + asked
+    assert "A &lt;claim&gt;" in slides
+    assert not re.search(r'(?:src|href)="(?!http://host/)', re.sub(r"const PLAYGROUND.*", "", slides))
+    for number, step in enumerate(lecture.steps, 1):
+        link = f'href="http://host/{lecture.address(number, presenting=True)}"'
+        assert link in unescape(slides)
+        assert step.ask in unescape(slides)
+        assert (step.ask in asked) == bool(step.reveal)
+        assert step.reveal not in asked or not step.reveal
+        assert step.reveal in answers
