@@ -3,6 +3,7 @@
 import { copyText } from "./clipboard.js";
 import { button, element, setText } from "./dom.js";
 import { pythonOf } from "./python.js";
+import { rlPythonOf } from "./rl_python.js";
 import { dataTable } from "./table.js";
 
 export function dataFold(instrument) {
@@ -22,8 +23,10 @@ export function pythonFold(instrument) {
         element("pre", { tabindex: "0", role: "region", "aria-label": "Python" }, code),
     );
     const isRead = () => node.open && !instrument.playing;
-    return { node, draw: (state, numbers) => isRead() && setText(code, pythonOf(state, numbers)) };
+    return { node, draw: (state, numbers) => isRead() && setText(code, codeOf(state, numbers)) };
 }
+
+const codeOf = (state, numbers) => (numbers.rl ? rlPythonOf(state, numbers.rl) : pythonOf(state, numbers));
 
 const fold = (instrument, summary, ...children) =>
     element("details", { ontoggle: () => instrument.redraw() }, element("summary", {}, summary), ...children);
