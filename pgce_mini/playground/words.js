@@ -7,7 +7,7 @@ const SAME = 5e-4; // a difference that three decimals do not show
 export const fixed = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
 export const signed = (value) => `${value > 0 ? "+" : ""}${fixed(value, 2)}`;
 const count = (n) => `${n} step${n === 1 ? "" : "s"}`;
-const quoted = (token) => `“${token}”`;
+export const quoted = (token) => `“${token}”`;
 
 /** The token whose two probabilities differ most. */
 function widest(p, q) {
