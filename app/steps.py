@@ -28,7 +28,11 @@ class Page(NamedTuple):
 
 
 PAGES = {  # by the path in the address; "one-token" is the first page, whose path is empty
-    "one-token": Page("one_token", "One token", f"{SHAPED} labels tokens q start steps axis lr predict train"),
+    "one-token": Page(
+        "one_token",
+        "One token",
+        f"{SHAPED} labels tokens q start steps axis lr predict train rl right group_size rl_lr rl_steps rl_start",
+    ),
     "policy-gradient": Page("policy_gradient", "CE is a policy gradient", "x n baseline seed"),
     "hidden-rewards": Page("hidden_rewards", "Hidden rewards", "losses pi beta gamma q epsilon alpha"),
     "simplex": Page("simplex", "Three tokens", f"{SHAPED} labels labels_rest start start_rest"),
