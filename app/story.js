@@ -33,6 +33,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     };
     const leave = () => {
         const left = new URLSearchParams(location.search);
+        const step = new URLSearchParams(data.here.replace(/^[^?]*/, "")); // what Streamlit has not put there
+        for (const [key, value] of [...step]) if (!new URLSearchParams(location.search).has(key)) left.append(key, value);
         for (const key of ["story", "step", "control"]) left.delete(key);
         visit(location.pathname + (left.size ? `?${left}` : ""));
     };

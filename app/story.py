@@ -33,6 +33,7 @@ def bar() -> None:
         "number": number,
         "count": len(story.steps),
         "path": path,
+        "here": story.address(number),
         "back": neighbour(story, number - 1),
         "next": neighbour(story, number + 1),
     }
