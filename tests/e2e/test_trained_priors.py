@@ -28,6 +28,7 @@ def test_beta_slides_over_trained_priors_in_the_browser_and_the_address_keeps_wh
     assert_readable: Callable[[Page], None],
     tmp_path: Path,
 ) -> None:
+    open_page(visit, f"{explorer}trained-beta?beta=1&present=1")  # its columns are drawn on a projector, too
     page = open_page(visit, f"{explorer}trained-beta?beta=-0.25")
     python = functions_of(page)
     for seen in dragged(page, ["beta"], random.Random(0)):
