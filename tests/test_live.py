@@ -271,3 +271,20 @@ def test_commands_are_those_of_the_command_line(task: str, tmp_path: Path) -> No
         words = [word for word in recipe.command(stage, tmp_path) if word != "--stop-with-stdin"]
         main(words)
         assert Run(tmp_path / stage).finished
+
+
+def test_what_was_trained_is_found_by_the_name_of_its_folder(trainer: Trainer) -> None:
+    recipe = Recipe("chain-sum", "tail-penalty", "tiny", 7)
+    metrics = trainer.folder / recipe.name / "prior" / "metrics.jsonl"
+    metrics.parent.mkdir(parents=True)
+    for name in (
+        "chain-sum-ce-tiny-seed07",
+        "chain-sum-ce-huge-seed0",
+        "notes",
+        Recipe("text", "ce", "tiny", 0).name,
+    ):
+        (trainer.folder / name).mkdir()
+    assert trainer.trained() == []
+    metrics.write_text('{"step": 1}\n')
+    assert trainer.trained() == [recipe]
+    assert recipe.label == "tail-penalty, tiny, seed 7"

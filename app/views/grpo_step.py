@@ -146,7 +146,11 @@ def view() -> None:
     with controls:
         left, right = st.columns(2)
         task = left.radio("Task", VERIFIABLE, key="task", bind="query-params")
-        arm = right.selectbox("Prior", list(PAPER_ARMS), key="arm", bind="query-params")
+        arm = right.selectbox(
+            "Prior", list(PAPER_ARMS), key="arm", bind="query-params",
+            help="The model before RL, named after its *arm*, the reward that it was pre-trained with: *ce* is "
+            "cross-entropy.",
+        )  # fmt: skip
         problem = st.slider(
             f"Problem, one of the step's {PROBLEMS}", 1, PROBLEMS, 4, key="problem", bind="query-params"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +32,8 @@ class Stack:
         self.decoder = copy.deepcopy(models[0].model)
         for name, module in models[0].model.named_modules():
             if isinstance(module, nn.Linear | nn.Embedding | RMSNorm):
-                weights = [model.model.get_submodule(name).weight.detach() for model in models]
-                self.decoder.set_submodule(name, _Stacked(module, torch.stack(weights)))  # type: ignore[arg-type]
+                weights = [model.model.state_dict()[f"{name}.weight"] for model in models]
+                self.decoder.set_submodule(name, _Stacked(module, torch.stack(weights)))
         self.unembedding = torch.stack([model.unembedding.detach() for model in models])  # (M, V, d)
 
     @torch.no_grad()
@@ -59,10 +60,10 @@ class Stack:
         read = self._logits(self.decoder(ids, torch.arange(ids.shape[1]), cache.read_prompts))
         logits = read[:, -1:].expand(-1, rows, -1)  # (M, n, V)
         ended = torch.zeros(models, rows, dtype=torch.bool)
+        numbers = iter(uniforms.repeat(models, 1).T.unsqueeze(-1))  # (M * n, 1) each
         tokens, seen = [], []
         for step in range(length):
-            numbers = uniforms[:, step].repeat(models)[:, None]  # (M * n, 1)
-            token, _ = sample(logits.flatten(0, 1), temperature, lambda numbers=numbers: numbers)
+            token, _ = sample(logits.flatten(0, 1), temperature, partial(next, numbers))
             tokens.append(token.view(models, rows))
             seen.append(logits)
             ended |= tokens[-1] == eos_id
