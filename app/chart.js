@@ -27,7 +27,8 @@ function fitted({ data, layout, frames = [] }, place) {
     const { clientWidth: width, clientHeight: height } = place;
     for (const trace of data) if (trace.texttemplate) trace.textfont = { color, ...trace.textfont };
     const size = Math.max(LEAST, (LEAST / 720) * window.innerHeight);
-    if (presented()) projected({ data, layout }, { width, height, size });
+    if (presented()) projected({ data, layout, frames }, { width, height, size });
+    else data.forEach((trace) => trace.type === "heatmap" && trace.text && intoCells(trace, width - layout.margin.l - 40));
     return {
         data,
         layout: { ...layout, width, font: { ...layout.font, color } },
@@ -36,9 +37,20 @@ function fitted({ data, layout, frames = [] }, place) {
     };
 }
 
+const [END, SIGN] = ["end", "■"]; // of a completion (figures/text.py); where there is no room for the word
+
+// The texts of a heat map's cells, in columns that share `width` px.
+function intoCells(cells, width) {
+    if (width / cells.x.length >= 26) return;
+    cells.text = cells.text.map((row) => row.map((text) => text.replace(END, SIGN)));
+    cells.textfont.size = 12;
+}
+
 // What a picture looks like depends on these, too.
-const look = (place) =>
-    [getComputedStyle(place).color, presented() && [place.clientWidth, place.clientHeight, window.innerHeight]].join();
+function look(place) {
+    const { color } = getComputedStyle(place);
+    return [color, place.clientWidth, ...(presented() ? [place.clientHeight, innerHeight] : [])].join();
+}
 
 // Draws what is not drawn yet, where it can be seen; what changes meanwhile is drawn afterwards, once.
 async function draw(place, state) {
@@ -81,11 +93,7 @@ function follow(place, state) {
 }
 
 function watch(place, state) {
-    state.observer = new ResizeObserver(async () => {
-        await draw(place, state); // it comes to the wall, or leaves it
-        const width = place.clientWidth;
-        if (width && place.layout && width !== place.layout.width) Plotly.relayout(place, { width });
-    });
+    state.observer = new ResizeObserver(() => draw(place, state));
     state.observer.observe(place);
 }
 

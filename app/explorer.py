@@ -25,6 +25,7 @@ PAGES = {
     ],
     "Trained models": [
         st.Page("views/tiny_gpts.py", title="Tiny GPTs side by side", url_path="tiny-gpts"),
+        st.Page("views/trained_beta.py", title="β over trained priors", url_path="trained-beta"),
         st.Page("views/trap_game.py", title="The trap", url_path="trap-game"),
         st.Page("views/grpo_step.py", title="One GRPO step", url_path="grpo-step"),
         st.Page("views/train_live.py", title="Train live", url_path="train-live"),
@@ -35,12 +36,8 @@ PAGES = {
         st.Page("views/classroom.py", title="Class", url_path="class"),
     ],
 }
-KEPT = (
-    "playground",
-    "quiz",
-    "class_visitor",
-    "class_code",
-)  # prefixes of what the session keeps when the page changes
+# Prefixes of what the session keeps when the page changes.
+KEPT = ("playground", "quiz", "class_visitor", "class_code")
 
 torch.set_num_threads(1)  # every visitor has a thread already; more for one tiny model only wait for each other
 st.set_page_config(page_title="pgce_mini explorer", layout="wide", initial_sidebar_state=240)
@@ -60,6 +57,8 @@ if st.session_state.get("page") != page.url_path:
         del st.session_state[name]
     st.session_state.page = page.url_path
     st.session_state.page_title = page.title
+if st.context.is_embedded:  # a frame in somebody's page shows this page alone
+    st.html("<style>.stSidebar, .stAppHeader, .st-key-pgce_tools {display: none !important}</style>")
 tools(page.url_path)
 story.bar()
 page.run()

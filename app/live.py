@@ -13,6 +13,7 @@ explorer lose their place in the line; a training that runs goes on to its end, 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,18 @@ class Recipe:
     @property
     def name(self) -> str:
         return f"{self.task}-{self.arm}-{self.size}-seed{self.seed}"
+
+    @classmethod
+    def named(cls, name: str) -> Recipe | None:
+        """The one with this `name`; None if there is none."""
+        parts = (f"({'|'.join(known)})" for known in (SETTINGS, PAPER_ARMS, SIZES))
+        found = re.fullmatch(rf"{'-'.join(parts)}-seed(0|[1-9]\d{{0,3}})", name)
+        return cls(*found.groups()[:3], int(found[4])) if found else None
+
+    @property
+    def label(self) -> str:
+        """Within its task."""
+        return f"{self.arm}, {self.size}, seed {self.seed}"
 
     @property
     def title(self) -> str:
@@ -191,6 +204,11 @@ class Trainer:
     def owned(self, viewer: str) -> Recipe | None:
         """The viewer's training that runs or waits."""
         return next((recipe for recipe, owner in self._active() if owner == viewer), None)
+
+    def trained(self) -> list[Recipe]:
+        """Those in the folder that have done a step, by name."""
+        names = sorted(path.name for path in self.folder.iterdir()) if self.folder.is_dir() else []
+        return [recipe for recipe in map(Recipe.named, names) if recipe is not None and self._done(recipe)]
 
     @property
     def running(self) -> Recipe | None:

@@ -32,7 +32,9 @@ if (!window.pgcePresenting) { // this text runs with every page
 
     function touch({ target }) {
         const control = target.closest?.(".st-key-place_controls .stElementContainer[class*=st-key-]");
-        if (control && !control.closest(".stExpander")) atHand([control.className.match(/st-key-(\S+)/)[1]]);
+        if (!control || control.closest(".stExpander")) return;
+        const isSmall = control.offsetHeight < innerHeight / 3; // a large one would hide the picture
+        atHand(isSmall ? [control.className.match(/st-key-(\S+)/)[1]] : []);
     }
 
     const actions = {

@@ -14,7 +14,8 @@ OURS = ("chart_", "downloads_", "data_", "python_", "playground", "quiz", "page"
 # How a control is written whose key, its name in the address, is another; these stand first, in this order.
 NAMES = {
     "beta": "β", "lambda_head": "λ head", "lambda_tail": "λ tail", "gamma": "γ", "epsilon": "ε", "alpha": "α",
-    "pi": "π", "labels": "frequencies",
+    "pi": "π", "labels": "frequencies", "labels_rest": "frequencies, of the rest", "start": "start",
+    "start_rest": "start, of the rest",
 }  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def present_moving(
     page: str,
     figure: bytes,
     keys: Sequence[str],
-    given: Mapping[str, Any],
+    given: Mapping[str, Any] | None,
     view: View[N],
     settings: Mapping[str, Any],
     table: Callable[[N], Mapping[str, Sequence[Any]]],

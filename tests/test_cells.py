@@ -33,7 +33,13 @@ STATES = {
         "stage=after+all&colour=ratio+π+/+π+old&size=4&problem=2&scale_rewards=none&epsilon_high=0.05&seed=1",
         "task=countdown&arm=diversity&stage=before+2&updates=2&colour=probability+when+sampled&temperature=1.5",
     ],
-    "train_live": ["", "live_task=text&live_seed=7"],
+    "train_live": [
+        "live_size=tiny",
+        "live_task=text&live_seed=7",
+        "live_size=tiny&live_arm=precision&live_beside=ce,+tiny,+seed+0",
+    ],
+    "trained_beta": ["", "beta=-0.5&sum=1+0+0+0+2+0+0+1=&seed=3"],
+    "trap_game": ["", "shown=true&share=0.2&slip=0.1&beta=1&bet_share=0.9", "shown=true&beta=0"],
     "diversity_or_precision": [
         "",
         "study=chain&picture=minus+the+baseline",

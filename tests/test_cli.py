@@ -386,6 +386,33 @@ def test_explorer_is_told_where_the_runs_are(tmp_path: Path, monkeypatch: pytest
     assert started == [str(tmp_path / "runs"), str(tmp_path / "mine")]
 
 
+def test_explorer_says_where_a_class_joins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("pgce_mini.cli.open._hand_over", lambda command, cwd: commands.append(command))
+    monkeypatch.setattr("pgce_mini.network.machine_address", lambda: "192.0.2.7")
+    monkeypatch.setenv("PGCE_NETWORK", "")  # so that what is set here is taken back
+    joins = {
+        (): "",
+        ("--address", "127.0.0.1"): "",
+        ("--address", "0.0.0.0"): "http://192.0.2.7:8501",
+        ("--address", "::", "--base-path", "lab/pgce"): "http://192.0.2.7:8501",
+        ("--address", "room.example", "--port", "80"): "http://room.example:80",
+        ("--address", "fd00::2"): "http://[fd00::2]:8501",
+        ("--origin", "https://lab.example/"): "https://lab.example",
+    }
+    for options, origin in joins.items():
+        pgce("explore", *options)
+        assert os.environ["PGCE_NETWORK"] == origin
+        path = "lab/pgce/class" if "lab/pgce" in options else "class"
+        assert capsys.readouterr().out == (f"a class joins at  {origin}/{path}\n" if origin else "")
+    told = [command[-1] for command in commands if "--browser.serverAddress" in command]
+    assert told == ["192.0.2.7"] * 2  # where Streamlit would ask the internet for it
+    pgce("explore", "--origin", "https://lab.example/pgce", code=2)
+    assert "base-path" in error_of(capsys)
+
+
 # --- Real processes --------------------------------------------------------------------------------------
 
 

@@ -11,11 +11,12 @@ import streamlit as st
 
 import share
 import shell
+from classes import rooms
 from pgce_mini.figures import number_answers
 from pgce_mini.playground import javascript
-from pgce_mini.teaching.classroom import LONGEST, Answer, Classrooms, Question, Seen, tidy_code
+from pgce_mini.teaching.classroom import LONGEST, Answer, Question, Seen, tidy_code
 
-TEACHER_WAITS, STUDENT_WAITS = 2, 3  # s between looks at the class
+TEACHER_WAITS, STUDENT_WAITS = 1, 2  # s between looks at the class
 
 _visitor = st.components.v2.component("visitor", js=shell.source("visitor.js"))
 _join = st.components.v2.component(
@@ -24,11 +25,6 @@ _join = st.components.v2.component(
     css=shell.source("join.css"),
     js=javascript("join", join=shell.source("join.js")),
 )
-
-
-@st.cache_resource(show_spinner=False)
-def rooms() -> Classrooms:
-    return Classrooms()
 
 
 @st.cache_resource(show_spinner=False)
@@ -203,7 +199,7 @@ def asked(question: Question) -> None:
 
 
 def said(sentence: str) -> None:
-    st.html(f'<p class="takeaway" role="status">{escape(sentence)}</p>')
+    st.html(f'<p class="class-said" role="status">{escape(sentence)}</p>')
 
 
 def written(answer: Answer) -> str:
@@ -252,13 +248,15 @@ def choice_bars(question: Question, given: tuple[Answer, ...], mine: Answer | No
 
 STYLE = """<style>
 .class-question {font-size: clamp(1.25rem, 2.4vw, 2rem); font-weight: 600; line-height: 1.3; margin: 0}
-.class-question, .class-bars {overflow-wrap: anywhere}
+.class-said {font-size: clamp(1.1rem, 1.6vw, 1.4rem); font-weight: 600; margin: 0}
+.class-question, .class-said, .class-bars {overflow-wrap: anywhere}
 .class-bars {list-style: none; margin: 0; padding: 0; font-size: clamp(1rem, 1.6vw, 1.4rem)}
 ul.class-bars > li {display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between}
 ul.class-bars > li {width: 100%; margin: 0 0 0.75rem; padding: 0}
 .class-bars div {flex: none; height: 1.1em; background: #868c93; border-radius: 3px}
 .class-bars .right {font-weight: 700}
 .class-bars .right div {background: repeating-linear-gradient(45deg, #0072b2 0 8px, #56b4e9 8px 12px)}
+.pgce-presenting .stHeading:has(h1) {display: none}
 </style>"""
 
 

@@ -20,7 +20,7 @@ from pgce_mini.training import LossType, ScaleRewards
 PROBLEMS = 8  # groups of the step
 VERIFIABLE = [name for name, corpus in TASKS.items() if issubclass(corpus, Task)]
 MEASURES: dict[str, Measure] = {
-    "weight ρ A on ∇ log π": "push",
+    "weight": "push",
     "ratio π / π old": "ratio",
     "probability when sampled": "probability",
 }
@@ -135,7 +135,8 @@ st.title("One GRPO step")
 st.markdown(
     "The model answers each problem several times (a *group*); a verifier gives 1 or 0; an answer's *advantage* "
     "A is how much better it did than its group. With the ratio ρ it makes the *weight* ρ A on ∇ log π of every "
-    "token: above 0 the token is made likelier. A column is a completion, read downwards; “end” ends it."
+    "token: above 0 the token is made likelier. A column is a completion, read downwards; “end” (on a phone ■)"
+    " ends it."
 )
 
 

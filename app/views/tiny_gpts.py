@@ -237,7 +237,8 @@ def view() -> None:
         legend = " ".join(f'<span class="p{i}">{label}</span>' for i, (_, label) in enumerate(LEVELS))
         st.html(f'<p class="legend">Probability of a token, as the model sees it: {legend}</p>')
         for arm, (_, samples) in found.items():
-            paragraphs = "".join(f'<p class="written">{written(corpus, reading, numbers)}</p>' for reading in samples)
+            texts = (written(corpus, reading, numbers) for reading in samples)
+            paragraphs = "".join(f'<p class="written">{text}</p>' for text in texts)
             st.markdown(f"**{arm}**")
             st.html(paragraphs)
 

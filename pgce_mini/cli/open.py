@@ -43,7 +43,6 @@ class Explore(Options):
 
     def run(self) -> None:
         _need("streamlit", "app")
-        _need("segno", "app")
         check_whole("port", self.port, 1, 65535)
         base_path = self.base_path.strip("/")
         if not re.fullmatch(r"(?:[\w-][\w.-]*(?:/[\w-][\w.-]*)*)?", base_path, re.ASCII):
@@ -78,7 +77,7 @@ class Explore(Options):
     def _invite(self, address: str) -> None:
         """Says where a class joins, in a terminal with a QR code."""
         self.say(f"a class joins at  {address}", {"class": address})
-        if sys.stdout.isatty() and not self.json:
+        if sys.stdout.isatty() and not self.json and importlib.util.find_spec("segno"):
             import segno
 
             segno.make(address, error="l", micro=False).terminal(sys.stdout, compact=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from pgce_mini.figures.frames import base_figure, curve, in_panel, stacked_figure
-from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT
+from pgce_mini.figures.style import DASHES, MARKERS, OKABE_ITO, TEXT, arm_style
 
 POINTS = 200  # of a line: more cannot be told apart, and a live picture is sent again and again
 
@@ -32,8 +32,7 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
         )[: len(panels)],
         start=1,
     ):
-        stride = -(-len(rows) // POINTS) or 1
-        shown = rows[(len(rows) - 1) % stride :: stride]  # the newest among them
+        shown = _thinned(rows)
         for place, (key, name) in enumerate(lines):
             xs, ys = [row["step"] for row in shown], [row.get(key) for row in shown]
             colour, dash = OKABE_ITO[2 * (i - 1) + place], DASHES[place]
@@ -45,6 +44,48 @@ def training_curves(pretraining: Rows, rl: Rows, steps: int, rl_steps: int, titl
     if rl_steps:
         figure.update_layout(yaxis2={"range": [0, 1.02]})
     return figure
+
+
+class Trained(NamedTuple):
+    """A training: its arm, and the rows of metrics.jsonl of pre-training and of RL, as many as there are."""
+
+    arm: str
+    pretraining: Rows
+    rl: Rows
+
+
+def trainings_overlaid(trainings: Mapping[str, Trained], title: str) -> go.Figure:
+    """Several trainings of one task, a line each in every panel: entropy through pre-training; through RL, where
+    there is any, the reward and the share of reasoned answers. Seeds of one arm share its colour and dash.
+
+    trainings: name -> training.
+    """
+    stages = [("pretraining", "entropy", "entropy<br>(nats)")]
+    if any(training.rl for training in trainings.values()):
+        stages += [("rl", "reward", "reward<br>(share)"), ("rl", "reasoned_share", "reasons<br>(share)")]
+    axes = ["pre-training step", "", "RL step"][: len(stages)]
+    figure = stacked_figure(title, [(x, y, 170) for x, (_, _, y) in zip(axes, stages, strict=True)])
+    arms = [training.arm for training in trainings.values()]
+    for panel, (stage, key, _) in enumerate(stages, 1):
+        for place, (name, training) in enumerate(trainings.items()):
+            rows = _thinned(getattr(training, stage))
+            colour, dash, _ = arm_style(training.arm, ())
+            symbol = MARKERS[arms[:place].count(training.arm) % len(MARKERS)]
+            look = {"symbol": symbol, "size": 7, "maxdisplayed": 8}
+            xs, ys = [row["step"] for row in rows], [row.get(key) for row in rows]
+            figure.add_scatter(**curve(
+                xs, ys, name, colour, dash, 2, look, legendgroup=name, showlegend=panel == 1, **in_panel(panel)
+            ))  # fmt: skip
+        apart = {"ticklabelstandoff": 6}
+        shares = {"range": [-0.02, 1.02]} if stage == "rl" else {"rangemode": "tozero"}
+        figure.update_layout({f"xaxis{panel}": {"rangemode": "tozero", **apart}, f"yaxis{panel}": shares | apart})
+    return figure
+
+
+def _thinned(rows: Rows) -> Rows:
+    """At most POINTS of the rows, the newest among them."""
+    stride = -(-len(rows) // POINTS) or 1
+    return rows[(len(rows) - 1) % stride :: stride]
 
 
 def rl_curves(rows: Rows, title: str) -> go.Figure:

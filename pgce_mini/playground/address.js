@@ -5,7 +5,8 @@ import { PRESETS } from "./from_python.js";
 import { CHOICES, LIMITS, MOST_MARKS, normalised, presetOf, presetsWith, withPreset } from "./state.js";
 
 const SAME_NAME = ["beta", "lambda_head", "lambda_tail", "form", "lr", "start", "steps", "axis"]; // as in the state
-const KEYS = ["labels", "tokens", "q", ...SAME_NAME, "k", "predict"];
+const RL = ["group_size", "scale_rewards", "rl_lr", "rl_steps", "seed", "rl_update", "temperature", "pass_k", "rl_start"];
+const KEYS = ["labels", "tokens", "q", ...SAME_NAME, "k", "predict", "rl", "right", ...RL];
 
 /** What differs from `base`, after the parameters of `query` that are not ours. */
 export function toQuery(state, base, query = "") {
@@ -21,6 +22,9 @@ export function toQuery(state, base, query = "") {
     for (const key of SAME_NAME) put(key, state[key], base[key]);
     put("k", state.top_k, base.top_k);
     if (state.prediction) parameters.set("predict", digits(state.prediction));
+    put("rl", Number(state.rl), Number(base.rl));
+    put("right", state.right.join(), base.right.join());
+    for (const key of RL) put(key, state[key], base[key]);
     return parameters.toString().replaceAll("%2C", ",");
 }
 
@@ -32,9 +36,12 @@ export function fromQuery(query, base) {
     const state = withPresetOf(parameters, base);
     const n = state.tokens.length;
     state.labels = readDistribution(parameters.get("q"), n) ?? state.labels;
-    for (const key of ["beta", "lambda_head", "lambda_tail", "lr"])
+    for (const key of ["beta", "lambda_head", "lambda_tail", "lr", "rl_lr", "temperature"])
         state[key] = readNumber(parameters, key, LIMITS[key]) ?? state[key];
-    state.steps = readWhole(parameters, "steps", LIMITS.steps) ?? state.steps;
+    for (const key of ["steps", "group_size", "rl_steps", "seed", "pass_k"])
+        state[key] = readWhole(parameters, key, LIMITS[key]) ?? state[key];
+    state.rl = Boolean(readWhole(parameters, "rl", [0, 1]) ?? state.rl);
+    state.right = readRows(parameters, "right", n) ?? state.right;
     state.top_k = readWhole(parameters, "k", [1, n]) ?? state.top_k;
     for (const [key, values] of Object.entries(CHOICES))
         if (values.includes(parameters.get(key))) state[key] = parameters.get(key);
@@ -87,6 +94,13 @@ function readNumber(parameters, key, [low, high]) {
 function readWhole(parameters, key, limits) {
     const value = readNumber(parameters, key, limits);
     return Number.isInteger(value) ? value : null;
+}
+
+/** Different whole numbers below n, perhaps none. */
+function readRows(parameters, key, n) {
+    const text = parameters.get(key) ?? "-";
+    const rows = text ? text.split(",").map((part) => (/^\d{1,2}$/.test(part) ? Number(part) : n)) : [];
+    return rows.every((row) => row < n) ? [...new Set(rows)].sort((a, b) => a - b) : null;
 }
 
 function readDistribution(text, length) {

@@ -44,6 +44,9 @@ function policyOf(logits) {
 
 export const softmax = (logits) => policyOf(logits)[0];
 
+/** q^(1/T), normalised: sharper than q below T = 1, flatter above. */
+export const tempered = (labels, temperature) => softmax(labels.map((q) => Math.log(q) / temperature));
+
 /** Which tokens are the top_k most probable, ties going to the lowest index. */
 export function inHead(probs, topK) {
     const least = Float64Array.from(probs).sort()[Math.max(probs.length - topK, 0)];

@@ -2,9 +2,10 @@
 
 import { button, setAttributes, shape } from "./dom.js";
 import { wrapped } from "./lines.js";
+import { captionOf, sentenceOf } from "./readouts.js";
 import { png, save } from "./saving.js";
-import { columnsOf, csv } from "./table.js";
-import { caption, promptText, takeaway } from "./words.js";
+import { columnsOf, csv, curveColumns } from "./table.js";
+import { promptText } from "./words.js";
 
 const STYLES = [
     "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "visibility", "font-family", "font-size",
@@ -14,21 +15,26 @@ const MARGIN = 16; // px, as all lengths here
 const LINE = 18;
 
 const MAKERS = {
-    CSV: ({ state, numbers }) => new Blob([csv(columnsOf(state, numbers))], { type: "text/csv" }),
+    CSV: ({ state, numbers }) => new Blob([csv(rowsToSave(state, numbers))], { type: "text/csv" }),
     PNG: (picture) => png(pictureFile(picture)),
     SVG: (picture) => new Blob([pictureFile(picture).source], { type: "image/svg+xml" }),
 };
 
 export const fileButtons = (picture) =>
     Object.entries(MAKERS).map(([kind, make]) =>
-        button(kind, async () => save(await make(picture), `one_token.${kind.toLowerCase()}`), { class: "small" }),
+        button(kind, async () => save(await make(picture), fileName(picture, kind)), { class: "small" }),
     );
+
+const rowsToSave = (state, numbers) =>
+    numbers.rl ? curveColumns(state, numbers.rl) : columnsOf(state, numbers);
+
+const fileName = ({ state }, kind) => `one_token${state.rl ? "_rl" : ""}.${kind.toLowerCase()}`;
 
 function pictureFile({ svg, state, numbers }) {
     const inner = svg.clientWidth;
     const lineOf = (text, weight) => wrapped(text, inner - 8, `${weight} 14px system-ui, sans-serif`);
-    const above = lineOf(takeaway(state, numbers), 600);
-    const lines = [...above, "", ...lineOf(`${promptText(state)}: ${caption(state, numbers)}`, 400)];
+    const above = lineOf(sentenceOf(state, numbers), 600);
+    const lines = [...above, "", ...lineOf(`${promptText(state)}: ${captionOf(state, numbers)}`, 400)];
     const headroom = lines.length * LINE + 12;
     const [width, height] = [inner + 2 * MARGIN, svg.clientHeight + headroom + 2 * MARGIN];
     const whole = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });

@@ -3,18 +3,12 @@
 import { copyText } from "./clipboard.js";
 import { button, element, setText } from "./dom.js";
 import { pythonOf } from "./python.js";
+import { rlPythonOf } from "./rl_python.js";
 import { dataTable } from "./table.js";
 
 export function dataFold(instrument) {
     const table = dataTable();
     const node = fold(instrument, "Data", table.node);
-    let wasOpen; // on paper it is, whatever the screen shows
-    addEventListener("beforeprint", () => {
-        wasOpen = node.open;
-        node.open = true;
-        table.draw(instrument.state, instrument.numbers);
-    });
-    addEventListener("afterprint", () => (node.open = wasOpen));
     return { node, draw: (state, numbers) => node.open && table.draw(state, numbers) };
 }
 
@@ -29,8 +23,10 @@ export function pythonFold(instrument) {
         element("pre", { tabindex: "0", role: "region", "aria-label": "Python" }, code),
     );
     const isRead = () => node.open && !instrument.playing;
-    return { node, draw: (state, numbers) => isRead() && setText(code, pythonOf(state, numbers)) };
+    return { node, draw: (state, numbers) => isRead() && setText(code, codeOf(state, numbers)) };
 }
+
+const codeOf = (state, numbers) => (numbers.rl ? rlPythonOf(state, numbers.rl) : pythonOf(state, numbers));
 
 const fold = (instrument, summary, ...children) =>
     element("details", { ontoggle: () => instrument.redraw() }, element("summary", {}, summary), ...children);

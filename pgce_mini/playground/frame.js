@@ -8,14 +8,15 @@ const AXIS_HEIGHT = 44; // under the rows: ticks and titles
 
 /**
  * A frame without its scales. Its columns are the names, the bars of probabilities, their values and the pushes.
- * `height`: what it has to fit into, if anything.
+ * `height`: what it has to fit into, if anything; `before`: px that are kept free before the names; `narrowValues`: px
+ * for the values where there is little room.
  */
-export function framed({ width, height, rows, nameWidth, top }) {
+export function framed({ width, height, rows, nameWidth, top, before = 0, narrowValues = 0 }) {
     const narrow = width < 480;
     const usual = rows <= 8 ? 44 : rows <= 14 ? 36 : rows <= 24 ? 30 : 26;
     const row = height ? (height - top - AXIS_HEIGHT) / rows : usual;
-    const names = clip(nameWidth + 4, 28, narrow ? 62 : 110);
-    const [values, pushes] = narrow ? [0, 56] : [54, 116];
+    const names = before + clip(nameWidth + 4, 28, narrow ? 62 : 110);
+    const [values, pushes] = narrow ? [narrowValues, 56] : [54, 116];
     const left = names + 16;
     const right = width - pushes - values - 18;
     const bottom = top + rows * row;

@@ -62,9 +62,6 @@ export const pushed = (logits, push, lr) => logits.map((z, a) => z + lr * push[a
 /** Pass@k of one state: that of k new tokens one or more are right. */
 export const rightInK = (p, k) => -Math.expm1(k * Math.log1p(-p));
 
-/** How probable it is that all of a group earn the same, and nothing is pushed. */
-export const allAlike = (p, size) => p ** size + 1 - rightInK(p, size);
-
 /** RL, step by step: { policies, tokens, teaches } as `GroupRun`. */
 export function groupRun(logits, right, { size, steps, lr, seed, scaleRewards }) {
     const draws = uniforms(seed, steps * size);

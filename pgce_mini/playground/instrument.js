@@ -2,10 +2,10 @@
 
 import { softmax } from "./dynamics.js";
 import { deriver, restingStep } from "./numbers.js";
+import { rlDeriver } from "./rl_numbers.js";
 import { handled, isHidden, LIMITS, presetsWith, startLogits, withPreset, withProbability } from "./state.js";
 
 const QUIET = 250; // ms without a change after which the state is at rest
-const MOST_STEPS = LIMITS.steps[1];
 
 export class Instrument {
     /** `base` is what "All defaults" goes back to, `state` where it begins; `isShown()` is whether it is on a page. */
@@ -17,6 +17,7 @@ export class Instrument {
         this.numbers = null; // of the last frame
         this.playing = false;
         this.derive = deriver();
+        this.deriveRL = rlDeriver();
         this.pinned = new Set(); // rows whose prediction was set by hand: it stays when another one is
         this.nextFrame = 0;
         this.restTimer = 0;
@@ -46,6 +47,7 @@ export class Instrument {
 
     drawFrame() {
         this.numbers = this.derive(this.state);
+        this.numbers.rl = this.state.rl ? this.deriveRL(this.state, this.numbers.policy) : null; // null: it is not shown
         this.draw(this.state, this.numbers);
     }
 
@@ -53,33 +55,54 @@ export class Instrument {
         this.set({});
     }
 
+    /** Which steps Play takes: those of pre-training or those of RL. */
+    get clock() {
+        return this.state.rl ? "rl_steps" : "steps";
+    }
+
     /** One step of training, while it plays. */
     advance() {
         if (!this.isShown()) this.playing = false;
         else if (this.hasEnded()) this.pause();
-        else this.set({ steps: this.state.steps + 1 });
+        else this.set({ [this.clock]: this.state[this.clock] + 1 });
     }
 
     hasEnded() {
-        const { steps } = this.state;
-        return steps >= MOST_STEPS || (steps > 0 && this.numbers.resting);
+        const steps = this.state[this.clock];
+        return steps >= LIMITS[this.clock][1] || (!this.state.rl && steps > 0 && this.numbers.resting);
     }
 
     play() {
-        const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-        if (still) return this.set({ steps: restingStep(this.state) }); // at once, without the frames between
+        if (matchMedia("(prefers-reduced-motion: reduce)").matches) return this.goToEnd();
         this.playing = true;
-        this.set({ steps: this.hasEnded() ? 0 : this.state.steps });
+        this.set({ [this.clock]: this.hasEnded() ? 0 : this.state[this.clock] });
     }
 
     pause() {
-        this.goTo(this.state.steps);
+        this.goTo(this.state[this.clock]);
     }
 
     /** Pauses at this step. */
     goTo(steps) {
         this.playing = false;
-        this.set({ steps: Math.min(steps, MOST_STEPS) });
+        this.set({ [this.clock]: Math.min(steps, LIMITS[this.clock][1]) });
+    }
+
+    /** At once, without the frames between. */
+    goToEnd() {
+        this.goTo(this.state.rl ? LIMITS.rl_steps[1] : restingStep(this.state));
+    }
+
+    /** From pre-training to RL, or back. */
+    showRL(rl) {
+        this.playing = false;
+        this.set({ rl });
+    }
+
+    toggleRight(row) {
+        const { right } = this.state;
+        const others = right.filter((other) => other !== row);
+        this.set({ right: others.length < right.length ? others : [...right, row].sort((a, b) => a - b) });
     }
 
     togglePrediction() {

@@ -74,7 +74,7 @@ function endFinder() {
 }
 
 /** The function, with its last result kept for inputs that are alike. */
-function remembered(compute) {
+export function remembered(compute) {
     let [key, value] = [null, null];
     return (...inputs) => {
         const wanted = JSON.stringify(inputs);

@@ -37,21 +37,9 @@ export function rewardPanel(instrument) {
 }
 
 export function trainingPanel(instrument) {
-    const { presets } = instrument;
     return panel("Frequencies and training", [
-        choice({
-            key: "labels", name: "Frequencies q (made up)", values: Object.keys(presets), value: (state) => presetOf(state, presets),
-            change: (name) => instrument.choosePreset(name),
-            words: "how often each token follows the prompt; drag the circles to change it",
-        }),
-        slider({
-            key: "tokens", name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
-            limits(state) {
-                const most = presets[presetOf(state, presets)]?.tokens.length ?? state.tokens.length;
-                return [Math.min(LIMITS.tokens[0], most), most];
-            },
-            change: (count) => instrument.choosePreset(presetOf(instrument.state, presets) ?? "peaked", count),
-        }),
+        frequenciesChoice(instrument, "; drag the circles to change it"),
+        tokensSlider(instrument),
         choice({
             ...choiceOf(instrument, "start"), name: "Training starts from", texts: { labels: "frequencies" },
             change: (start) => instrument.set({ start, steps: 0 }),
@@ -61,11 +49,34 @@ export function trainingPanel(instrument) {
             ...numberOf(instrument, "lr"), name: "Step size", step: 0.1, format: (lr) => fixed(lr, 1),
             words: "a step moves each logit z by it times the push",
         }),
-        choice({ ...choiceOf(instrument, "axis"), name: "Axis", words: "log shows the tail" }),
+        axisChoice(instrument),
     ]);
 }
 
-function panel(title, controls) {
+export const frequenciesChoice = (instrument, more = "") =>
+    choice({
+        key: "labels", name: "Frequencies q (made up)", values: Object.keys(instrument.presets),
+        value: (state) => presetOf(state, instrument.presets),
+        change: (name) => instrument.choosePreset(name),
+        words: `how often each token follows the prompt${more}`,
+    });
+
+export function tokensSlider(instrument) {
+    const { presets } = instrument;
+    return slider({
+        key: "tokens", name: "Tokens", step: 1, format: String, value: ({ tokens }) => tokens.length,
+        limits(state) {
+            const most = presets[presetOf(state, presets)]?.tokens.length ?? state.tokens.length;
+            return [Math.min(LIMITS.tokens[0], most), most];
+        },
+        change: (count) => instrument.choosePreset(presetOf(instrument.state, presets) ?? "peaked", count),
+    });
+}
+
+export const axisChoice = (instrument) =>
+    choice({ ...choiceOf(instrument, "axis"), name: "Axis", words: "log shows the tail" });
+
+export function panel(title, controls) {
     const nodes = controls.map(({ node }) => node);
     return {
         node: element("section", { class: "group", "aria-label": title }, element("h2", {}, title), ...nodes),
@@ -75,14 +86,14 @@ function panel(title, controls) {
     };
 }
 
-const numberOf = (instrument, key) => ({
+export const numberOf = (instrument, key) => ({
     key,
     value: (state) => state[key],
     limits: () => LIMITS[key],
     change: (number) => instrument.set({ [key]: number }),
 });
 
-const choiceOf = (instrument, key) => ({
+export const choiceOf = (instrument, key) => ({
     key,
     values: CHOICES[key],
     value: (state) => state[key],

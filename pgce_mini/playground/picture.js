@@ -21,12 +21,8 @@ export class Picture {
         new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(this.node);
     }
 
-    /** A presented picture is as high as its place, and its units are so large that text of 13 can be read. */
     resize({ width, height }) {
-        const presented = this.node.getRootNode().host.hasAttribute("presenting");
-        this.scale = presented ? Math.max(20, innerHeight / 36) / 13 : 1;
-        this.width = Math.floor(width / this.scale);
-        this.height = presented ? Math.floor(height / this.scale) : null;
+        Object.assign(this, sizeIn(this.node, width, height));
         this.redraw();
     }
 
@@ -40,8 +36,7 @@ export class Picture {
         setAttributes(this.svg, { "aria-label": label });
         if (this.width === 0) return;
         const compared = Object.keys(state.marks ?? {});
-        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("
-");
+        const wanted = [this.width, this.height, this.scale, Boolean(state.prediction), ...state.tokens, ...compared].join("\n");
         if (this.built !== wanted) this.build();
         this.built = wanted;
         this.active = Math.min(this.active, this.rows.length - 1);
@@ -59,7 +54,8 @@ export class Picture {
         const compared = Object.keys(this.state.marks ?? {});
         svg.replaceChildren();
         drawHatch(svg);
-        const top = drawLegend(svg, width, Boolean(prediction), compared) + 10;
+        const entries = [...(prediction ? ENTRIES : ENTRIES.slice(0, -1)), ...compared.map(markEntry)];
+        const top = drawLegend(svg, width, entries) + 10;
         const nameWidth = Math.max(...tokens.map((token) => textWidth(svg, token)));
         const frame = (this.frame = framed({ width, height: this.height, top, nameWidth, rows: tokens.length }));
         const { height, row } = frame;
@@ -79,7 +75,7 @@ export class Picture {
         const isNew = Object.keys(scales).some((name) => scales[name] !== frame[name]);
         if (!isNew) return;
         Object.assign(frame, scales);
-        drawAxes(this.grid, frame);
+        drawAxes(this.grid, frame, frame.plot < 260 ? "−∂L/∂z" : "push −∂L/∂z");
     }
 
     /** Gives the focus to a row's handle. */
@@ -90,12 +86,19 @@ export class Picture {
     }
 }
 
+/** A presented picture is as high as its place, and its units are so large that text of 13 can be read. */
+export function sizeIn(node, width, height) {
+    const presented = node.getRootNode().host?.hasAttribute("presenting");
+    const scale = presented ? Math.max(20, innerHeight / 36) / 13 : 1;
+    return { scale, width: Math.floor(width / scale), height: presented ? Math.floor(height / scale) : null };
+}
+
 /** Draws the axes under the rows anew: probabilities at the left, pushes at the right, with lines through the rows. */
-function drawAxes(grid, frame) {
+export function drawAxes(grid, frame, pushTitle) {
     grid.replaceChildren();
     const narrow = frame.plot < 260;
     drawProbabilities(grid, frame, narrow);
-    drawPushes(grid, frame, narrow);
+    drawPushes(grid, frame, narrow, pushTitle);
 }
 
 function drawProbabilities(grid, frame, narrow) {
@@ -109,7 +112,7 @@ function drawProbabilities(grid, frame, narrow) {
     shape("text", { class: "tick", x: left, y: bottom + 34 }, grid, title);
 }
 
-function drawPushes(grid, { top, bottom, middle, pushes, force }, narrow) {
+function drawPushes(grid, { top, bottom, middle, pushes, force }, narrow, title) {
     shape("line", { class: "zero", x1: middle, x2: middle, y1: top, y2: bottom + 4 }, grid);
     const end = Number(force.toPrecision(2));
     const ends = [
@@ -118,37 +121,49 @@ function drawPushes(grid, { top, bottom, middle, pushes, force }, narrow) {
     ];
     for (const [text, x, anchor] of narrow ? ends.slice(1) : ends)
         shape("text", { class: "tick", x, y: bottom + 15, "text-anchor": anchor }, grid, text);
-    const title = narrow ? "−∂L/∂z" : "push −∂L/∂z";
     shape("text", { class: "tick", x: middle, y: bottom + 34, "text-anchor": "middle" }, grid, title);
 }
 
-const rectangle = (kind, height, rx) => (x, y, group) =>
+export const rectangle = (kind, height, rx) => (x, y, group) =>
     shape("rect", { class: kind, x, y: y - height / 2, width: 22, height, ...rx }, group);
 
 // The words, the width of the symbol, and what draws it with its left end at x and its middle at y.
 const ENTRIES = [
-    ["policy π, head", 22, rectangle("policy", 12, { rx: 2 })],
-    ["policy π, tail", 22, rectangle("policy tail", 12, { rx: 2 })],
-    ["frequencies q", 14, (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group)],
-    ["where training ends", 14, (x, y, group) => shape("path", { class: "end", d: trianglePath(x + 7, y - 4) }, group)],
-    ["cross-entropy after as many steps", 22, rectangle("ghost", 14)],
-    ["push on its logit z", 24, (x, y, group) => shape("path", { class: "push", d: arrowPath(x, x + 24, y) }, group)],
-    ["your prediction", 18, (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group)],
+    { words: "policy π, head", width: 22, symbol: rectangle("policy", 12, { rx: 2 }) },
+    { words: "policy π, tail", width: 22, symbol: rectangle("policy tail", 12, { rx: 2 }) },
+    {
+        words: "frequencies q", width: 14,
+        symbol: (x, y, group) => shape("circle", { class: "knob", cx: x + 7, cy: y, r: 6 }, group),
+    },
+    {
+        words: "where training ends", width: 14,
+        symbol: (x, y, group) => shape("path", { class: "end", d: trianglePath(x + 7, y - 4) }, group),
+    },
+    { words: "cross-entropy after as many steps", width: 22, symbol: rectangle("ghost", 14) },
+    {
+        words: "push on its logit z", width: 24,
+        symbol: (x, y, group) => shape("path", { class: "push", d: arrowPath(x, x + 24, y) }, group),
+    },
+    {
+        words: "your prediction", width: 18,
+        symbol: (x, y, group) => shape("path", { class: "guess", d: diamondPath(x + 9, y) }, group),
+    },
 ];
 
-const markEntry = (name, j) => [
-    `${name}, trained`, 12, (x, y, group) => shape("path", { class: `mark mark${j}`, d: MARK_PATHS[j](x + 6, y) }, group),
-];
+const markEntry = (name, j) => ({
+    words: `${name}, trained`, width: 12,
+    symbol: (x, y, group) => shape("path", { class: `mark mark${j}`, d: MARK_PATHS[j](x + 6, y) }, group),
+});
 
-/** Draws the legend in as many lines as it takes and gives their height in px; `marks`: names. */
-function drawLegend(svg, width, withPrediction, marks) {
+/** Draws the legend in as many lines as it takes and gives their height in px. */
+export function drawLegend(svg, width, entries) {
     const group = shape("g", { class: "legend", "aria-hidden": "true" }, svg);
     let [x, y] = [2, 12];
-    for (const [words, symbolWidth, drawSymbol] of [...(withPrediction ? ENTRIES : ENTRIES.slice(0, -1)), ...marks.map(markEntry)]) {
-        const needed = symbolWidth + 6 + textWidth(svg, words, "13px");
+    for (const entry of entries) {
+        const needed = entry.width + 6 + textWidth(svg, entry.words, "13px");
         if (x > 2 && x + needed > width) [x, y] = [2, y + 24];
-        drawSymbol(x, y, group);
-        shape("text", { x: x + symbolWidth + 6, y }, group, words);
+        entry.symbol(x, y, group);
+        shape("text", { x: x + entry.width + 6, y }, group, entry.words);
         x += needed + 18;
     }
     return y + 12;

@@ -17,12 +17,7 @@ export function pythonOf(state, numbers) {
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
 from pgce_mini.theory import entropy, expected_gradient, expected_reward
 
-tokens = [
-${lines(state.tokens.map(literal))}
-]
-labels = np.array([
-${lines(state.labels)}
-])
+${pythonHead(state)}
 shaping = RewardShaping(
     beta=${beta}, lambda_head=${lambda_head}, lambda_tail=${lambda_tail}, top_k=${state.top_k}, form="${form}"
 )
@@ -40,6 +35,14 @@ ${distance}for row in zip(tokens, labels, policy, push, strict=True):
 `;
 }
 
+/** The tokens and their frequencies. */
+export const pythonHead = ({ tokens, labels }) => `tokens = [
+${lines(tokens.map(pythonLiteral))}
+]
+labels = np.array([
+${lines(labels)}
+])`;
+
 /** Values between commas, in lines of a width that can be read. */
 function lines(values) {
     const rows = [""];
@@ -51,4 +54,4 @@ function lines(values) {
 }
 
 /** A string as Python reads it: JSON's escapes are Python's, but for the halves of a surrogate pair. */
-const literal = (text) => JSON.stringify(text).replace(/\p{Cs}/gu, "\\ufffd");
+export const pythonLiteral = (text) => JSON.stringify(text).replace(/\p{Cs}/gu, "\\ufffd");

@@ -2,6 +2,7 @@
 
 import { element, setText } from "./dom.js";
 import { entropy } from "./dynamics.js";
+import { rightText, rlCaption, rlTakeaway } from "./rl_words.js";
 import { LIMITS } from "./state.js";
 import { caption, fixed, promptText, takeaway } from "./words.js";
 
@@ -12,22 +13,29 @@ export function takeawayLine() {
     return {
         node,
         spoken,
-        draw: (state, numbers) => setText(node, takeaway(state, numbers)),
+        draw: (state, numbers) => setText(node, sentenceOf(state, numbers)),
         readOut() {
             spoken.textContent = node.textContent;
         },
     };
 }
 
+export const sentenceOf = (state, numbers) =>
+    numbers.rl ? rlTakeaway(state, numbers.rl) : takeaway(state, numbers);
+
+export const captionOf = (state, numbers) =>
+    numbers.rl ? rlCaption(state, numbers.rl) : caption(state, numbers);
+
 /** The settings in one line, for paper. */
 export function captionLine() {
     const node = element("p", { class: "caption" });
-    return { node, draw: (state, numbers) => setText(node, caption(state, numbers)) };
+    return { node, draw: (state, numbers) => setText(node, captionOf(state, numbers)) };
 }
 
 export function promptLine() {
     const node = element("p", { class: "prompt" });
-    return { node, draw: (state) => setText(node, promptText(state)) };
+    const rlText = (state) => `; right: ${rightText(state)}. Step ${state.rl_steps} of RL, seed ${state.seed}.`;
+    return { node, draw: (state) => setText(node, promptText(state) + (state.rl ? rlText(state) : "")) };
 }
 
 // Of each tile its name, its number and what stands beside it.

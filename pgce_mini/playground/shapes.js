@@ -8,7 +8,8 @@ export function arrowPath(from, to, y) {
     return `M${from} ${y - 1.5}H${neck}V${y - 5}L${to} ${y}L${neck} ${y + 5}V${y + 1.5}H${from}Z`;
 }
 export const trianglePath = (x, y) => `M${x - 6} ${y}H${x + 6}L${x} ${y + 8}Z`;
-export const diamondPath = (x, y) => `M${x} ${y - 9}L${x + 9} ${y}L${x} ${y + 9}L${x - 9} ${y}Z`;
+export const diamondPath = (x, y, r = 9) => `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}Z`;
+export const circlePath = (x, y, r) => `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
 
 
 /** The shapes of the marks, in their order: each the path of one around a place. */

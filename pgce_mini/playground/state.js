@@ -1,8 +1,9 @@
 // The state of the playground: what is in it, what it may be, and the states that follow from it.
 //
-// { prompt, tokens, labels, beta, lambda_head, lambda_tail, top_k, form, lr, start, steps, prediction, axis }, named
-// as in `PlaygroundState`. The policy is not part of it: it follows from the rest. An address may bring tokens of its
-// own, with `marks`: other policies to compare with, name -> probabilities (address.js).
+// { prompt, tokens, labels, beta, lambda_head, lambda_tail, top_k, form, lr, start, steps, prediction, axis } and, of RL,
+// { rl, right, group_size, scale_rewards, rl_lr, rl_steps, seed, rl_update, temperature, pass_k, rl_start }, named as in
+// `PlaygroundState`. The policy is not part of it: it follows from the rest. An address may bring tokens of its own, with
+// `marks`: other policies to compare with, name -> probabilities (address.js).
 
 import { clip, sum } from "./dynamics.js";
 import { PRESETS } from "./from_python.js";
@@ -14,8 +15,22 @@ export const LIMITS = {
     lr: [0.1, 5],
     steps: [0, 500],
     tokens: [4, 50],
+    group_size: [2, 64],
+    rl_lr: [0.1, 10],
+    rl_steps: [0, 200],
+    seed: [0, 999],
+    temperature: [0.1, 3],
+    pass_k: [1, 64],
 };
-export const CHOICES = { form: ["product", "exponent"], start: ["uniform", "labels"], axis: ["linear", "log"] };
+export const MOST_RL = LIMITS.rl_steps[1];
+export const CHOICES = {
+    form: ["product", "exponent"],
+    start: ["uniform", "labels"],
+    axis: ["linear", "log"],
+    scale_rewards: ["none", "group"],
+    rl_update: ["sampled", "expected"],
+    rl_start: ["ce", "precision", "diversity", "temperature", "yours"],
+};
 export const MOST_MARKS = 6; // shapes that can be told apart (shapes.js)
 const MOST = 0.999; // of a dragged probability: the rest keep their proportions in what is left
 
@@ -54,7 +69,8 @@ export function withPreset(state, { prompt, tokens, weights, marks }, count) {
     const labels = normalised(weights.slice(0, n));
     const top_k = Math.min(state.top_k, n);
     const shown = n === tokens.length ? marks : undefined; // of all tokens, or they would not sum to 1
-    return { ...state, prompt, tokens: tokens.slice(0, n), labels, top_k, steps: 0, prediction: null, marks: shown };
+    const begun = { steps: 0, rl_steps: 0, prediction: null, right: state.right.filter((row) => row < n) };
+    return { ...state, ...begun, prompt, tokens: tokens.slice(0, n), labels, top_k, marks: shown };
 }
 
 /** The distribution with one probability changed. What is `pinned` stays if it can; the rest share in proportion. */

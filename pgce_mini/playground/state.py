@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, plain_numbers
-from pgce_mini.reward import Form, RewardShaping
-from pgce_mini.theory import FloatArray, policy_flow
+from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, is_whole, plain_numbers
+from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping
+from pgce_mini.theory import FloatArray, expected_group_run, group_run, policy_flow, stationary_policy, tempered
+from pgce_mini.theory.group_rl import ScaleRewards
 
 Start = Literal["uniform", "labels"]
 Axis = Literal["linear", "log"]
+RLUpdate = Literal["sampled", "expected"]
+RLStart = Literal["ce", "precision", "diversity", "temperature", "yours"]
 
 MOST_TOKENS = 50
-MOST_STEPS = 500
-LIMITS = {"beta": (-1.5, 2.0), "lambda_head": (-1.0, 1.0), "lambda_tail": (-1.0, 1.0), "lr": (0.1, 5.0)}
+LIMITS = {
+    "beta": (-1.5, 2.0), "lambda_head": (-1.0, 1.0), "lambda_tail": (-1.0, 1.0), "lr": (0.1, 5.0),
+    "rl_lr": (0.1, 10.0), "temperature": (0.1, 3.0),
+}  # fmt: skip
+WHOLE_LIMITS = {
+    "steps": (0, 500), "group_size": (2, 64), "rl_steps": (0, 200), "seed": (0, 999), "pass_k": (1, 64)
+}  # fmt: skip
 """The least and the largest value, those of the sliders and of addresses (`state.js`)."""
+CHOICES = {"start": Start, "axis": Axis, "scale_rewards": ScaleRewards, "rl_update": RLUpdate, "rl_start": RLStart}
 PRESETS: dict[str, dict[str, Any]] = json.loads((files(__package__) / "presets.json").read_text("utf-8"))
 """Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
 
@@ -77,12 +86,37 @@ class PlaygroundState:
     """where the learner thinks training ends: the answer is hidden until there are steps"""
     axis: Axis = "linear"
     """scale of the probabilities"""
+    rl: bool = False
+    """whether RL is shown, in the place of pre-training"""
+    right: tuple[int, ...] = (0,)
+    """rows of the tokens that earn 1 in RL"""
+    group_size: int = 8
+    """tokens that are drawn in a step of RL"""
+    scale_rewards: ScaleRewards = "none"
+    """whether advantages are divided by the standard deviation of their group"""
+    rl_lr: float = 1.0
+    """step size of RL"""
+    rl_steps: int = 0
+    """steps of RL taken"""
+    seed: int = 0
+    """of the random numbers, the same for every start"""
+    rl_update: RLUpdate = "sampled"
+    """whether a step follows the group that was drawn, or the mean over all groups"""
+    temperature: float = 0.7
+    """of the start q^(1/T)"""
+    pass_k: int = 8
+    """the k of Pass@k"""
+    rl_start: RLStart = "ce"
+    """the start whose policy the rows show"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
         for name in ("beta", "lambda_head", "lambda_tail"):
             check_finite(name, getattr(self, name), *LIMITS[name])
-        check_positive("lr", self.lr, LIMITS["lr"][1], LIMITS["lr"][0])
+        for name in ("lr", "rl_lr", "temperature"):
+            check_positive(name, getattr(self, name), LIMITS[name][1], LIMITS[name][0])
+        for name, (least, most) in WHOLE_LIMITS.items():
+            check_whole(name, getattr(self, name), least, most)
         self.shaping  # noqa: B018 - refuses what makes no sense
         tokens = tuple(self.tokens) if isinstance(self.tokens, Iterable) else ()
         object.__setattr__(self, "tokens", tokens)
@@ -92,19 +126,21 @@ class PlaygroundState:
         if not 2 <= different == len(self.tokens) <= MOST_TOKENS:
             count = f"{len(self.tokens)}, {different} different"
             raise ValueError(f"tokens must be 2 to {MOST_TOKENS} different strings, got {count}")
-        check_choice("start", self.start, get_args(Start))
-        check_choice("axis", self.axis, get_args(Axis))
+        for name, kind in CHOICES.items():
+            check_choice(name, getattr(self, name), get_args(kind))
+        if not isinstance(self.rl, bool):
+            raise ValueError(f"rl must be True or False, got {self.rl!r}")
+        object.__setattr__(self, "right", self._rows())
         object.__setattr__(self, "labels", self._distribution("labels"))
         if self.prediction is not None:
             object.__setattr__(self, "prediction", self._distribution("prediction"))
-        check_whole("steps", self.steps, 0, MOST_STEPS)
 
     @property
     def shaping(self) -> RewardShaping:
         return RewardShaping(self.beta, self.lambda_head, self.lambda_tail, self.top_k, self.form)
 
     def policy(self) -> FloatArray:
-        """The policy that is shown: after `steps` steps. (V,)
+        """The policy of pre-training after `steps` steps. (V,)
 
         Raises:
             ValueError: as `policy_flow`.
@@ -113,6 +149,37 @@ class PlaygroundState:
             logits = np.log(self.labels) if self.start == "labels" else np.zeros(len(self.labels))
         path = policy_flow(logits, self.labels, self.shaping, self.steps, self.lr)
         return np.asarray(path[-1])
+
+    def starts(self) -> dict[str, FloatArray]:
+        """The policies from which RL starts, each (V,): "yours" is that of pre-training, once it has steps."""
+        ends = {
+            name: stationary_policy(self.labels, replace(PAPER_ARMS[name], form=self.form))
+            for name in ("precision", "diversity")
+        }
+        found = {"ce": np.array(self.labels), **ends, "temperature": tempered(self.labels, self.temperature)}
+        return {**found, "yours": self.policy()} if self.steps else found
+
+    def rl_policies(self) -> dict[str, FloatArray]:
+        """The policy after each step of RL, the start included, from each of `starts`: (rl_steps + 1, V)."""
+        settings: dict[str, Any] = {"group_size": self.group_size, "steps": self.rl_steps, "lr": self.rl_lr}
+        found = {}
+        for name, start in self.starts().items():
+            with np.errstate(divide="ignore"):
+                logits = np.log(start)
+            if self.rl_update == "expected":
+                found[name] = expected_group_run(logits, self.right, scale_rewards=self.scale_rewards, **settings)
+            else:
+                run = group_run(logits, self.right, seed=self.seed, scale_rewards=self.scale_rewards, **settings)
+                found[name] = run.policies
+        return found
+
+    def _rows(self) -> tuple[int, ...]:
+        rows = tuple(self.right) if isinstance(self.right, Iterable) else (-1,)
+        if not all(is_whole(row) and 0 <= row < len(self.tokens) for row in rows) or len(set(rows)) < len(rows):
+            raise ValueError(
+                f"right must hold different rows from 0 to {len(self.tokens) - 1}, got {self.right!r}"
+            )
+        return tuple(sorted(int(row) for row in rows))
 
     def _distribution(self, name: str) -> tuple[float, ...]:
         try:

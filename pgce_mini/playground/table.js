@@ -1,9 +1,22 @@
 // The numbers of the picture as a table, on the page and in a file.
 
 import { element, setText } from "./dom.js";
+import { rightInK } from "./group_rl.js";
 
-/** Column -> values, without the answer while it is to be guessed. */
+/** Column -> values, token by token, without the answer while it is to be guessed. */
 export function columnsOf(state, numbers) {
+    return numbers.rl ? rlColumns(state, numbers.rl) : pretrainingColumns(state, numbers);
+}
+
+function rlColumns({ tokens, labels }, { right, before, policy, group, push, expectedPush, isSampled }) {
+    const drawn = isSampled && { drawn: tokens.map((_, a) => group.filter((token) => token === a).length), push };
+    return {
+        token: tokens, right: right.map((is) => (is ? "right" : "wrong")), "frequency q": labels, "before RL": before,
+        "policy π": policy, ...drawn, "expected push": expectedPush,
+    };
+}
+
+function pretrainingColumns(state, numbers) {
     const { hidden, end, target } = numbers;
     const shown = (values) => (hidden || !values ? null : values);
     const columns = {
@@ -21,6 +34,15 @@ export function columnsOf(state, numbers) {
         miss: target && state.prediction.map((p, a) => p - target[a]),
     };
     return Object.fromEntries(Object.entries(columns).filter(([, values]) => values));
+}
+
+/** Column -> values, start by start and step by step: the curves of RL. */
+export function curveColumns({ pass_k }, { lines, step }) {
+    const rows = lines.flatMap(({ name, mass, nats }) =>
+        mass.slice(0, step + 1).map((p, i) => [name, i, p, rightInK(p, pass_k), nats[i]]),
+    );
+    const names = ["start", "step", "right", `Pass@${pass_k}`, "entropy"];
+    return Object.fromEntries(names.map((name, j) => [name, rows.map((row) => row[j])]));
 }
 
 export function csv(columns) {

@@ -57,6 +57,17 @@ def playground_class() -> type:
         labels = traitlets.List(traitlets.Float()).tag(sync=True)
         prediction = traitlets.List(traitlets.Float(), allow_none=True).tag(sync=True)
         axis = traitlets.Unicode().tag(sync=True)
+        rl = traitlets.Bool().tag(sync=True)
+        right = traitlets.List(traitlets.Int()).tag(sync=True)
+        group_size = traitlets.Int().tag(sync=True)
+        scale_rewards = traitlets.Unicode().tag(sync=True)
+        rl_lr = traitlets.Float().tag(sync=True)
+        rl_steps = traitlets.Int().tag(sync=True)
+        seed = traitlets.Int().tag(sync=True)
+        rl_update = traitlets.Unicode().tag(sync=True)
+        temperature = traitlets.Float().tag(sync=True)
+        pass_k = traitlets.Int().tag(sync=True)
+        rl_start = traitlets.Unicode().tag(sync=True)
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**_plain(PlaygroundState(**settings)))

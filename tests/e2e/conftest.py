@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
 from server import serving
 from tiny_study import write_study, write_tables
+
+from pgce_mini.playground import PlaygroundState, to_html
 
 expect.set_options(timeout=60_000)  # ms: what comes late on a busy machine has come, and what fails is rare
 
@@ -141,6 +144,18 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     assert errors == []
     assert [url for url in requests if not url.startswith(LOCAL)] == []
     assert requests, "a page that was opened asks at least for itself"
+
+
+@pytest.fixture
+def play(visit: Callable[..., Page], tmp_path: Path) -> Callable[..., Page]:
+    """play(query, state) opens a page written by `pgce_mini.playground.to_html`."""
+
+    def open_page(query: str = "", state: PlaygroundState | None = None, **options: Any) -> Page:
+        path = tmp_path / "lesson.html"
+        path.write_text(to_html(state), encoding="utf-8")
+        return visit(f"{path.as_uri()}#{query}", **options)
+
+    return open_page
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import re
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,32 +19,13 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from playground_pages import DEFAULT, LOAD, SERVED, Visit, python_cell, slider, takeaway
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pgce_mini import RewardShaping, policy_flow, stationary_policy
-from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset, to_html
+from pgce_mini.playground import PRESETS, PlaygroundState, javascript, preset
 from pgce_mini.playground.modules import join
 from pgce_mini.theory import entropy, expected_gradient, expected_reward
-
-Visit = Callable[..., Page]
-DEFAULT = PlaygroundState()
-SERVED = 60_000  # ms: a page of a server that has just started, on a busy machine
-
-
-@pytest.fixture
-def play(visit: Visit, tmp_path: Path) -> Visit:
-    """play(query, state) opens a page written by `to_html`."""
-
-    def open_page(query: str = "", state: PlaygroundState = DEFAULT, **options: Any) -> Page:
-        path = tmp_path / "lesson.html"
-        path.write_text(to_html(state), encoding="utf-8")
-        return visit(f"{path.as_uri()}#{query}", **options)
-
-    return open_page
-
-
-def slider(page: Page, name: str) -> Locator:
-    return page.get_by_role("slider", name=name)
 
 
 def handle(page: Page, token: str, kind: str = "frequency of") -> Locator:
@@ -54,10 +34,6 @@ def handle(page: Page, token: str, kind: str = "frequency of") -> Locator:
 
 def readout(page: Page, name: str) -> Locator:
     return page.locator(".tile", has=page.get_by_text(name, exact=True)).locator(".number")
-
-
-def takeaway(page: Page) -> Locator:
-    return page.locator(".takeaway")
 
 
 def downloaded(page: Page, kind: str) -> bytes:
@@ -73,16 +49,6 @@ def shown(page: Page) -> dict[str, Any]:
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     words = ("token", "rank")
     return {name: c if name in words else np.array(c, dtype=float) for name, c in columns.items()}
-
-
-def python_cell(page: Page) -> tuple[dict[str, Any], str]:
-    """What "Copy as Python" defines and prints."""
-    page.get_by_text("Copy as Python").click()
-    expect(page.locator("pre code")).to_contain_text("import numpy")
-    cell: dict[str, Any] = {}
-    with redirect_stdout(io.StringIO()) as printed, np.errstate():  # the cell quietens NumPy for itself
-        exec(page.locator("pre code").text_content() or "", cell)
-    return cell, printed.getvalue()
 
 
 def assert_shows(page: Page, state: PlaygroundState) -> None:
@@ -113,7 +79,6 @@ def assert_shows(page: Page, state: PlaygroundState) -> None:
 
 # --- Numbers ---------------------------------------------------------------------------------------------
 
-LOAD = 'const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));'
 COMPUTE = (
     f"async ([source, states]) => {{ {LOAD}"
     + """
@@ -494,7 +459,7 @@ def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: 
     slider(page, "β").press("PageUp")
     page.get_by_role("radio", name="exponent").check()
     page.get_by_role("radio", name="log").check()
-    page.get_by_role("radio", name="labels").check()
+    page.get_by_role("radio", name="frequencies").check()
     slider(page, "k, tokens").press("ArrowRight")
     handle(page, "four").focus()
     page.keyboard.press("PageUp")

@@ -39,7 +39,7 @@ def test_page_says_what_was_found_starts_stories_and_hands_out(
     page.keyboard.press("PageDown")
     expect(page.locator("section:visible .answer")).to_have_css("visibility", "visible")
     playground = page.frame_locator("section.now iframe")
-    expect(playground.get_by_text("Where will each token end?")).to_be_visible()
+    expect(playground.locator(".takeaway")).to_contain_text("Where will each token end?")
     link = page.locator("section:visible").get_by_role("link", name="Open One token")
     expect(link).to_have_attribute("href", re.compile(re.escape(explorer) + r"\?story=lecture&step=3&beta=-0.25"))
     assert_accessible(page)

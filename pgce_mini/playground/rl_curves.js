@@ -1,0 +1,129 @@
+// The curves of RL: a line for each start, its mark at the step that is shown.
+
+import { element, setAttributes, setText, shape } from "./dom.js";
+import { clip } from "./dynamics.js";
+import { rightInK } from "./group_rl.js";
+import { drawLegend, sizeIn } from "./picture.js";
+import { startText } from "./rl_words.js";
+import { circlePath, diamondPath } from "./shapes.js";
+import { MOST_RL } from "./state.js";
+
+const PANEL = 132; // px, the height of a panel
+const VALUES = 34; // px for the ticks of the values
+const FLOOR = 1e-4; // where a logarithmic axis begins
+
+const MARKS = {
+    ce: (x, y) => circlePath(x, y, 5),
+    precision: (x, y) => `M${x - 4.5} ${y - 4.5}h9v9h-9Z`,
+    diversity: (x, y) => diamondPath(x, y, 6.5),
+    temperature: (x, y) => `M${x} ${y - 6}l6 10.5h-12Z`,
+    yours: (x, y) => `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`,
+};
+
+const PANELS = [
+    { titleOf: () => "probability of being right", valuesOf: ({ mass }) => mass, topOf: () => 1 },
+    {
+        titleOf: ({ pass_k }) => `Pass@${pass_k}: of ${pass_k} draws one or more are right`,
+        valuesOf: ({ mass }, { pass_k }) => mass.map((p) => rightInK(p, pass_k)),
+        topOf: () => 1,
+    },
+    {
+        titleOf: () => "entropy, nats",
+        valuesOf: ({ nats }) => nats,
+        topOf: ({ lines }) => Math.ceil(Math.max(...lines.map(({ nats }) => Math.max(...nats)))),
+        isEntropy: true,
+    },
+];
+
+export class RLCurves {
+    constructor(instrument) {
+        this.svg = shape("svg", { role: "img", class: "picture curves" });
+        this.node = element("div", { class: "stage" }, this.svg);
+        [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
+        [this.built, this.panels] = [null, []];
+        new ResizeObserver(([{ contentRect: { width, height } }]) => {
+            Object.assign(this, sizeIn(this.node, width, height));
+            instrument.redraw();
+        }).observe(this.node);
+    }
+
+    draw(state, { rl }) {
+        [this.state, this.numbers] = [state, { rl }]; // what is drawn
+        if (this.width === 0) return;
+        const names = rl.lines.map(({ name }) => startText(name, state));
+        const tops = PANELS.map(({ topOf }) => topOf(rl));
+        const wanted = [this.width, this.height, this.scale, state.axis, rl.isSampled, ...names, ...tops].join("\n");
+        if (this.built !== wanted) this.build(state, rl, tops);
+        this.built = wanted;
+        const said = rl.lines.map(({ name, mass }) => `${startText(name, state)} ${mass[rl.step].toFixed(3)}`).join(", ");
+        setAttributes(this.svg, { "aria-label": `Curves over ${rl.step} steps of RL; probability of being right: ${said}` });
+        for (const panel of this.panels) drawPanel(panel, state, rl);
+    }
+
+    build(state, { lines, isSampled }, tops) {
+        const { svg, width, scale } = this;
+        svg.replaceChildren();
+        const entries = lines.map(({ name }) => ({
+            words: startText(name, state), width: 30, symbol: (x, y, group) => lineSymbol(name, x, y, group),
+        }));
+        if (isSampled) entries.push({ words: "expected, for the start in the rows", width: 30, symbol: expectedSymbol });
+        let y = drawLegend(svg, width, entries) + 4;
+        const step = this.height ? (this.height - y - 22) / PANELS.length : PANEL;
+        const frames = tops.map((top, i) => {
+            const panel = { ...PANELS[i], left: VALUES, right: width - 10, y: y + 20, height: step - 44, most: top };
+            y += step;
+            return panel;
+        });
+        const height = y + 22;
+        setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
+        this.panels = frames.map((panel) => makePanel(svg, panel, state, lines));
+        shape("text", { class: "tick", x: width - 10, y: y + 10, "text-anchor": "end" }, svg, "steps of RL");
+    }
+}
+
+function lineSymbol(name, x, y, group) {
+    shape("line", { class: `curve ${name}`, x1: x, x2: x + 30, y1: y, y2: y }, group);
+    shape("path", { class: `curve-end ${name}`, d: MARKS[name](x + 15, y) }, group);
+}
+
+const expectedSymbol = (x, y, group) => shape("line", { class: "curve-expected", x1: x, x2: x + 30, y1: y, y2: y }, group);
+
+function makePanel(svg, panel, state, lines) {
+    const group = shape("g", {}, svg);
+    const { left, right, y, height, most } = panel;
+    const isLog = state.axis === "log" && !panel.isEntropy;
+    const at = { x: (step) => left + (step / MOST_RL) * (right - left), y: heightOf(panel, isLog) };
+    const title = shape("text", { class: "panel-title", x: left, y: y - 11 }, group);
+    for (const value of isLog ? [FLOOR, 0.01, 1] : [0, most / 2, most]) {
+        shape("line", { class: "rule", x1: left, x2: right, y1: at.y(value), y2: at.y(value) }, group);
+        shape("text", { class: "tick", x: left - 6, y: at.y(value), "text-anchor": "end" }, group, String(value));
+    }
+    for (let step = 0; step <= MOST_RL; step += 50)
+        shape("text", { class: "tick", x: at.x(step), y: y + height + 11, "text-anchor": step === MOST_RL ? "end" : "middle" }, group, step);
+    const expected = shape("path", { class: "curve-expected" }, group);
+    const drawn = Object.fromEntries(lines.map(({ name }) => [name, shape("path", { class: `curve ${name}` }, group)]));
+    const ends = Object.fromEntries(lines.map(({ name }) => [name, shape("path", { class: `curve-end ${name}` }, group)]));
+    return { ...panel, at, title, expected, drawn, ends };
+}
+
+function heightOf({ y, height, most }, isLog) {
+    if (isLog) return (value) => y + (height * Math.log(clip(value, FLOOR, 1))) / Math.log(FLOOR);
+    return (value) => y + height * (1 - value / most);
+}
+
+function drawPanel({ title, titleOf, valuesOf, at, expected, drawn, ends }, state, { lines, shown, step, isSampled }) {
+    setText(title, titleOf(state));
+    for (const line of lines) {
+        const values = valuesOf(line, state);
+        setAttributes(drawn[line.name], { d: pathOf(values, step, at) });
+        setAttributes(ends[line.name], { d: MARKS[line.name](at.x(step), at.y(values[step])) });
+    }
+    const faint = isSampled ? pathOf(valuesOf(shown.expected, state), step, at) : "";
+    setAttributes(expected, { d: faint });
+}
+
+function pathOf(values, step, at) {
+    let path = "";
+    for (let i = 0; i <= step; i++) path += `${i ? "L" : "M"}${at.x(i).toFixed(1)} ${at.y(values[i]).toFixed(1)}`;
+    return path;
+}
