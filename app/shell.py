@@ -42,7 +42,7 @@ STYLE = """<style>
 .numbers :is(th, td) {padding: 0.2rem 1rem 0.2rem 0; text-align: left; border-bottom: 1px solid #8885}
 .numbers td {white-space: pre-line; vertical-align: top}
 .numbers .number {text-align: right}
-[data-testid="stSlider"] *, .js-plotly-plot .slider-container {touch-action: pan-y !important} /* see touch.js */
+[data-testid="stSlider"] *, .pgce-chart {touch-action: pan-y pinch-zoom !important} /* see touch.js */
 </style>"""
 
 HERE = Path(__file__).parent

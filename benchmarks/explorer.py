@@ -62,7 +62,7 @@ STATE_PAGES = [
     View("policy_gradient", "policy-gradient", {"N: samples": "n"}),
     View("hidden_rewards", "hidden-rewards", {"π:": "pi", "β of": "beta", "γ of": "gamma"}),
     View("where_training_ends", "where-training-ends", {"β:": "beta", "λ head": "lambda_head"}),
-    View("simplex", "simplex", {"Start: tea": "start", "β:": "beta", "Labels: tea": "labels"}),
+    View("simplex", "simplex", {"Start: tea": "start", "β:": "beta", "Frequency q: tea": "labels"}),
 ]
 MODEL_PAGES = [
     View("tiny_gpts", "tiny-gpts", {"Temperature": "temperature"}),

@@ -27,7 +27,7 @@ MEDIAN = 500  # ms for an answer
 LOOKING = 1.0  # s between an answer and the next release
 VISITORS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 GROUPS = {  # pages, and the visitors that a core shall carry; the playground needs no server
-    "one state": (STATE_PAGES[1:], 12),  # the first has no such slider
+    "one state": (STATE_PAGES[1:], 30),  # a class; the first page has no such slider
     "models": (MODEL_PAGES, 2),
 }
 

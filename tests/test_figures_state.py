@@ -256,3 +256,10 @@ def test_paths_begin_at_step_0_and_differ_without_colour() -> None:
         ("two", (0, 1, 2), (0.2, 0.1, 0.0)),
     ]
     assert len({(t.line.dash, t.marker.symbol) for t in figure.data}) == 2
+
+
+def test_slider_of_a_page_that_draws_has_steps_and_no_frames() -> None:
+    figure = simplex_flow(["a", "b", "c"], [0.6, 0.3, 0.1], [frame(0.0, None)], 0, [-0.5, 0.0])
+    (slider,) = figure.layout.sliders
+    assert [(step.label, step.method) for step in slider.steps] == [("-0.50", "skip"), ("0.00", "skip")]
+    assert not figure.frames

@@ -98,6 +98,11 @@ def test_import_or_export_that_is_not_understood_is_refused_by_file_and_line(sou
         join({"main": source, "lower": LOWER}, "main")
 
 
+def test_modules_that_nobody_needs_are_left_out() -> None:
+    text = join({"main": "export const z = 1;", "lower": LOWER}, "main")
+    assert "lower" not in text
+
+
 def test_module_has_the_arms_and_presets_of_the_library() -> None:
     constants = dict(re.findall(r"^const (\w+) = (.*);$", javascript(), re.MULTILINE))
     assert json.loads(constants["PRESETS"]) == PRESETS
