@@ -27,7 +27,7 @@ function fitted({ data, layout, frames = [] }, place) {
     const { clientWidth: width, clientHeight: height } = place;
     for (const trace of data) if (trace.texttemplate) trace.textfont = { color, ...trace.textfont };
     const size = Math.max(LEAST, (LEAST / 720) * window.innerHeight);
-    if (presented()) projected({ data, layout }, { width, height, size });
+    if (presented()) projected({ data, layout, frames }, { width, height, size });
     else data.forEach((trace) => trace.type === "heatmap" && trace.text && intoCells(trace, width - layout.margin.l - 40));
     return {
         data,

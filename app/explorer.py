@@ -57,6 +57,8 @@ if st.session_state.get("page") != page.url_path:
         del st.session_state[name]
     st.session_state.page = page.url_path
     st.session_state.page_title = page.title
+if st.context.is_embedded:  # a frame in somebody's page shows this page alone
+    st.html("<style>.stSidebar, .stAppHeader, .st-key-pgce_tools {display: none !important}</style>")
 tools(page.url_path)
 story.bar()
 page.run()

@@ -40,10 +40,10 @@ def with_plan(text: str) -> str:
     return before + BEGIN + plan(stories()["lecture"], links=False) + END + rest.split(END)[1]
 
 
-def slides(story: Story, root: str, found: dict[str, str]) -> str:
+def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
     """One file with a slide a step, which needs nothing but a browser.
 
-    root: the address of the explorer, for the links. found: a claim -> the verdict on it.
+    root: the address of the explorer, for the links. answer: to the paper's question. claims: claim -> verdict.
     """
     parts = [
         f'<section><h1>{escape(story.title)}</h1><p class="ask">{escape(story.about)}</p>'
@@ -59,7 +59,7 @@ def slides(story: Story, root: str, found: dict[str, str]) -> str:
             + f'<p><a href="{escape(root + story.address(number, presenting=True))}" target="_blank">'
             f"Open {escape(PAGES[step.page].title)}</a></p></section>"
         )
-    parts.append(f"<section><h2>What was found</h2>{verdicts(found)}</section>")
+    parts.append(f"<section><h2>What was found</h2><p>{escape(answer)}</p>{_verdicts(claims)}</section>")
     return _filled(
         "slides.html",
         TITLE=escape(story.title),
@@ -69,28 +69,30 @@ def slides(story: Story, root: str, found: dict[str, str]) -> str:
 
 
 def _picture(step: Step, evidence: Evidence) -> str:
+    """The playground for One token; what the tables say, with the answer, where the study is asked."""
     if step.page == "one-token":
         return f'<iframe class="live" title="The playground" data-state="{escape(_fragment(step))}"></iframe>'
-    if step.page != "results":
-        return ""
-    study = str(step.state["study"])
+    if step.page == "trap-game":
+        return f'<div class="picture answer">{_rewards("trap", evidence)}</div>'
+    if step.page == "results":
+        return f'<div class="picture answer">{_differences(str(step.state["study"]), evidence)}</div>'
+    return ""
+
+
+def _differences(study: str, evidence: Evidence) -> str:
     rows = evidence.rows(study)
-    if step.state["picture"] == "reward through RL":
-        return f'<div class="picture">{_rewards(study, evidence)}</div>'
     gaps = views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL)
     intervals = [Interval(arm, arm, gap.mean, gap.low, gap.high) for arm, gap in gaps.items()]
     title = f"{study}: each arm minus ce, 95 % intervals over seeds, each by itself"
-    drawn = forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
-    return f'<div class="picture answer">{drawn}</div>'
+    return forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
 
 
 def _rewards(study: str, evidence: Evidence) -> str:
-    series: dict[str, list[tuple[float, float]]] = {}
     found = views.learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
-    for arm, seeds in found.items():
-        series[arm] = [
-            (points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)
-        ]
+    series = {
+        arm: [(points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)]
+        for arm, seeds in found.items()
+    }
     title = f"{study}: reward through RL, mean over seeds"
     return lines(title, STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, title)
 
@@ -107,14 +109,10 @@ def sheet(story: Story) -> str:
     return _filled("sheet.html", TITLE=escape(story.title), QUESTIONS=questions, ANSWERS=answers)
 
 
-def verdicts(found: dict[str, str]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(claim)}</td><td>{escape(verdict)}</td></tr>" for claim, verdict in found.items()
-    )
-    head = (
-        '<tr><th scope="col">the paper\'s claim</th><th scope="col">at this scale, on these tasks (ours)</th></tr>'
-    )
-    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+def _verdicts(claims: dict[str, str]) -> str:
+    head = '<th scope="col">the paper\'s claim</th><th scope="col">at this scale, on these tasks (ours)</th>'
+    rows = "".join(f"<tr><td>{escape(c)}</td><td>{escape(verdict)}</td></tr>" for c, verdict in claims.items())
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _filled(template: str, **parts: str) -> str:

@@ -12,9 +12,8 @@ from pathlib import Path
 import streamlit as st
 
 HERE = Path(__file__).parent
-STYLE, SCRIPT = (
-    "\n".join((HERE / f"{name}.{kind}").read_text(encoding="utf-8") for name in ("presenting", "printing"))
-    for kind in ("css", "js")
+STYLE, PRINT, SCRIPT = (
+    (HERE / file).read_text(encoding="utf-8") for file in ("presenting.css", "printing.css", "presenting.js")
 )
 
 # Page -> the keys of its controls in play, where an address names none.
@@ -24,13 +23,13 @@ IN_PLAY = {
     "simplex": ("beta",),
     "where-training-ends": ("beta",),
     "tiny-gpts": ("prompt_text_pick", "prompt_chain-sum_pick", "prompt_countdown_pick"),
-    "trained-beta": ("prompt",),
+    "trained-beta": ("beta",),
     "trap-game": ("beta", "shown"),
     "grpo-step": ("stage",),
     "train-live": ("start_training",),
     "results": ("picture",),
 }
-WITHOUT_RESET = ("", "teach")  # the playground has "All defaults"; nothing is set on the other
+WITHOUT_RESET = ("", "teach", "class")  # the playground has "All defaults"; nothing is set on the others
 
 BUTTONS = {
     "present": ("Present", "p", "Large, for a projector: the picture and the control in play. Key: p"),
@@ -48,7 +47,7 @@ def presenting() -> bool:
 def tools(page: str) -> None:
     """The buttons Present, Reset, Reveal and Leave, and what gives `page` (its path) its presenter mode."""
     asked = [key for key in st.query_params.get("control", "").split(",") if re.fullmatch(r"[\w-]+", key)]
-    style = f"{STYLE}\n{in_play(asked, IN_PLAY.get(page, ()))}"
+    style = f"{STYLE}\n{PRINT}\n{in_play(asked, IN_PLAY.get(page, ()))}"
     with_reset = page not in WITHOUT_RESET
     buttons = "".join(button(name) for name in BUTTONS if name != "reset" or with_reset)
     at_hand = asked or IN_PLAY.get(page, ())[:1]

@@ -7,21 +7,22 @@ const FAMILY = '"Open Sans", verdana, arial, sans-serif'; // Plotly's
 
 const measure = document.createElement("canvas").getContext("2d");
 
-/** The figure { data, layout } for a place of `width` x `height` px, with text of `size` px. */
-export function projected({ data, layout }, { width, height, size }) {
+/** The figure { data, layout, frames } for a place of `width` x `height` px, with text of `size` px. */
+export function projected({ data, layout, frames }, { width, height, size }) {
     measure.font = `${size}px ${FAMILY}`;
     const wide = (text) => measure.measureText(text.replaceAll("<br>", " ").replace(/<[^>]*>/g, "")).width;
     const times = size / ON_THE_PAGE;
     const title = layout.title.text.replaceAll("<br>", " ");
     const place = { width, height, size, wide };
-    enlarge({ data, layout }, size, times);
+    enlarge({ data, layout, frames }, size, times);
     Object.assign(layout, { width, height, sliders: [], title: { ...layout.title, text: title } });
     layout.title.pad = { t: 0.4 * size, l: 2 };
     layout.font = { ...layout.font, family: FAMILY };
     const numbers = Object.keys(layout).flatMap((name) => name.match(/^yaxis(\d*)$/)?.slice(1) ?? []);
-    const panels = numbers.sort((a, b) => Number(a) - Number(b));
-    const asColumns = data.some(({ type }) => type === "heatmap"); // each with its bar above it
+    const panels = numbers.filter((number) => inPanel(data, number).length).sort((a, b) => Number(a) - Number(b));
+    const asColumns = panels.length === 2 && data.some(({ type }) => type === "heatmap"); // each with its bar above it
     if (layout.yaxis.scaleanchor) triangle(layout, place);
+    else if (layout.meta?.columns) inColumns(data, layout, place);
     else if (panels.length === 1 || asColumns) stacked(data, layout, panels, place);
     else sideBySide(data, layout, panels, place);
     return { data, layout };
@@ -77,37 +78,47 @@ function besideAxis(axis, traces, { size, wide }) {
     return ticks + (axis.title?.text ? 1.5 * size : 0) + 0.5 * size;
 }
 
-function tidy(axis) {
+function tidy(axis, length, { wide }) {
     Object.assign(axis, { automargin: false, ticklabelstandoff: 6 }); // the room is measured
-    if (axis.title?.text) axis.title.text = axis.title.text.replaceAll("<br>", " ");
+    const text = axis.title?.text;
+    if (text && wide(text) < length) axis.title.text = text.replaceAll("<br>", " ");
 }
 
-/** Panels in a row, each with its own ticks and, if it has one, its own legend above it. */
+const inPanel = (data, number) => data.filter(({ yaxis }) => (yaxis ?? "y").slice(1).replace(/^1$/, "") === number);
+
+/** Panels in a row (more than three: in two columns), each with its own ticks and perhaps its own legend above it. */
 function sideBySide(data, layout, panels, place) {
     const { width, height, size } = place;
-    const shared = layout[`xaxis${panels.at(-1)}`];
-    const inPanel = (number) => data.filter(({ yaxis }) => (yaxis ?? "y").slice(1).replace(/^1$/, "") === number);
-    const room = panels.map((number) => besideAxis(layout[`yaxis${number}`], inPanel(number), place));
+    const inEach = panels.map((number) => inPanel(data, number));
+    const high = panels.length > 3 ? 2 : 1; // panels of a column
+    const columns = Array.from({ length: Math.ceil(panels.length / high) }, (_, i) => i);
+    const rooms = panels.map((number, i) => besideAxis(layout[`yaxis${number}`], inEach[i], place));
+    const room = columns.map((column) => Math.max(...rooms.slice(column * high, (column + 1) * high)));
     const margin = { l: room[0], r: 1.2 * size, b: 3 * size };
     const inner = width - margin.l - margin.r;
     const between = room.slice(1).map((px) => px + 0.8 * size);
-    const panel = (inner - between.reduce((a, b) => a + b, 0)) / panels.length;
-    const own = panels.length > 1 && layout.legend2;
-    const rows = own ? panels.map((number) => legendRows(named(inPanel(number)), panel, place)) : [];
+    const wide = (inner - between.reduce((a, b) => a + b, 0)) / columns.length;
+    const own = layout.legend2 && high === 1;
+    const rows = own ? inEach.map((traces) => legendRows(named(traces), wide, place)) : [];
     const most = own ? Math.max(...rows.map(({ length }) => length)) : rowsOfLegend(data, layout, inner, place);
     margin.t = 2.2 * size + most * legendLine(size) + 0.4 * size;
     const plot = height - margin.t - margin.b;
-    let left = 0;
+    const lefts = columns.map((i) => (i * wide + between.slice(0, i).reduce((a, b) => a + b, 0)) / inner);
+    const gap = (3.6 * size) / plot;
     panels.forEach((number, i) => {
         const [x, y] = [layout[`xaxis${number}`], layout[`yaxis${number}`]];
-        const { range, type, dtick, title } = x.title?.text ? x : shared;
-        Object.assign(x, { range, type, dtick, showticklabels: true, domain: [left / inner, (left + panel) / inner] });
-        x.title = { ...title, standoff: 0.5 * size };
+        const [left, row] = [lefts[Math.floor(i / high)], i % high];
+        if (x.matches) {
+            const { range, type, dtick, title } = layout[`xaxis${x.matches.slice(1)}`];
+            Object.assign(x, { range, type, dtick, title });
+        }
         delete x.matches;
-        Object.assign(y, { domain: [0, 1], anchor: `x${number}` });
-        for (const axis of [x, y]) tidy(axis);
-        if (own) putLegends(layout, rows[i], left / inner, i, plot, size);
-        left += panel + (between[i] ?? 0);
+        Object.assign(x, { showticklabels: true, domain: [left, left + wide / inner] });
+        x.title = { ...x.title, standoff: 0.5 * size };
+        Object.assign(y, { domain: high === 1 ? [0, 1] : row ? [0, 0.5 - gap / 2] : [0.5 + gap / 2, 1], anchor: `x${number}` });
+        tidy(x, wide, place);
+        tidy(y, plot * (y.domain[1] - y.domain[0]), place);
+        if (own) putLegends(layout, rows[i], left, i, plot, size);
     });
     if (!own) Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
     layout.margin = margin;
@@ -135,13 +146,50 @@ function stacked(data, layout, panels, place) {
     Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
     for (const number of panels) {
         layout[`xaxis${number}`].title = { ...layout[`xaxis${number}`].title, standoff: 0.5 * size };
-        for (const axis of "xy") tidy(layout[`${axis}axis${number}`]);
+        tidy(layout[`xaxis${number}`], inner, place);
+        tidy(layout[`yaxis${number}`], plot / panels.length, place);
     }
     if (panels.length < 2) return;
-    layout.yaxis.domain = [0.8, 1];
+    Object.assign(layout.yaxis, { domain: [0.8, 1], nticks: 3 });
     layout.yaxis2.domain = [0, 0.77];
     for (const cells of data.filter(({ type, text }) => type === "heatmap" && text))
         cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
+}
+
+/** Panels one above the other in columns that the figure names, `meta.columns`, in heights as on the page. */
+function inColumns(data, layout, place) {
+    const { width, height, size } = place;
+    const columns = layout.meta.columns.map((numbers) => numbers.map((number) => (number === 1 ? "" : String(number))));
+    const room = columns.map((names) =>
+        Math.max(...names.map((name) => besideAxis(layout[`yaxis${name}`], [], place))));
+    const margin = { l: room[0], r: 1.2 * size, b: 3 * size };
+    const inner = width - margin.l - margin.r;
+    const legend = rowsOfLegend(data, layout, inner, place);
+    margin.t = 2.2 * size + legend * legendLine(size) + 0.4 * size;
+    const plot = height - margin.t - margin.b;
+    const apart = room.slice(1).reduce((a, b) => a + b + 0.8 * size, 0);
+    const column = (inner - apart) / columns.length;
+    let left = 0;
+    columns.forEach((names, i) => {
+        const tall = names.map((name) => layout[`yaxis${name}`].domain[1] - layout[`yaxis${name}`].domain[0]);
+        const gaps = names.map((name, j) => (j + 1 < names.length ? (layout[`xaxis${name}`].title?.text ? 3.2 : 1) : 0));
+        const scale = (1 - (gaps.reduce((a, b) => a + b) * size) / plot) / tall.reduce((a, b) => a + b);
+        let top = 1;
+        names.forEach((name, j) => {
+            const [x, y] = [layout[`xaxis${name}`], layout[`yaxis${name}`]];
+            y.domain = [Math.max(0, top - tall[j] * scale), top];
+            x.domain = [left / inner, (left + column) / inner];
+            x.title = { ...x.title, standoff: 0.5 * size };
+            y.anchor = `x${name}`;
+            for (const axis of [x, y]) tidy(axis);
+            top = y.domain[0] - (gaps[j] * size) / plot;
+        });
+        left += column + (room[i + 1] ?? 0) + 0.8 * size;
+    });
+    Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
+    layout.margin = margin;
+    for (const { type, text, x, textfont } of data)
+        if (type === "heatmap" && text) textfont.size = Math.min(size, (0.55 * column) / x.length);
 }
 
 /** The triangle keeps its shape, so its legend stands beside it. */

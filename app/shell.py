@@ -93,36 +93,6 @@ _downloads = st.components.v2.component(
 )
 
 
-_frames = st.components.v2.component(
-    "frames",
-    html='<label class="frames"><span></span><input type="range" step="1" min="0"><output></output></label>',
-    css=source("frames.css"),
-    js=source("frames.js"),
-    isolate_styles=False,
-)
-
-
-def frames(name: str, key: str, label: str, values: Mapping[str, str], default: str) -> str:
-    """A slider over the frames of the chart `name` (see `present`), drawn while it moves; the one that is let go.
-
-    key: its name in the address; values: name of a frame -> what the slider says there.
-    """
-    names = list(values)
-
-    def keep() -> None:
-        at = names[st.session_state[f"frames_{name}"].at]
-        if at == default:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = at
-
-    asked = st.query_params.get(key)
-    shown = asked if asked in values else default
-    data = {"chart": f"chart_{name}", "label": label, "names": names, "texts": list(values.values())}
-    _frames(key=f"frames_{name}", data=data | {"at": names.index(shown)}, on_at_change=keep)
-    return shown
-
-
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     """Places for the picture and, to its right or on a phone below it, for the controls."""
     picture, controls = st.columns([3, 2], gap="large")
@@ -198,7 +168,7 @@ def present_moving(
     page: str,
     figure: bytes,
     keys: Sequence[str],
-    given: Mapping[str, Any],
+    given: Mapping[str, Any] | None,
     view: View[N],
     settings: Mapping[str, Any],
     table: Callable[[N], Mapping[str, Sequence[Any]]],

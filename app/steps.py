@@ -28,7 +28,7 @@ class Page(NamedTuple):
 
 
 PAGES = {  # by the path in the address; "one-token" is the first page, whose path is empty
-    "one-token": Page("one_token", "One token", f"{SHAPED} labels tokens q start steps axis lr predict"),
+    "one-token": Page("one_token", "One token", f"{SHAPED} labels tokens q start steps axis lr predict train"),
     "policy-gradient": Page("policy_gradient", "CE is a policy gradient", "x n baseline seed"),
     "hidden-rewards": Page("hidden_rewards", "Hidden rewards", "losses pi beta gamma q epsilon alpha"),
     "simplex": Page("simplex", "Three tokens", f"{SHAPED} labels labels_rest start start_rest"),
@@ -39,6 +39,7 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
         "task prompt_text prompt_text_pick prompt_chain-sum prompt_chain-sum_pick prompt_countdown "
         "prompt_countdown_pick picture log temperature seed numbers",
     ),
+    "trap-game": Page("trap_game", "The trap", "share slip beta bet_share bet_accuracy bet_winner shown"),
     "grpo-step": Page(
         "grpo_step",
         "One GRPO step",
@@ -92,10 +93,10 @@ class Story:
         query = {"story": self.name, "step": str(number)} | {
             key: _text(value) for key, value in step.state.items()
         }
+        if step.control:
+            query["control"] = ",".join(step.control)
         if presenting:
             query["present"] = "1"
-            if step.control:
-                query["control"] = ",".join(step.control)
         return query
 
     def address(self, number: int, presenting: bool = False) -> str:

@@ -36,7 +36,8 @@ def bar() -> None:
         "back": neighbour(story, number - 1),
         "next": neighbour(story, number + 1),
     }
-    goal = _bar(key="story_bar", data=data, on_go_change=lambda: None).go
+    with st.container(key="story_bar"):  # a place of its own in presenter mode
+        goal = _bar(key="story", data=data, on_go_change=lambda: None).go
     if goal and goal["number"] in (number - 1, number + 1):
         go(story, goal["number"], goal["presenting"] is True, PAGES[step.page])
 

@@ -33,6 +33,16 @@ from pgce_mini.study.analysis import (
     views,
 )
 
+OF = (
+    "Avg@m: the share right of m samples a problem. Pass@k: the share of problems that at least one of k samples "
+    "solves. Entropy: how undecided the model is, in nats (natural logarithm). ECE: how far confidence is from "
+    "accuracy, on average."
+)
+ARMS = (
+    "An arm is a reward with a name. precision: β = −0.25, diversity: β = +0.5; tail-penalty takes 0.1 from "
+    "unlikely wrong tokens, head-reward pays 0.1 to likely ones. The others are controls: another temperature, "
+    "another loss, more steps."
+)
 SPECS = Path(__file__).parents[1] / "studies"
 BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
     "before and after RL",
@@ -158,7 +168,7 @@ def choose(study: Study) -> Choice | None:
     if kind in (DIFFERENCES, PHASE):
         known, m = views.measures(rows), samples(rows)
         metric = st.selectbox(
-            "Of", known, format_func=lambda name: column_title(name, m), key="metric", bind="query-params"
+            "Of", known, format_func=lambda name: column_title(name, m), key="metric", bind="query-params", help=OF
         )
     if kind == PHASE:
         return Choice(kind, [st.selectbox("Arm", arms[1:], key="phase_arm", bind="query-params")], "", metric)
@@ -174,6 +184,7 @@ def choose(study: Study) -> Choice | None:
         key=f"arms_{study.name}_{kind}",
         wrap=True,
         bind="query-params",
+        help=ARMS,
     )
     return Choice(kind, [arm for arm in arms if arm in picked], variant, metric)
 

@@ -125,9 +125,9 @@ def test_an_address_of_no_step_has_none(steps: ModuleType, story: str | None, st
 
 def test_address_has_the_state_and_for_a_projector_the_controls_in_play(steps: ModuleType) -> None:
     lecture = steps.stories()["lecture"]
-    assert lecture.address(7) == "hidden-rewards?story=lecture&step=7&losses=cross-entropy"
+    assert lecture.address(7) == "hidden-rewards?story=lecture&step=7&losses=cross-entropy&control=losses"
     assert lecture.address(2).startswith("?story=lecture&step=2&predict=0.125")
-    assert lecture.address(7, presenting=True).endswith("&present=1&control=losses")
+    assert lecture.address(7, presenting=True).endswith("&control=losses&present=1")
 
 
 def test_what_the_lecture_reveals_is_so() -> None:
@@ -160,7 +160,7 @@ def test_handouts_ask_every_question_and_answer_it_afterwards(handouts: ModuleTy
     lecture = steps.stories()["lecture"]
     sheet = unescape(handouts.sheet(lecture))
     asked, answers = sheet.split("The answers")
-    slides = handouts.slides(lecture, "http://host/", {"A <claim>": "holds"})
+    slides = handouts.slides(lecture, "http://host/", "Not seen.", {"A <claim>": "holds"})
     assert "[[" not in re.sub(r"const PLAYGROUND.*", "", slides) + asked
     assert "A &lt;claim&gt;" in slides
     assert not re.search(r'(?:src|href)="(?!http://host/)', re.sub(r"const PLAYGROUND.*", "", slides))

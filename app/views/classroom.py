@@ -11,9 +11,10 @@ import streamlit as st
 
 import share
 import shell
+from classes import rooms
 from pgce_mini.figures import number_answers
 from pgce_mini.playground import javascript
-from pgce_mini.teaching.classroom import LONGEST, Answer, Classrooms, Question, Seen, tidy_code
+from pgce_mini.teaching.classroom import LONGEST, Answer, Question, Seen, tidy_code
 
 TEACHER_WAITS, STUDENT_WAITS = 1, 2  # s between looks at the class
 
@@ -24,11 +25,6 @@ _join = st.components.v2.component(
     css=shell.source("join.css"),
     js=javascript("join", join=shell.source("join.js")),
 )
-
-
-@st.cache_resource(show_spinner=False)
-def rooms() -> Classrooms:
-    return Classrooms()
 
 
 @st.cache_resource(show_spinner=False)
@@ -260,6 +256,7 @@ ul.class-bars > li {width: 100%; margin: 0 0 0.75rem; padding: 0}
 .class-bars div {flex: none; height: 1.1em; background: #868c93; border-radius: 3px}
 .class-bars .right {font-weight: 700}
 .class-bars .right div {background: repeating-linear-gradient(45deg, #0072b2 0 8px, #56b4e9 8px 12px)}
+.pgce-presenting .stHeading:has(h1) {display: none}
 </style>"""
 
 

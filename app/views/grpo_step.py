@@ -20,7 +20,7 @@ from pgce_mini.training import LossType, ScaleRewards
 PROBLEMS = 8  # groups of the step
 VERIFIABLE = [name for name, corpus in TASKS.items() if issubclass(corpus, Task)]
 MEASURES: dict[str, Measure] = {
-    "weight ρ A on ∇ log π": "push",
+    "weight": "push",
     "ratio π / π old": "ratio",
     "probability when sampled": "probability",
 }

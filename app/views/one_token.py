@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import streamlit as st
 
+import classes
 import share
 from pgce_mini.playground import PlaygroundState, javascript
 
@@ -19,8 +20,8 @@ st.markdown(
     "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
     "that came, and training ends at π = q; change the reward and it ends elsewhere. Drag, or press Play."
 )
-# Each step of a story has a playground of its own, which reads its state from the address.
 playground(
-    key=f"playground{st.query_params.get('step', '')}",
-    data=asdict(PlaygroundState()) | {"network": share.NETWORK},
+    key="playground",
+    data=asdict(PlaygroundState()) | {"network": share.NETWORK, "teaches": classes.teaches()},
+    on_ask_change=lambda: classes.ask(st.session_state.playground.ask),
 )

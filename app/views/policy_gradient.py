@@ -69,9 +69,10 @@ def table_of(found: GradientComparison) -> dict[str, list[Any]]:
 
 
 def accept_commas() -> None:
-    """Addresses once had n=4,096."""
-    if "," in (n := st.query_params.get("n", "")):
-        st.query_params["n"] = n.replace(",", "")
+    """An address may have n=4,096, too. Streamlit drops it, and takes what stands here."""
+    plain = (given := st.query_params.get("n", "")).replace(",", "")
+    if given != plain and plain in map(str, SAMPLES):
+        st.session_state.setdefault("n", int(plain))
 
 
 st.title("Cross-entropy is a policy gradient")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from html import escape
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +14,7 @@ import shell
 import tables
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis import decide_claims
+from pgce_mini.study.analysis import decide_claims, precision_answer
 from steps import PAGES, Story, stories
 
 LESSON = tomllib.loads((Path(__file__).parents[1] / "lesson.toml").read_text(encoding="utf-8"))
@@ -22,14 +23,14 @@ OPEN, PRESENT = ":material/arrow_forward:", ":material/present_to_all:"
 
 
 @st.cache_data(show_spinner="Reading the study …")
-def found(stamp: float) -> dict[str, str]:
-    """The paper's claims, and what our tables say about each, as they stood at `stamp`."""
-    decided = decide_claims(tables.evidence_of(RESULTS, stamp))
-    return {claim: decision.verdict for claim, decision in decided.items()}
+def found(stamp: float) -> tuple[str, dict[str, str]]:
+    """What our tables, as they stood at `stamp`, say to the paper's question, and about each of its claims."""
+    evidence = tables.evidence_of(RESULTS, stamp)
+    return precision_answer(evidence), {claim: it.verdict for claim, it in decide_claims(evidence).items()}
 
 
 def slides() -> str:
-    return handouts.slides(stories()["lecture"], ROOT, found(tables.stamp(RESULTS)))
+    return handouts.slides(stories()["lecture"], ROOT, *found(tables.stamp(RESULTS)))
 
 
 def start(place: DeltaGenerator, story: Story, label: str, presenting: bool = False) -> None:
@@ -62,15 +63,15 @@ def quiz() -> None:
 st.title("Teach")
 st.markdown("The audience needs nothing but a browser, or not even that. A story asks, you predict, it reveals.")
 
+st.subheader("What was found")
+answer = st.container()
+
 st.subheader("Stories")
 for story in stories().values():
     left, middle, right = st.columns([3, 3, 6], vertical_alignment="center")
     start(left, story, story.title)
     start(middle, story, "on a projector", presenting=True)
     right.markdown(f"{story.about} {len(story.steps)} steps, {story.minutes} minutes.")
-
-st.subheader("What was found")
-answer = st.container()
 
 lecture = stories()["lecture"]
 st.subheader("The lecture, step by step")
@@ -103,11 +104,15 @@ st.markdown("\n".join(f"- [{work['title']}]({work['link']}): {work['why']}." for
 
 with answer:  # last, as the tables take a while when nobody has asked for them yet
     try:
-        known = found(tables.stamp(RESULTS))
+        sentence, claims = found(tables.stamp(RESULTS))
     except RunError as error:
         shell.refuse(st, f"What was found cannot be read: {shell.reason(error, RESULTS)}.")
     else:
-        columns = {"the paper's claim": list(known), "at this scale, on these tasks (ours)": list(known.values())}
+        st.html(f'<p style="margin: 0"><strong>{escape(sentence)}</strong></p>')
+        columns = {
+            "the paper's claim": list(claims),
+            "at this scale, on these tasks (ours)": list(claims.values()),
+        }
         st.html(shell.as_html(columns, "What was found"))
         st.markdown(
             "Ten seeds an arm, tiny models; every comparison was planned and is corrected for their number. "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+from typing import Any
+
 import plotly.graph_objects as go
 import streamlit as st
 
 import shell
-from pgce_mini.figures import Prior, priors_over_beta
+from pgce_mini.figures import Prior, answer_cells, longest_answer, priors_over_beta
 from pgce_mini.gpt.stack import Stack
 from pgce_mini.shipped import RESULTS, priors
 from pgce_mini.study.analysis import Evidence, recorded_settings
@@ -19,6 +22,10 @@ TASK = "chain-sum"
 BETAS = list(priors.OVER_BETA)
 SHOWN = 5  # next tokens
 ANSWERS = 5
+BETA_HELP = (
+    "In the reward of pre-training the true token earns (1/π)(1 − π)^β: below 0 is precision, above 0 diversity, "
+    "0 is cross-entropy. A model was trained at each step of this slider."
+)
 PROMPTS = {
     "a sum": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 =",
     "another": "2 + 2 + 0 + 4 + 1 + 3 + 3 + 2 =",
@@ -69,19 +76,28 @@ def over_beta(text: str, seed: int, beta: float) -> tuple[dict[float, Prior], go
     return along, priors_over_beta(along, [corpus.vocab[token] for token in tokens], beta, predicted(), study())
 
 
-def takeaway(along: dict[float, Prior], beta: float) -> str:
-    here, plain = along[beta], along[0.0]
-    first = f"Cross-entropy's prior reasons in {plain.reasons:.0%} of its answers"
-    if beta == 0:
-        return f"{first}; after this prompt its entropy is {plain.entropy:.2f} nats. Drag β."
-    return (
-        f"At β = {written(beta)} the prior reasons in {here.reasons:.0%} of its answers (cross-entropy's: "
-        f"{plain.reasons:.0%}); after this prompt its entropy is {here.entropy:.2f} nats ({plain.entropy:.2f})."
-    )
+@st.cache_resource(max_entries=64, show_spinner=False)  # nobody changes it
+def picture_of(text: str, seed: int) -> tuple[bytes, dict[str, Any]]:
+    """The picture at any β, and what its page's module needs to show the others."""
+    along, figure = over_beta(text, seed, 0.0)
+    longest = longest_answer(along.values())
+    each = [
+        {"beta": beta, "probs": prior.probs, "entropy": prior.entropy, "reasons": prior.reasons}
+        | dict(zip(("texts", "cells"), answer_cells(prior, longest), strict=True))
+        for beta, prior in along.items()
+    ]
+    return shell.as_json(figure), {"priors": each}
 
 
-def written(beta: float) -> str:
-    return f"{beta:g}".replace("-", "−")
+def table_of(along: dict[float, Prior]) -> dict[str, list[Any]]:
+    return {
+        "beta": list(along),
+        "entropy (nats)": [prior.entropy for prior in along.values()],
+        "reasons": [prior.reasons for prior in along.values()],
+        "reasons, theory": predicted(),
+        "first answer": [" ".join(token for token, _ in prior.completions[0]) for prior in along.values()],
+        "accuracy after RL, mean of the study's seeds": [fmean(right for _, right in study()[b]) for b in along],
+    }
 
 
 st.title("β over trained priors")
@@ -96,10 +112,8 @@ st.markdown(
 @st.fragment
 def view() -> None:
     picture, controls = shell.columns()
-    with picture:
-        values = {f"{beta:g}": written(beta) for beta in BETAS}
-        beta = float(shell.frames("trained_beta", "beta", "β", values, "0"))
     with controls:
+        beta = shell.slider("β", "beta", BETAS[0], BETAS[-1], 0.0, 0.25, help=BETA_HELP)
         name = st.radio("Prompt", list(PROMPTS), key="prompt", bind="query-params")
         typed = st.text_input(
             "Or a sum of yours", key="sum", max_chars=MAX_CHARACTERS, bind="query-params",
@@ -112,18 +126,14 @@ def view() -> None:
             "trained in the same way; at the bottom is their accuracy after 80 steps of RL (Avg@64, the share of "
             "right answers)."
         )
+    text = typed.strip() or PROMPTS[name]
     try:
-        along, figure, code = shell.made(over_beta, text=typed.strip() or PROMPTS[name], seed=seed, beta=beta)
+        figure, given = picture_of(text, seed)
     except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
         return
-    table = {"beta": BETAS, "entropy (nats)": [prior.entropy for prior in along.values()],
-             "reasons": [prior.reasons for prior in along.values()], "reasons, theory": predicted(),
-             "first answer": [" ".join(token for token, _ in prior.completions[0]) for prior in along.values()],
-             "accuracy after RL, mean of the study's seeds": [
-                 sum(right for _, right in study()[b]) / len(study()[b]) for b in BETAS
-             ]}  # fmt: skip
-    shell.present(picture, figure, takeaway(along, beta), table, code, "trained_beta")
+    settings = {"text": text, "seed": seed, "beta": beta}
+    shell.present_moving(picture, "trained_beta", figure, ["beta"], given, over_beta, settings, table_of)
 
 
 view()

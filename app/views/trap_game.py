@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -10,10 +11,11 @@ import streamlit as st
 
 import shell
 from pgce_mini import ChainSum, RewardShaping
-from pgce_mini.figures import Seeds, trap_dots
+from pgce_mini.figures import Seeds, arm_style, trap_dots
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study.analysis import Evidence, Recorded, beside, nearest, recorded_settings
 from pgce_mini.theory import ChainPrediction, predict_chain
+from pgce_mini.theory.chain_prediction import guesses
 
 PLAIN = "cross-entropy"
 WINNERS = ("the prior with β", PLAIN, "neither")
@@ -73,14 +75,21 @@ def play(share: float, slip: float, beta: float, bet: tuple[float, float], shown
     return game, trap_dots(styles, expected, seen, bet, "Reason or guess?")
 
 
-def takeaway(game: Game) -> str:
-    if not game.recorded:
-        return "Place your bet: what will RL make of this prior, and of cross-entropy's?"
-    told = [
-        f"{r.came_to_reason} of {len(r.seeds)} seeds of {name} came to reason (accuracy {r.accuracy:.2f})"
-        for name, r in game.recorded.items()
-    ]
-    return f"In the nearest setting that was run, after RL: {', '.join(told)}."
+KEYS = ("share", "slip", "beta", "bet_share", "bet_accuracy")
+
+
+@st.cache_resource(show_spinner=False)
+def picture_of(shown: bool) -> tuple[bytes, dict[str, Any] | None]:
+    """The picture at any values of the sliders, and what the page's module needs to show it at others."""
+    _, figure = play(0.1, 0.2, -0.25, (0.5, 0.5), shown)
+    if not shown:
+        return shell.as_json(figure), None
+    task = ChainSum()
+    asked = [{"total": total, "count": count, "q": q.tolist()} for total, (count, q) in guesses(task).items()]
+    fixed = {"operands": task.num_operands, "totals": task.num_operands * task.max_operand + 1, "guesses": asked}
+    looks = [(colour, marker) for colour, _, marker in (arm_style(arm, ()) for arm in ("precision", "diversity"))]
+    settings = [asdict(setting) for setting in settings_that_were_run()]
+    return shell.as_json(figure), {"settings": settings, "task": fixed, "looks": looks}
 
 
 def where(found: Recorded, share: float, slip: float, beta: float) -> str:
@@ -158,11 +167,15 @@ def view() -> None:
         )
         winner = st.radio("Which prior ends higher?", WINNERS, key="bet_winner", bind="query-params")
         shown = st.toggle("Show what happened", key="shown", bind="query-params")
-    game, figure, code = shell.made(play, share=share, slip=slip, beta=beta, bet=bet, shown=shown)
-    shell.present(picture, figure, takeaway(game), table_of(game, bet), code, "trap")
+    figure, given = picture_of(shown)
+    settings = {"share": share, "slip": slip, "beta": beta, "bet": bet, "shown": shown}
+    shell.present_moving(
+        picture, "trap_game", figure, KEYS, given, play, settings, lambda game: table_of(game, bet)
+    )
     if not shown:
         return
     with picture:
+        game, _, _ = shell.made(play, **settings)
         found = next(iter(game.recorded.values()))
         lines = [where(found, share, slip, beta)]
         lines += [theory_against_seeds(n, game.theory_there[n], r) for n, r in game.recorded.items()]

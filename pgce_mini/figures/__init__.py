@@ -6,7 +6,7 @@ from pgce_mini.figures.endings import endings_over, policies_over_labels, score_
 from pgce_mini.figures.frames import base_figure, stacked_figure
 from pgce_mini.figures.grpo import advantages_over_right, clipped_objectives, completion_group
 from pgce_mini.figures.one_training import arms_by_panel, entropy_predicted
-from pgce_mini.figures.over_beta import Prior, priors_over_beta
+from pgce_mini.figures.over_beta import Prior, answer_cells, longest_answer, priors_over_beta
 from pgce_mini.figures.rewards import (
     Earnings,
     both_pushes,
@@ -31,13 +31,13 @@ from pgce_mini.figures.training import Trained, probability_paths, rl_curves, tr
 from pgce_mini.figures.trap import Seeds, trap_dots
 
 __all__ = [
-    "Earnings", "Prior", "Seeds", "SimplexFrame", "Trained", "advantages_over_right", "arm_differences",
-    "arm_style", "arms_by_panel", "attention_map", "base_figure", "before_after", "both_pushes",
-    "clipped_objectives", "coloured_tokens", "completion_group", "endings_over", "entropy_along",
-    "entropy_by_position", "entropy_predicted", "gradient_by_rank", "gradient_estimates", "held_reward",
-    "hidden_rewards", "learning_curves", "next_tokens", "number_answers", "paired_forest", "paper_dots",
-    "pass_at_k_curves", "phase_map", "policies_over_labels", "predicted_measured", "prediction_dots",
-    "priors_over_beta", "probability_paths", "reliability_diagram", "rl_curves", "score_valleys",
-    "simplex_flow", "stacked_figure", "stationary_bars", "through_rl", "training_curves", "trainings_overlaid",
-    "trap_dots", "visible",
+    "Earnings", "Prior", "Seeds", "SimplexFrame", "Trained", "advantages_over_right", "answer_cells",
+    "arm_differences", "arm_style", "arms_by_panel", "attention_map", "base_figure", "before_after",
+    "both_pushes", "clipped_objectives", "coloured_tokens", "completion_group", "endings_over",
+    "entropy_along", "entropy_by_position", "entropy_predicted", "gradient_by_rank", "gradient_estimates",
+    "held_reward", "hidden_rewards", "learning_curves", "longest_answer", "next_tokens", "number_answers",
+    "paired_forest", "paper_dots", "pass_at_k_curves", "phase_map", "policies_over_labels",
+    "predicted_measured", "prediction_dots", "priors_over_beta", "probability_paths", "reliability_diagram",
+    "rl_curves", "score_valleys", "simplex_flow", "stacked_figure", "stationary_bars", "through_rl",
+    "training_curves", "trainings_overlaid", "trap_dots", "visible",
 ]  # fmt: skip

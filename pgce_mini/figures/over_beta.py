@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -33,21 +33,34 @@ def priors_over_beta(
     predicted: Sequence[float],
     seeds: Mapping[float, Sequence[tuple[float, float]]],
 ) -> go.Figure:
-    """The prior of the beta `shown`; frames, named after their beta, are all of them.
+    """The prior of the beta `shown`. Its bars, its answers and the ring on the curve are the first three traces,
+    which the explorer's page changes while beta is dragged.
 
     priors: beta -> a prior, 0 among them; predicted: what theory expects of their `reasons`; seeds: beta -> (share
     of reasoning before RL, accuracy after it) of each seed of a study.
     """
-    betas, rows = list(priors), range(len(tokens))
-    lines = len(priors[shown].completions)
-    longest = max(len(row) for prior in priors.values() for row in prior.completions)
+    here, betas, rows = priors[shown], list(priors), range(len(tokens))
+    lines, longest = len(here.completions), longest_answer(priors.values())
     panels = [
         ("probability", "next token", ROW * len(tokens)), ("", "answers", ROW * lines),
         ("", "reasons<br>(share)", CURVES), ("β", "right after<br>RL (share)", CURVES),
     ]  # fmt: skip
-    figure = stacked_figure(_title(shown, priors[shown]), panels)
-    moving = [_moving(beta, prior, longest) for beta, prior in priors.items()]
-    figure.add_traces(moving[betas.index(shown)])
+    number = f"{shown:g}".replace("-", "−")
+    figure = stacked_figure(f"β = {number}: {here.entropy:.2f} nats, reasons in {here.reasons:.0%}", panels)
+    figure.add_bar(
+        x=list(here.probs), y=list(rows), orientation="h", marker={"color": HERE}, name="this prior",
+        hovertemplate="%{x:.4f}<extra></extra>", **in_panel(1),
+    )  # fmt: skip
+    texts, probs = answer_cells(here, longest)
+    figure.add_heatmap(
+        x=list(range(longest)), y=list(range(lines)), z=probs, text=texts, texttemplate="%{text}",
+        textfont={"size": 13, "color": INK}, colorscale=BLUES, zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
+        hoverongaps=False, hovertemplate="%{text}: probability %{z:.3f}<extra></extra>", **in_panel(2),
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[shown], y=[here.reasons], mode="markers", showlegend=False, cliponaxis=False, hoverinfo="skip",
+        marker={"symbol": "circle-open", "size": 15, "color": HERE, "line": {"width": 3}}, **in_panel(3),
+    )  # fmt: skip
     figure.add_bar(
         x=list(priors[0.0].probs), y=list(rows), orientation="h", name="cross-entropy", hoverinfo="skip",
         marker={"color": "rgba(0,0,0,0)", "line": {"color": TEXT, "width": 2}}, **in_panel(1),
@@ -65,45 +78,22 @@ def priors_over_beta(
     bare: dict[str, Any] = {"showgrid": False, "zeroline": False}
     names = {"tickvals": list(rows), "ticktext": [visible(token) for token in tokens], "ticklabelstandoff": 6}
     figure.update_layout(
-        barmode="overlay", bargap=0.25, xaxis={"range": [0, 1]},
+        barmode="overlay", bargap=0.25, meta={"columns": [[1, 2], [3, 4]]}, xaxis={"range": [0, 1]},
         yaxis={**names, **bare, "range": [len(tokens) - 0.5, -0.5]},
         xaxis2={"visible": False, "matches": None, "range": [-0.5, longest - 0.5]},
         yaxis2={**bare, "tickvals": [], "range": [lines - 0.5, -0.5]},
         yaxis3={"range": [-0.02, max(0.5, *predicted)]}, yaxis4={"range": [-0.04, 1.04]},
         xaxis4={"dtick": 0.5, "range": [betas[0] - 0.1, betas[-1] + 0.1]},
     )  # fmt: skip
-    figure.frames = [
-        go.Frame(
-            name=f"{beta:g}", data=traces, traces=list(range(len(traces))),
-            layout={"title": {"text": _title(beta, priors[beta])}},
-        )
-        for beta, traces in zip(betas, moving, strict=True)
-    ]  # fmt: skip
     return figure
 
 
-def _title(beta: float, prior: Prior) -> str:
-    number = f"{beta:g}".replace("-", "−")
-    return f"β = {number}: {prior.entropy:.2f} nats, reasons in {prior.reasons:.0%}"
+def answer_cells(prior: Prior, longest: int) -> tuple[list[list[str]], list[list[float | None]]]:
+    """The answers as rows of `longest` cells: what stands in each, and its probability."""
+    rows = [[*row, *[("", None)] * (longest - len(row))] for row in prior.completions]
+    texts = [[visible(token) if token else "" for token, _ in row] for row in rows]
+    return texts, [[prob for _, prob in row] for row in rows]
 
 
-def _moving(beta: float, prior: Prior, longest: int) -> list[Any]:
-    """The traces that a frame changes: the bars, the completions, the ring on the line."""
-    completions = [[*row, *[("", None)] * (longest - len(row))] for row in prior.completions]
-    bars = go.Bar(
-        x=list(prior.probs), y=list(range(len(prior.probs))), orientation="h", marker={"color": HERE},
-        name="this prior", hovertemplate="%{x:.4f}<extra></extra>", **in_panel(1),
-    )  # fmt: skip
-    text = go.Heatmap(
-        x=list(range(longest)), y=list(range(len(completions))),
-        z=[[prob for _, prob in row] for row in completions],
-        text=[[visible(token) if token else "" for token, _ in row] for row in completions],
-        texttemplate="%{text}", textfont={"size": 13, "color": INK}, colorscale=BLUES, zmin=0, zmax=1,
-        showscale=False, xgap=2, ygap=2, hoverongaps=False,
-        hovertemplate="%{text}: probability %{z:.3f}<extra></extra>", **in_panel(2),
-    )  # fmt: skip
-    ring = go.Scatter(
-        x=[beta], y=[prior.reasons], mode="markers", showlegend=False, cliponaxis=False, hoverinfo="skip",
-        marker={"symbol": "circle-open", "size": 15, "color": HERE, "line": {"width": 3}}, **in_panel(3),
-    )  # fmt: skip
-    return [bars, text, ring]
+def longest_answer(priors: Iterable[Prior]) -> int:
+    return max(len(row) for prior in priors for row in prior.completions)

@@ -9,13 +9,6 @@ import { dataTable } from "./table.js";
 export function dataFold(instrument) {
     const table = dataTable();
     const node = fold(instrument, "Data", table.node);
-    let wasOpen; // on paper it is, whatever the screen shows
-    addEventListener("beforeprint", () => {
-        wasOpen = node.open;
-        node.open = true;
-        table.draw(instrument.state, instrument.numbers);
-    });
-    addEventListener("afterprint", () => (node.open = wasOpen));
     return { node, draw: (state, numbers) => node.open && table.draw(state, numbers) };
 }
 

@@ -28,15 +28,17 @@ export function inPage(host, usual) {
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too
 
 /** Streamlit calls this with each run of its script; the playground is made in the first. */
-function inStreamlit({ parentElement, data }) {
+function inStreamlit({ parentElement, data, setTriggerValue }) {
     const host = parentElement.querySelector(".pgce-playground");
+    host.tell = setTriggerValue; // of the newest run
     if (host.shadowRoot) return;
-    const { network, ...usual } = data; // the server's address for others
+    const { network, teaches, ...usual } = data; // the server's address for others, and whether a class is directed
     const query = location.search || left;
     const base = withGiven(query, usual);
-    mount(host, {
+    const instrument = mount(host, {
         base,
         link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
+        ask: teaches ? (question) => host.tell("ask", question) : null,
         state: fromQuery(query, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
@@ -47,6 +49,12 @@ function inStreamlit({ parentElement, data }) {
         },
     });
     followPresenter(host);
+    const follow = () => {
+        if (!host.isConnected) return removeEventListener("popstate", follow);
+        instrument.pause();
+        instrument.set(fromQuery(location.search, base));
+    };
+    addEventListener("popstate", follow); // the next step of a story on this page
 }
 
 /** Jupyter, VS Code, Colab, by way of anywidget: each part of the state is a synced trait. */

@@ -15,6 +15,7 @@ import { rlPanel, rlTextPanel } from "./rl_panels.js";
 import { RLPicture } from "./rl_picture.js";
 import { startsTable } from "./rl_readouts.js";
 import { shareRow } from "./share.js";
+import { classQuestion } from "./words.js";
 
 const MODES = ["Pre-train", "Then RL"];
 const HINT = "Left and right arrow keys change the value, up and down go to another token.";
@@ -22,12 +23,12 @@ const HINT = "Left and right arrow keys change the value, up and down go to anot
 /**
  * Builds the playground inside `host` and gives its Instrument. `base` is what "All defaults" goes back to, `state`
  * where it begins, and `keep(state)` is called when a change has come to rest. `link(state)`, its address (share.js), is
- * null where it has none.
+ * null where it has none; so is `ask(question)`, which puts { text, right } to a class.
  */
-export function mount(host, { base, state, keep, link = null }) {
+export function mount(host, { base, state, keep, link = null, ask = null }) {
     const instrument = new Instrument({ base, state, isShown: () => host.isConnected });
     const sentence = takeawayLine();
-    const views = [pretraining(instrument, link), reinforcement(instrument, link)];
+    const views = [pretraining(instrument, link, ask), reinforcement(instrument, link)];
     const slots = {
         main: element("div", { class: "slot" }),
         side: element("div", { class: "side", onfocusin: ({ target }) => keepAtHand(target.closest(".control")) }),
@@ -62,10 +63,10 @@ export function mount(host, { base, state, keep, link = null }) {
 }
 
 /** A view has parts, the three places of the page where their nodes stand, and what is shared of it. */
-function pretraining(instrument, link) {
+function pretraining(instrument, link, ask) {
     const picture = new Picture(instrument);
     const [caption, numbers, reward, training] = [captionLine(), tiles(), rewardPanel(instrument), trainingPanel(instrument)];
-    const [data, shared] = [dataFold(instrument), sharing(picture, picture.node, link)];
+    const [data, shared] = [dataFold(instrument), sharing(picture, picture.node, link, ask)];
     const pair = element("div", {}, picture.node); // a place for a kept picture beside it
     keepAtHand(reward.node.querySelector('[data-key="beta"]'));
     return {
@@ -106,7 +107,7 @@ function keepAtHand(control) {
 }
 
 /** What is shared: the state as it is when a button is pressed; `stage` is what a kept picture stands beside. */
-function sharing(picture, stage, link) {
+function sharing(picture, stage, link, ask = null) {
     const subject = () => ({
         name: "one_token",
         title: "One token",
@@ -116,7 +117,9 @@ function sharing(picture, stage, link) {
         link: () => link?.(picture.state) ?? null,
     });
     const kept = pin(stage, subject);
-    return { ...kept, node: shareRow(subject, { linked: Boolean(link), more: [kept.button] }) };
+    const asking = button("Ask the class", () => ask(classQuestion(picture.state, picture.numbers)), { class: "small" });
+    const more = ask ? [kept.button, asking] : [kept.button];
+    return { ...kept, node: shareRow(subject, { linked: Boolean(link), more }) };
 }
 
 /** What trains: Play, Step, Reset, the button that asks for a prediction first; and of RL, its end and other draws. */
@@ -133,7 +136,7 @@ function transport(instrument) {
         change: (name) => instrument.showRL(name === MODES[1]),
     });
     mode.node.classList.add("mode");
-    const node = element("div", { class: "row", "data-key": "train" }, mode.node, play, step, reset, predict, end, draws);
+    const node = element("div", { class: "row train" }, mode.node, play, step, reset, predict, end, draws);
     return {
         node,
         draw(state) {

@@ -1,7 +1,7 @@
 // Presenter mode of the explorer: its root has the class "pgce-presenting", and the address names the controls in
 // play. Styles of the page end at our shadow tree, so the host says it here with attributes (see playground.css).
 
-const USUAL = ["train", "beta", "rl_start"];
+const USUAL = ["beta", "rl_start"]; // beside the buttons that train
 
 /** Keeps `host` in step with the page around it. */
 export function followPresenter(host) {

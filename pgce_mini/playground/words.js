@@ -76,3 +76,14 @@ export const promptText = ({ prompt, marks }) =>
 export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>
     `β ${signed(beta)}, λ head ${signed(lambda_head)}, λ tail ${signed(lambda_tail)}, k ${shaping.top_k}, ` +
     `${form} form; ${count(steps)} of size ${lr}`;
+
+/** What a class can be asked of this state, and the answer: where its most frequent token ends, null without an end. */
+export function classQuestion({ prompt, tokens, labels, beta, lambda_head, lambda_tail }, { end }) {
+    const i = labels.indexOf(Math.max(...labels));
+    const lambdas = [["λ head", lambda_head], ["λ tail", lambda_tail]].filter(([, value]) => value !== 0);
+    const settings = [["β", beta], ...lambdas].map(([name, value]) => `${name} = ${fixed(value, 2)}`).join(", ");
+    const text =
+        `${quoted(tokens[i])} follows ${quoted(prompt)} with frequency ${fixed(labels[i])}. ` +
+        `Where does its probability end at ${settings}?`;
+    return { text, right: end?.[i] ?? null };
+}

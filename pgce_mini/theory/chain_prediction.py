@@ -9,6 +9,7 @@ Source: ours.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -75,10 +76,11 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
     for _ in range(task.num_operands - 1):
         on_track = on_track * right + (1 - on_track) * wrong
 
-    sums = [sum(task.problem(0, index, "heldout").operands) for index in range(problems)]
-    guesses = {total: stationary_policy(_guess(task, total, total_count), shaping) for total in set(sums)}
-    direct = float(np.mean([guesses[total][total] for total in sums]))
-    guess_entropy = float(np.mean([float(entropy(guesses[total])) for total in sums]))
+    asked = guesses(task, problems)
+    counts = [count for count, _ in asked.values()]
+    ends = [stationary_policy(distribution, shaping) for _, distribution in asked.values()]
+    direct = float(np.average([end[total] for total, end in zip(asked, ends, strict=True)], weights=counts))
+    guess_entropy = float(np.average([float(entropy(end)) for end in ends], weights=counts))
 
     # With reasoning: a total for each operand, '#', the sum, EOS. Without: '#', the guess, EOS, three positions.
     steps, certain = task.num_operands - 1, (0.0, 0.0, 0.0)
@@ -94,6 +96,13 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
         accuracy=reasoned * on_track + (1 - reasoned) * direct,
         entropy_by_position=(float(entropy(after_first)), *by_position),
     )
+
+
+def guesses(task: ChainSum, problems: int = 96) -> dict[int, tuple[int, FloatArray]]:
+    """Of the sums of held-out problems, how many have each, and the distribution of a direct answer to it."""
+    total_count = task.num_operands * task.max_operand + 1
+    counts = Counter(sum(task.problem(0, index, "heldout").operands) for index in range(problems))
+    return {total: (count, _guess(task, total, total_count)) for total, count in counts.items()}
 
 
 def _guess(task: ChainSum, total: int, total_count: int) -> FloatArray:

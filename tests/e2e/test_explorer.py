@@ -21,7 +21,7 @@ MALFORMED = (
 )
 IGNORED = {  # address -> what the page says all the same
     f"policy-gradient?{MALFORMED}": "of 64 samples drew the true token (π(x) = 0.6)",
-    f"hidden-rewards?{MALFORMED}": "At π = 0.10, focal pushes the true token 1.22 times",
+    f"hidden-rewards?{MALFORMED}": "At π = 0.10, focal gives the true token 1.22 times",
     f"simplex?{MALFORMED}": "At β = -0.25 training ends at tea 64.6%",
     f"where-training-ends?{MALFORMED}": "(1.179 → 1.078 nats)",
     "tiny-gpts?task=%00&picture=none&temperature=nan&seed=-1": "Of the next token",

@@ -45,7 +45,7 @@ VIEWS = [
         "hidden-rewards",
         {"π:": ["ArrowRight"] * 2, "γ": ["ArrowLeft"] * 4},
         "pi=0.12&gamma=1.8",
-        "At π = 0.12, focal pushes the true token 1.2",
+        "At π = 0.12, focal gives the true token 1.2",
     ),
     View(
         "simplex",
@@ -180,6 +180,27 @@ def test_reinforce_learns_nothing_when_no_sample_sees_the_true_token(explorer: s
     assert {trace["name"]: trace["x"] for trace in drawn(page)}["REINFORCE"] == [0] * 6
 
 
+@pytest.mark.parametrize("query", ["n=4096", "n=4,096"])
+def test_number_of_samples_in_an_address_may_have_a_comma(explorer: str, visit: Visit, query: str) -> None:
+    page = open_page(visit, f"{explorer}policy-gradient?{query}")
+    expect(page.locator(".takeaway")).to_contain_text("of 4,096 samples drew")
+    expect(page).to_have_url(f"{explorer}policy-gradient?n=4096")
+
+
+def test_reward_that_follows_the_policy_has_no_gradient(explorer: str, visit: Visit) -> None:
+    page = open_page(visit, f"{explorer}policy-gradient?x=22")
+    page.get_by_text("Why the reward is held constant").click()
+    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length === 2")
+    held, follows, log_prob = page.evaluate(
+        "() => document.querySelector('.st-key-chart_held .js-plotly-plot').data.slice(0, 3).map(({ y }) => y)"
+    )
+    assert set(follows) == {1}
+    at, step = 9, 0.01  # π(x) = 0.1
+    for curve in (held, log_prob):
+        assert curve[at] == pytest.approx(1)
+        assert (curve[at + 1] - curve[at - 1]) / (2 * step) == pytest.approx(1 / 0.1, rel=0.01)
+
+
 def test_baseline_is_said_to_help_or_to_hurt(explorer: str, visit: Visit) -> None:
     policy = [0.6, 0.2, 0.1, 0.06, 0.03, 0.01]
     rewards = cross_entropy_rewards(policy, 0)
@@ -192,7 +213,7 @@ def test_baseline_is_said_to_help_or_to_hurt(explorer: str, visit: Visit) -> Non
 
 def test_no_loss_picked_is_said_and_mended(explorer: str, visit: Visit) -> None:
     page = open_page(visit, explorer + "hidden-rewards?losses=focal")
-    focal = page.get_by_role("checkbox", name="focal").or_(page.get_by_role("button", name="focal"))
+    focal = page.get_by_test_id("stButtonGroup").get_by_role("button", name="focal")
     focal.click()
     expect(page.get_by_text("Pick a loss to see what it pays.")).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(0)
@@ -240,10 +261,13 @@ def test_slider_in_the_picture_draws_while_dragged_and_tells_when_let_go(
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.3&start_rest=0.8", "from here coffee has 100.0%"),
-        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.5&start_rest=0.8", "from here tea has 100.0%"),
+        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.3&start_rest=0.8", "After 60 steps coffee has 100.0%."),
+        ("beta=-1.25&labels=0.45&labels_rest=0.8&start=0.5&start_rest=0.8", "The leader, tea with 50.0%, earns"),
         ("labels=0.45&labels_rest=0.8&lambda_head=-0.5", "nothing is at rest"),
-        ("beta=-1&labels=0.4&labels_rest=0.6&start=0.33&start_rest=0.5", "from here tea has 47.6% after 60 steps"),
+        (
+            "beta=-1&labels=0.4&labels_rest=0.6&start=0.33&start_rest=0.5",
+            "coffee with 33.5%, earns 1.62; tea earns 1.81. After 60 steps tea has 47.6%.",
+        ),
     ],
 )
 def test_triangle_without_an_end_says_so(explorer: str, visit: Visit, query: str, sentence: str) -> None:
@@ -256,7 +280,7 @@ def test_triangle_says_when_the_start_leads_to_another_end(explorer: str, visit:
     query = "beta=0&labels=0.45&labels_rest=0.8&start=0.1&start_rest=0.9&lambda_head=0.5"
     page = open_page(visit, f"{explorer}simplex?{query}")
     expect(page.locator(".takeaway")).to_contain_text(
-        "training from the labels ends at tea 51.9%, coffee 38.5%, water 9.6%; from this start other tokens hold "
+        "training from q ends at tea 51.9%, coffee 38.5%, water 9.6%; from this start other tokens hold "
         "the head, with tea 39.4%, coffee 51.0%"
     )
 
@@ -278,7 +302,7 @@ def test_settings_of_one_page_do_not_leak_into_another(explorer: str, visit: Vis
     expect(page.locator(".takeaway")).to_contain_text("At β = -1.25")
     page.get_by_role("link", name="Hidden rewards").click()
     expect(page.get_by_role("heading", name="Which reward")).to_be_visible()
-    expect(page.locator(".takeaway")).to_contain_text("focal pushes the true token 1.22 times")
+    expect(page.locator(".takeaway")).to_contain_text("focal gives the true token 1.22 times the weight")
     expect(page.get_by_role("slider", name="β")).to_have_value("-0.25")  # there -1.25 is out of range
     page.get_by_role("link", name="Three tokens").click()
     expect(page.locator(".takeaway")).to_contain_text("At β = -0.25")

@@ -35,7 +35,7 @@ def test_distributions_are_those_of_the_priors(explorer: str, visit: Visit, tmp_
                     for row in rows]  # fmt: skip
         assert lines[arm] == pytest.approx(expected, abs=1e-5)
         assert [float(row[arm]) for row in rows] == pytest.approx(expected, abs=1e-5)
-    sentence = page.get_by_text("precision is the surest")
+    sentence = page.get_by_text("precision is surest")
     expect(sentence).to_be_visible()
     assert_pictures_arrive(page, "tiny_gpts", tmp_path)
 

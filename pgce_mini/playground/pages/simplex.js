@@ -104,10 +104,10 @@ function reason(start, labels, shaping, last, tokens) {
     const mean = expectedReward(logits, labels, shaping);
     const gradient = expectedGradient(logits, labels, shaping);
     const [leader, winner] = [indexOfMax(start), indexOfMax(last)];
-    const earns = (a) => `${tokens[a]} earns ${(mean - gradient[a] / start[a]).toFixed(2)}`;
-    const other = leader === winner ? "" : ` and ${earns(winner)}`;
+    const earned = (a) => (mean - gradient[a] / start[a]).toFixed(2);
+    const other = leader === winner ? "" : `; ${tokens[winner]} earns ${earned(winner)}`;
     return (
-        `a token grows while it earns more than the mean reward, at this start ${mean.toFixed(2)}. ` +
-        `${tokens[leader]} leads with ${percent(start[leader])}; ${earns(leader)}${other}.`
+        `a token grows while it earns more than the mean reward, at this start ${mean.toFixed(2)}. The leader, ` +
+        `${tokens[leader]} with ${percent(start[leader])}, earns ${earned(leader)}${other}.`
     );
 }

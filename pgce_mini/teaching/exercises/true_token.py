@@ -20,10 +20,10 @@ PROBS = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
 def beta_of_a_push(answer: Any) -> str:
     beta = float(numbers(answer))
     require(-1 <= beta <= 2, "Look between -1 and 2.")
-    push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, beta))
-    than = "as hard as" if push == 1 else "weaker than"
-    require(push > 1, f"At this beta the push is {push:.2f}: {than} that of cross-entropy.")
-    require(abs(push - 2) < 0.02, f"At this beta the push is {push:.2f}.")
+    weight = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, beta))
+    than = "as large as" if weight == 1 else "smaller than"
+    require(weight > 1, f"At this beta the weight is {weight:.2f}: {than} that of cross-entropy.")
+    require(abs(weight - 2) < 0.02, f"At this beta the weight is {weight:.2f}.")
     precision = PAPER_ARMS["precision"].beta
     push = float(HIDDEN_REWARDS["shaped (product)"].push_at(0.9, precision))
     return f"The paper's precision arm, beta = {precision}, pushes {push:.2f} times as hard there."
@@ -43,7 +43,7 @@ def reward_of_the_squared_error(answer: Any) -> str:
         "This is the weight, pi r, on the gradient of log pi. Asked for is r.",
     )
     require(close(rewards, truth, atol=1e-6), "It is not the reward at every pi(x): take the derivative again.")
-    return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a wrong true token cannot shout."
+    return "At pi(x) near 0 it pays 2 where cross-entropy pays without bound: a mistake in the data cannot shout."
 
 
 @exercise("02-3")
