@@ -21,7 +21,8 @@ BUDGET = 20  # ms at the 95th percentile
 PREPARE = """kind => {
     const root = document.querySelector(".pgce-playground").shadowRoot;
     const svg = root.querySelector(".picture");
-    const beta = root.querySelector("input[type=range]");
+    const beta = root.querySelector('[data-key="beta"] input');
+    const size = root.querySelector('[data-key="group_size"] input');
     const handle = svg.querySelector(".hit").getBoundingClientRect();
     const [x, y] = [handle.x + handle.width / 2, handle.y + handle.height / 2];
     const pointer = (type, dx) => svg.dispatchEvent(new PointerEvent(type,
@@ -29,6 +30,7 @@ PREPARE = """kind => {
     svg.setPointerCapture = () => {};  // of a pointer that is not there
     const change = {
         drag: (i) => pointer("pointermove", 20 + (i % 60) * 4),
+        group: (i) => { size.value = 8 + (i % 50); size.dispatchEvent(new Event("input")); },
         beta: (i) => { beta.value = -0.9 + (i % 50) * 0.05; beta.dispatchEvent(new Event("input")); },
     }[kind];
     if (kind === "drag") pointer("pointerdown", 0);
@@ -40,6 +42,8 @@ PREPARE = """kind => {
         change(i);
     });
 }"""
+
+RL = PlaygroundState(steps=9, rl=True, rl_steps=200, **preset("peaked", 50))
 
 CASES = {
     "drag a label, 8 tokens": ("drag", PlaygroundState()),
@@ -53,6 +57,7 @@ CASES = {
         "beta",
         PlaygroundState(lambda_head=0.1, top_k=9, steps=500, **preset("flat", 50)),
     ),
+    "slide G of RL, 50 tokens, five starts of 200 steps": ("group", RL),
 }
 
 

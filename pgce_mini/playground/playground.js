@@ -84,7 +84,7 @@ function reinforcement(instrument, link) {
     const [caption, settings, text] = [captionLine(), rlPanel(instrument), rlTextPanel(instrument)];
     const beside = element("div", { class: "beside" }, rows.node, curves.node);
     const [data, shared] = [dataFold(instrument), sharing(curves, beside, link)];
-    keepAtHand(settings.node.querySelector('[data-key="rl_start"]'));
+    keepAtHand(settings.node.querySelector('[data-key="group_size"]'));
     return {
         parts: [rows, curves, caption, table, settings, text, data, shared], shared,
         places: {
@@ -132,13 +132,15 @@ function transport(instrument) {
     const end = button("To the end", () => instrument.goToEnd());
     const draws = button("Other draws", () => instrument.set({ seed: (instrument.state.seed + 1) % 1000 }));
     const mode = choice({
-        name: "Training", values: MODES, value: ({ rl }) => MODES[Number(rl)],
+        key: "mode", name: "Training", values: MODES, value: ({ rl }) => MODES[Number(rl)],
         change: (name) => instrument.showRL(name === MODES[1]),
     });
     mode.node.classList.add("mode");
+    const node = element("div", { class: "row train" }, mode.node, play, step, reset, predict, end, draws);
     return {
-        node: element("div", { class: "row train" }, mode.node, play, step, reset, predict, end, draws),
+        node,
         draw(state) {
+            node.classList.toggle("of-rl", state.rl);
             mode.draw(state);
             setText(play, instrument.playing ? "Pause" : "Play");
             predict.setAttribute("aria-pressed", String(Boolean(state.prediction)));

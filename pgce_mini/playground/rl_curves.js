@@ -111,14 +111,14 @@ function heightOf({ y, height, most }, isLog) {
     return (value) => y + height * (1 - value / most);
 }
 
-function drawPanel({ title, titleOf, valuesOf, at, expected, drawn, ends }, state, { lines, shown, step, isSampled }) {
+function drawPanel({ title, titleOf, valuesOf, at, expected, drawn, ends }, state, { lines, step, shownExpected }) {
     setText(title, titleOf(state));
     for (const line of lines) {
         const values = valuesOf(line, state);
         setAttributes(drawn[line.name], { d: pathOf(values, step, at) });
         setAttributes(ends[line.name], { d: MARKS[line.name](at.x(step), at.y(values[step])) });
     }
-    const faint = isSampled ? pathOf(valuesOf(shown.expected, state), step, at) : "";
+    const faint = shownExpected ? pathOf(valuesOf(shownExpected, state), step, at) : "";
     setAttributes(expected, { d: faint });
 }
 

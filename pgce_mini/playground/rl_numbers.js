@@ -11,7 +11,8 @@ import { CHOICES, MOST_RL } from "./state.js";
  * to its last step when a setting changes, so that a frame while RL plays computes nothing of it.
  */
 export function rlDeriver() {
-    const runs = Object.fromEntries(CHOICES.rl_start.map((name) => [name, remembered(wholeRun)]));
+    const ofEach = (compute) => Object.fromEntries(CHOICES.rl_start.map((name) => [name, remembered(compute)]));
+    const [sampled, expected] = [ofEach(sampledRun), ofEach(expectedRun)];
     const ends = { precision: remembered(endUnder), diversity: remembered(endUnder) };
     return (state, policy) => {
         const { labels, form, rl_steps: step, rl_update } = state;
@@ -29,18 +30,18 @@ export function rlDeriver() {
         };
         const isSampled = rl_update === "sampled";
         const lines = Object.keys(starts).filter((name) => starts[name]).map((name) => {
-            const { run, sampled, expected } = runs[name](starts[name], right, settings);
-            const { policies, mass, nats } = isSampled ? sampled : expected;
+            const run = (isSampled ? sampled : expected)[name](starts[name], right, settings);
             const silent = run.teaches.slice(0, step).filter((teaches) => !teaches).length;
             const barren = run.tokens.slice(0, step).filter((group) => !group.some((a) => right[a])).length;
-            return { name, run, policies, mass, nats, silent, barren, expected };
+            return { name, ...run, silent, barren };
         });
         const shown = lines.find(({ name }) => name === state.rl_start) ?? lines[0];
         const now = shown.policies[step];
         const expectedPush = expectedGroupPush(now, right, settings.size, settings.scaleRewards);
-        const group = isSampled ? shown.run.tokens[step] : [];
+        const group = isSampled ? shown.tokens[step] : [];
         return {
-            right, lines, shown, step, isSampled, group, expectedPush,
+            right, lines, step, isSampled, group, expectedPush,
+            shownExpected: isSampled ? expected[shown.name](starts[shown.name], right, settings) : null,
             policy: now,
             before: shown.policies[0],
             push: isSampled ? groupPush(group, right, settings.scaleRewards) : expectedPush,
@@ -50,14 +51,19 @@ export function rlDeriver() {
 
 const endUnder = (labels, form, arm) => stationaryPolicy(labels, { ...arm, form, top_k: 1 }).policy;
 
-/** RL from a start, to its end: as groups are drawn, and in expectation. */
-function wholeRun(start, right, settings) {
-    const logits = start.map(Math.log);
-    const run = groupRun(logits, right, settings);
-    const measured = (policies) => ({
-        policies,
-        mass: policies.map((policy) => sum(policy.filter((_, a) => right[a]))), // of the right tokens
-        nats: policies.map(entropy),
-    });
-    return { run, sampled: measured(run.policies), expected: measured(expectedGroupRun(logits, right, settings)) };
+/** RL from a start, to its last step, as groups are drawn. */
+function sampledRun(start, right, settings) {
+    const run = groupRun(start.map(Math.log), right, settings);
+    return { ...run, ...measured(run.policies, right) };
 }
+
+/** The same in expectation, where no group is drawn. */
+function expectedRun(start, right, settings) {
+    const policies = expectedGroupRun(start.map(Math.log), right, settings);
+    return { policies, tokens: [], teaches: [], ...measured(policies, right) };
+}
+
+const measured = (policies, right) => ({
+    mass: policies.map((policy) => sum(policy.filter((_, a) => right[a]))), // the probability of being right
+    nats: policies.map(entropy),
+});

@@ -73,9 +73,10 @@ function makeRLRow(svg, frame, token, i, onclick) {
     const mid = y + row / 2;
     const marks = shape("g", { "aria-hidden": "true" }, svg);
     shape("line", { class: "rule", x1: 0, x2: width, y1: y + row, y2: y + row }, marks);
-    const bar = (kind, height) => shape("rect", { class: kind, x: left, y: mid - height / 2, height, rx: 2 }, marks);
-    const policy = bar("policy", 0.36 * row);
-    const before = bar("ghost", 0.6 * row);
+    const upper = y + 0.4 * row; // of the bars: the dots are below them
+    const bar = (kind, height) => shape("rect", { class: kind, x: left, y: upper - height / 2, height, rx: 2 }, marks);
+    const policy = bar("policy", 0.34 * row);
+    const before = bar("ghost", 0.56 * row);
     const box = shape("g", { role: "checkbox", "aria-label": `“${token}” is right`, class: "tick-box" }, svg);
     shape("rect", { class: "hit", x: 0, y, width: names, height: row }, box);
     shape("rect", { class: "square", x: 3, y: mid - 8, width: 16, height: 16, rx: 3 }, box);
@@ -113,7 +114,7 @@ function drawRLRow(row, i, { frame, rl, drawn, isActive }) {
 /** As many dots as tokens were drawn, in a line under the bar. */
 function dotsPath({ left, plot, row: height }, { y }, count, size) {
     const step = Math.min(9, (plot - 8) / size);
-    return Array.from({ length: count }, (_, j) => circlePath(left + 5 + j * step, y + height - 6, 2.75)).join("");
+    return Array.from({ length: count }, (_, j) => circlePath(left + 5 + j * step, y + height - 5.5, 2.6)).join("");
 }
 
 const RL_ENTRIES = [

@@ -10,7 +10,7 @@ const COLUMNS = {
     "right now": ({ mass }, { step }) => fixed(mass[step]),
     "Pass@k": ({ mass }, { step }, { pass_k }) => fixed(rightInK(mass[step], pass_k)),
     "entropy, nats": ({ nats }, { step }) => fixed(nats[step]),
-    "groups without a push": ({ silent }, { step, isSampled }) => (isSampled ? `${silent} of ${step}` : "–"),
+    "groups without a push": ({ silent }, { step, isSampled }) => (isSampled ? `${silent}/${step}` : "–"),
 };
 
 /** A table that keeps its cells while the starts stay the same. */

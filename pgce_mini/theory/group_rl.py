@@ -220,7 +220,8 @@ def _softmax(logits: FloatArray) -> FloatArray:
 
 def _sampled(probs: FloatArray, draws: FloatArray) -> NDArray[np.intp]:
     last = np.flatnonzero(probs)[-1]  # the sum may round to less than 1
-    return np.minimum(np.searchsorted(np.cumsum(probs), draws, side="right"), last)
+    found = np.searchsorted(np.cumsum(probs), draws, side="right")
+    return np.asarray(np.minimum(found, last), dtype=np.intp)
 
 
 def _push(tokens: NDArray[np.intp], is_right: NDArray[np.bool_], scale_rewards: str) -> FloatArray:

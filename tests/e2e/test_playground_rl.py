@@ -150,7 +150,7 @@ def test_prepared_case_shows_who_is_helped_and_who_is_hurt(
         assert row[:2] == [f"{mass[0]:.3f}", f"{mass[-1]:.3f}"]
     if case == "right token is rare":  # what the class is to see
         assert float(table(page, "diversity")[1]) > 0.9 > float(table(page, "precision")[1])
-        assert table(page, "yours")[4] == "200 of 200"
+        assert table(page, "yours")[4] == "200/200"
 
 
 def test_boxes_sliders_and_keys_change_what_rl_does_and_the_address_brings_it_back(play: Visit) -> None:
