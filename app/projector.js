@@ -181,7 +181,8 @@ function inColumns(data, layout, place) {
             x.domain = [left / inner, (left + column) / inner];
             x.title = { ...x.title, standoff: 0.5 * size };
             y.anchor = `x${name}`;
-            for (const axis of [x, y]) tidy(axis);
+            tidy(x, column, place);
+            tidy(y, plot * (y.domain[1] - y.domain[0]), place);
             top = y.domain[0] - (gaps[j] * size) / plot;
         });
         left += column + (room[i + 1] ?? 0) + 0.8 * size;
