@@ -93,7 +93,7 @@ function follow(place, state) {
 }
 
 function watch(place, state) {
-    state.observer = new ResizeObserver(() => draw(place, state));
+    state.observer = new ResizeObserver(() => requestAnimationFrame(() => draw(place, state)));
     state.observer.observe(place);
 }
 
