@@ -1,7 +1,7 @@
 // Presenter mode of the explorer: its root has the class "pgce-presenting", and the address names the controls in
 // play. Styles of the page end at our shadow tree, so the host says it here with attributes (see playground.css).
 
-const USUAL = ["beta", "rl_start"]; // beside the buttons that train
+const USUAL = ["beta", "rl_start"]; // beside the buttons that train, "train", which always are
 
 /** Keeps `host` in step with the page around it. */
 export function followPresenter(host) {
@@ -10,7 +10,7 @@ export function followPresenter(host) {
         const controls = [...host.shadowRoot.querySelectorAll("[data-key]")];
         for (const name of ["presenting", "revealed"]) host.toggleAttribute(name, root.classList.contains(`pgce-${name}`));
         const asked = (new URLSearchParams(location.search).get("control") ?? "").split(",");
-        const known = asked.filter((key) => controls.some(({ dataset }) => dataset.key === key));
+        const known = asked.filter((key) => key === "train" || controls.some(({ dataset }) => dataset.key === key));
         for (const node of controls)
             node.classList.toggle("in-play", (known.length ? known : USUAL).includes(node.dataset.key));
     };

@@ -8,8 +8,10 @@ import { startText } from "./rl_words.js";
 import { circlePath, diamondPath } from "./shapes.js";
 import { MOST_RL } from "./state.js";
 
-const PANEL = 132; // px, the height of a panel
+const PANEL = 116; // px, the height of a panel
+const LEAST = 64; // and where there is little room: the last panels make way
 const VALUES = 34; // px for the ticks of the values
+const AXIS = 14; // px for the steps under the last panel
 const FLOOR = 1e-4; // where a logarithmic axis begins
 
 const MARKS = {
@@ -23,15 +25,15 @@ const MARKS = {
 const PANELS = [
     { titleOf: () => "probability of being right", valuesOf: ({ mass }) => mass, topOf: () => 1 },
     {
-        titleOf: ({ pass_k }) => `Pass@${pass_k}: of ${pass_k} draws one or more are right`,
-        valuesOf: ({ mass }, { pass_k }) => mass.map((p) => rightInK(p, pass_k)),
-        topOf: () => 1,
-    },
-    {
         titleOf: () => "entropy, nats",
         valuesOf: ({ nats }) => nats,
         topOf: ({ lines }) => Math.ceil(Math.max(...lines.map(({ nats }) => Math.max(...nats)))),
         isEntropy: true,
+    },
+    {
+        titleOf: ({ pass_k }) => `Pass@${pass_k}: of ${pass_k} draws one or more are right`,
+        valuesOf: ({ mass }, { pass_k }) => mass.map((p) => rightInK(p, pass_k)),
+        topOf: () => 1,
     },
 ];
 
@@ -68,16 +70,22 @@ export class RLCurves {
         }));
         if (isSampled) entries.push({ words: "expected, for the start in the rows", width: 30, symbol: expectedSymbol });
         let y = drawLegend(svg, width, entries) + 4;
-        const step = this.height ? (this.height - y - 22) / PANELS.length : PANEL;
-        const frames = tops.map((top, i) => {
-            const panel = { ...PANELS[i], left: VALUES, right: width - 10, y: y + 20, height: step - 44, most: top };
+        const room = this.height && this.height - y - AXIS;
+        const shown = PANELS.slice(0, room ? Math.max(1, Math.floor(room / LEAST)) : PANELS.length);
+        const step = room ? room / shown.length : PANEL;
+        const frames = shown.map((panel, i) => {
+            const frame = { ...panel, left: VALUES, right: width - 10, y: y + 20, height: step - 28, most: tops[i] };
             y += step;
-            return panel;
+            return frame;
         });
-        const height = y + 22;
+        const height = y + AXIS;
         setAttributes(svg, { width: scale * width, height: scale * height, viewBox: `0 0 ${width} ${height}` });
         this.panels = frames.map((panel) => makePanel(svg, panel, state, lines));
-        shape("text", { class: "tick", x: width - 10, y: y + 10, "text-anchor": "end" }, svg, "steps of RL");
+        const { x } = this.panels[0].at;
+        const tick = (step, anchor, words) => shape("text", { class: "tick", x: x(step), y: y + 4, "text-anchor": anchor }, svg, words);
+        tick(0, "middle", 0);
+        tick(MOST_RL / 2, "middle", MOST_RL / 2);
+        tick(MOST_RL, "end", `${MOST_RL} steps of RL`);
     }
 }
 
@@ -90,7 +98,7 @@ const expectedSymbol = (x, y, group) => shape("line", { class: "curve-expected",
 
 function makePanel(svg, panel, state, lines) {
     const group = shape("g", {}, svg);
-    const { left, right, y, height, most } = panel;
+    const { left, right, y, most } = panel;
     const isLog = state.axis === "log" && !panel.isEntropy;
     const at = { x: (step) => left + (step / MOST_RL) * (right - left), y: heightOf(panel, isLog) };
     const title = shape("text", { class: "panel-title", x: left, y: y - 11 }, group);
@@ -98,8 +106,6 @@ function makePanel(svg, panel, state, lines) {
         shape("line", { class: "rule", x1: left, x2: right, y1: at.y(value), y2: at.y(value) }, group);
         shape("text", { class: "tick", x: left - 6, y: at.y(value), "text-anchor": "end" }, group, String(value));
     }
-    for (let step = 0; step <= MOST_RL; step += 50)
-        shape("text", { class: "tick", x: at.x(step), y: y + height + 11, "text-anchor": step === MOST_RL ? "end" : "middle" }, group, step);
     const expected = shape("path", { class: "curve-expected" }, group);
     const drawn = Object.fromEntries(lines.map(({ name }) => [name, shape("path", { class: `curve ${name}` }, group)]));
     const ends = Object.fromEntries(lines.map(({ name }) => [name, shape("path", { class: `curve-end ${name}` }, group)]));

@@ -79,8 +79,10 @@ function makeRLRow(svg, frame, token, i, onclick) {
     const before = bar("ghost", 0.56 * row);
     const box = shape("g", { role: "checkbox", "aria-label": `“${token}” is right`, class: "tick-box" }, svg);
     shape("rect", { class: "hit", x: 0, y, width: names, height: row }, box);
-    shape("rect", { class: "square", x: 3, y: mid - 8, width: 16, height: 16, rx: 3 }, box);
-    const tick = shape("path", { class: "tick-mark", d: `M6 ${mid}l4 4.5l7 -9` }, box);
+    const side = Math.min(16, row - 3);
+    shape("rect", { class: "square", x: 11 - side / 2, y: mid - side / 2, width: side, height: side, rx: 3 }, box);
+    const at = (across, down) => `${11 + across * side} ${mid + down * side}`;
+    const tick = shape("path", { class: "tick-mark", d: `M${at(-0.3, 0)}L${at(-0.05, 0.28)}L${at(0.35, -0.28)}` }, box);
     const text = shortened(svg, token, names - BOX + 4);
     const name = shape("text", { class: "token", x: names, y: mid, "text-anchor": "end", "aria-hidden": "true" }, box, text);
     if (text !== token) shape("title", {}, name, token);
@@ -114,7 +116,8 @@ function drawRLRow(row, i, { frame, rl, drawn, isActive }) {
 /** As many dots as tokens were drawn, in a line under the bar. */
 function dotsPath({ left, plot, row: height }, { y }, count, size) {
     const step = Math.min(9, (plot - 8) / size);
-    return Array.from({ length: count }, (_, j) => circlePath(left + 5 + j * step, y + height - 5.5, 2.6)).join("");
+    const radius = Math.min(2.6, 0.15 * height);
+    return Array.from({ length: count }, (_, j) => circlePath(left + 5 + j * step, y + 0.8 * height, radius)).join("");
 }
 
 const RL_ENTRIES = [
