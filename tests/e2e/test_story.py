@@ -59,7 +59,7 @@ def test_story_comes_back_by_its_address_with_what_was_moved_and_starts_each_ste
     explorer: str, visit: Visit
 ) -> None:
     page = visit(f"{explorer}simplex?story=lecture&step=8&present=1")  # without its state
-    arrived(page, 8, 14)
+    arrived(page, 8, 15)
     tea = page.locator(".st-key-start [role=slider], .st-key-start input[type=range]").first
     expect(page.locator(".st-key-start")).to_contain_text("0.30")
     page.keyboard.press("Escape")  # no presentation: all controls can be seen
@@ -67,20 +67,20 @@ def test_story_comes_back_by_its_address_with_what_was_moved_and_starts_each_ste
     tea.press("ArrowRight")
     expect(page).to_have_url(re.compile("start=0.31"))
     page.reload()
-    arrived(page, 8, 14)
+    arrived(page, 8, 15)
     expect(page.locator(".st-key-start")).to_contain_text("0.31")
 
     bar(page).get_by_role("button", name="Reveal").click()
     expect(bar(page)).to_contain_text("In coffee's corner")
     bar(page).get_by_role("link", name="Next").click()
-    arrived(page, 9, 14)
+    arrived(page, 9, 15)
     expect(page.locator(".st-key-start")).to_contain_text("0.10")  # its usual place, which no address names
     expect(bar(page)).not_to_contain_text("Not water")
     bar(page).get_by_role("link", name="Next").click()  # to a page with controls of the same names
-    arrived(page, 10, 14)
+    arrived(page, 10, 15)
     expect(page.get_by_role("radio", name="two tokens")).to_be_checked()
     bar(page).get_by_role("link", name="Back").click()
-    arrived(page, 9, 14)
+    arrived(page, 9, 15)
     bar(page).get_by_role("button", name="End story").click()
     expect(bar(page)).to_have_count(0)
     expect(page).to_have_url(re.compile(r"/simplex\?(?!.*(story|step)=)"))

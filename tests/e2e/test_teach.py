@@ -26,7 +26,7 @@ def test_page_says_what_was_found_starts_stories_and_hands_out(
         arriving.value.save_as(tmp_path / name)
     page.get_by_role("link", name="The lecture").click()
     expect(page.get_by_role("navigation", name="Story")).to_contain_text(
-        "The lecture: A model that writes, 1 of 14"
+        "The lecture: A model that writes, 1 of 15"
     )
 
     page.goto((tmp_path / "lecture-slides.html").as_uri())
