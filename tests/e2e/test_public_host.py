@@ -25,9 +25,9 @@ def test_pages_charts_and_links_stay_under_the_path_and_nobody_trains(
         expect(page.get_by_role("button", name="Start training")).to_be_disabled()
         assert page.url.startswith(f"{root}train-live")
         page.get_by_role("link", name="Teach").click()
-        page.get_by_role("link", name="1. Sharper than the data").click()
+        page.get_by_role("link", name="A tour in six stops").click()
         expect(page.get_by_role("heading", name="One token")).to_be_visible()
-        page.wait_for_url(f"{root}?beta=-0.25")
+        page.wait_for_url(f"{root}?story=tour&step=1&beta=-0.25")
         page.close()
     assert [url for url in asked if not url.startswith((root, "data:", "blob:"))] == []
     assert list((tmp_path / "runs").glob("live/*")) == []
