@@ -10,7 +10,7 @@ import { MOST_RL } from "./state.js";
 
 const PANEL = 116; // px, the height of a panel
 const LEAST = 64; // and where there is little room: the last panels make way
-const VALUES = 34; // px for the ticks of the values
+const VALUES = { linear: 34, log: 50 }; // px for the ticks of the values
 const AXIS = 14; // px for the steps under the last panel
 const FLOOR = 1e-4; // where a logarithmic axis begins
 
@@ -27,7 +27,7 @@ const PANELS = [
     {
         titleOf: () => "entropy, nats",
         valuesOf: ({ nats }) => nats,
-        topOf: ({ lines }) => Math.ceil(Math.max(...lines.map(({ nats }) => Math.max(...nats)))),
+        topOf: ({ lines }) => Math.max(1, Math.ceil(Math.max(...lines.flatMap(({ nats }) => nats)))),
         isEntropy: true,
     },
     {
@@ -74,7 +74,7 @@ export class RLCurves {
         const shown = PANELS.slice(0, room ? Math.max(1, Math.floor(room / LEAST)) : PANELS.length);
         const step = room ? room / shown.length : PANEL;
         const frames = shown.map((panel, i) => {
-            const frame = { ...panel, left: VALUES, right: width - 10, y: y + 20, height: step - 28, most: tops[i] };
+            const frame = { ...panel, left: VALUES[state.axis], right: width - 10, y: y + 20, height: step - 28, most: tops[i] };
             y += step;
             return frame;
         });

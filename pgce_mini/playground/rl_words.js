@@ -27,6 +27,7 @@ export function rlTakeaway(state, { lines, right, step, isSampled }) {
 
 function beforeRL({ right }, best, worst) {
     const what = right.length === 1 ? "the right token" : "the right tokens";
+    if (fixed(best.mass[0]) === fixed(worst.mass[0])) return `Before RL each arm gives ${what} ${fixed(best.mass[0])}. Where will RL bring them?`;
     return (
         `Before RL ${best.name} gives ${what} most, ${fixed(best.mass[0])}, and ${worst.name} least, ` +
         `${fixed(worst.mass[0])}. Where will RL bring them?`
@@ -46,9 +47,9 @@ function onlyOneKept({ right, tokens }, arms, step) {
     const most = right.reduce((a, b) => (Math.max(...of(b)) > Math.max(...of(a)) ? b : a));
     const line = arms[of(most).indexOf(Math.max(...of(most)))];
     return (
-        `All three arms are right now, but not with all ${right.length} right tokens: from ${line.name}, ` +
-        `${quoted(tokens[most])} has ${fixed(Math.max(...of(most)))} of their probability, and entropy went from ` +
-        `${fixed(line.nats[0])} to ${fixed(line.nats[step])} nats.`
+        `All three arms are right now. From ${line.name}, ${quoted(tokens[most])} has ${fixed(Math.max(...of(most)))} of the ` +
+        `probability of the ${right.length} right tokens, and entropy went from ${fixed(line.nats[0])} to ` +
+        `${fixed(line.nats[step])} nats.`
     );
 }
 
@@ -56,7 +57,7 @@ function whoWasFirst(arms) {
     const since = ({ mass }) => mass.findIndex((p) => p >= FOUND);
     const sorted = arms.toSorted((a, b) => since(a) - since(b) || b.mass[0] - a.mass[0]);
     const told = (line) => `${line.name} (from ${fixed(line.mass[0])}) ${since(line) ? `at step ${since(line)}` : "at once"}`;
-    return `Each arm came to be right with more than ${FOUND}: ${sorted.map(told).join(", ")}.`;
+    return `Each arm came to be right with a probability of ${FOUND} or more: ${sorted.map(told).join(", ")}.`;
 }
 
 /** The settings in one line, for a picture that travels alone. */

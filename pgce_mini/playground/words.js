@@ -69,8 +69,8 @@ function endBesideFrequencies({ labels, tokens, beta, lambda_head, lambda_tail }
     );
 }
 
-export const promptText = ({ prompt, marks }) =>
-    `Next token after “${prompt}”` + (marks ? "; small marks: what trained models expect" : "");
+export const promptText = ({ prompt, marks, rl }) =>
+    `Next token after “${prompt}”` + (marks && !rl ? "; small marks: what trained models expect" : "");
 
 /** The settings in one line, for a picture that travels alone. */
 export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>

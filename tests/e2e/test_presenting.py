@@ -181,6 +181,19 @@ def test_presented_playground_is_large_and_its_handles_follow_the_pointer(
     expect(page.get_by_role("slider", name="β")).to_be_hidden()
 
 
+def test_presented_rl_has_room_for_rows_and_curves_under_a_story(explorer: str, visit: Visit) -> None:
+    query = "story=lecture&step=11&rl=1&tokens=10&right=9&rl_lr=1.5&control=train&present=1&rl_steps=200"
+    page = visit(f"{explorer}?{query}", width=1280)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.get_by_role("navigation", name="Story").get_by_role("button", name="Reveal").click()
+    assert_fits_a_wall(page)
+    expect(page.get_by_role("radio")).to_have_count(0)  # only buttons: the picture has the height
+    expect(page.locator(".panel-title")).to_have_text(["probability of being right", "entropy, nats"])
+    boxes = [box.bounding_box() for box in page.locator(".square").all()]
+    tops = [box["y"] for box in boxes if box]
+    assert all(box["height"] < tops[1] - tops[0] for box in boxes if box)
+
+
 @pytest.mark.parametrize("width", [390, 640], ids=["phone", "zoom-of-200-percent"])
 def test_picture_and_control_are_seen_together_on_a_narrow_screen(explorer: str, visit: Visit, width: int) -> None:
     """The control in play, then the one last used."""
