@@ -26,7 +26,7 @@ if (!window.pgcePresenting) { // this text runs with every page
     function atHand(keys) {
         const chosen = keys.map((key) => `.st-key-place_controls .st-key-${CSS.escape(key)}`);
         const look = "position: sticky; bottom: var(--pgce-foot, 0px); z-index: 5; background: Canvas; "
-            + "padding-top: 0.5rem; border-top: 1px solid #8885";
+            + "padding-top: 0.5rem; border-top: 1px solid #8885; width: 100% !important";
         sheet.textContent = keys.length ? `@media (max-width: 40rem) {:is(${chosen}) {${look}}}` : "";
     }
 

@@ -21,8 +21,11 @@ export function projected({ data, layout, frames }, { width, height, size }) {
     const numbers = Object.keys(layout).flatMap((name) => name.match(/^yaxis(\d*)$/)?.slice(1) ?? []);
     const panels = numbers.filter((number) => inPanel(data, number).length).sort((a, b) => Number(a) - Number(b));
     const asColumns = panels.length === 2 && data.some(({ type }) => type === "heatmap"); // each with its bar above it
+    const halves = [panels.slice(0, Math.ceil(panels.length / 2)), panels.slice(Math.ceil(panels.length / 2))];
+    const columns = layout.meta?.columns.map((each) => each.map((number) => (number === 1 ? "" : String(number))))
+        ?? (panels.length > 3 && halves);
     if (layout.yaxis.scaleanchor) triangle(layout, place);
-    else if (layout.meta?.columns) inColumns(data, layout, place);
+    else if (columns) inColumns(data, layout, columns, place);
     else if (panels.length === 1 || asColumns) stacked(data, layout, panels, place);
     else sideBySide(data, layout, panels, place);
     return { data, layout };
@@ -68,56 +71,51 @@ function rowsOfLegend(data, layout, room, place) {
 const named = (data) => data.filter(({ name, showlegend }) => name && showlegend !== false);
 const legendLine = (size) => 1.45 * size;
 
-/** px beside an axis for its ticks and title; the names of categories are measured. */
+/** px beside an axis for its ticks and title. */
 function besideAxis(axis, traces, { size, wide }) {
     const names = [
         ...(axis.ticktext ?? []),
         ...(axis.type === "category" ? traces.flatMap(({ y }) => Array.from(y)) : []),
     ];
-    const ticks = names.length ? Math.max(...names.map(wide)) : 3.3 * size;
-    return ticks + (axis.title?.text ? 1.5 * size : 0) + 0.5 * size;
+    if (!names.length) names.push(axis.type === "log" ? "0.0003" : "−0.25");
+    const lines = axis.title?.text ? axis.title.text.split("<br>").length : 0;
+    return Math.max(...names.map(wide)) + (1.3 * lines + 0.8) * size;
 }
 
-function tidy(axis, length, { wide }) {
+function tidy(axis, length, { size, wide }) {
     Object.assign(axis, { automargin: false, ticklabelstandoff: 6 }); // the room is measured
-    const text = axis.title?.text;
-    if (text && wide(text) < length) axis.title.text = text.replaceAll("<br>", " ");
+    const text = axis.title?.text ?? "";
+    axis.title = { ...axis.title, standoff: 0.4 * size, text: wide(text) < length ? text.replaceAll("<br>", " ") : text };
 }
 
 const inPanel = (data, number) => data.filter(({ yaxis }) => (yaxis ?? "y").slice(1).replace(/^1$/, "") === number);
 
-/** Panels in a row (more than three: in two columns), each with its own ticks and perhaps its own legend above it. */
+/** Panels in a row, each with its own ticks and perhaps its own legend above it. */
 function sideBySide(data, layout, panels, place) {
     const { width, height, size } = place;
     const inEach = panels.map((number) => inPanel(data, number));
-    const high = panels.length > 3 ? 2 : 1; // panels of a column
-    const columns = Array.from({ length: Math.ceil(panels.length / high) }, (_, i) => i);
-    const rooms = panels.map((number, i) => besideAxis(layout[`yaxis${number}`], inEach[i], place));
-    const room = columns.map((column) => Math.max(...rooms.slice(column * high, (column + 1) * high)));
+    const room = panels.map((number, i) => besideAxis(layout[`yaxis${number}`], inEach[i], place));
     const margin = { l: room[0], r: 1.2 * size, b: 3 * size };
     const inner = width - margin.l - margin.r;
     const between = room.slice(1).map((px) => px + 0.8 * size);
-    const wide = (inner - between.reduce((a, b) => a + b, 0)) / columns.length;
-    const own = layout.legend2 && high === 1;
+    const wide = (inner - between.reduce((a, b) => a + b, 0)) / panels.length;
+    const own = layout.legend2;
     const rows = own ? inEach.map((traces) => legendRows(named(traces), wide, place)) : [];
     const most = own ? Math.max(...rows.map(({ length }) => length)) : rowsOfLegend(data, layout, inner, place);
     margin.t = 2.2 * size + most * legendLine(size) + 0.4 * size;
     const plot = height - margin.t - margin.b;
-    const lefts = columns.map((i) => (i * wide + between.slice(0, i).reduce((a, b) => a + b, 0)) / inner);
-    const gap = (3.6 * size) / plot;
+    const lefts = panels.map((_, i) => (i * wide + between.slice(0, i).reduce((a, b) => a + b, 0)) / inner);
     panels.forEach((number, i) => {
         const [x, y] = [layout[`xaxis${number}`], layout[`yaxis${number}`]];
-        const [left, row] = [lefts[Math.floor(i / high)], i % high];
-        if (x.matches) {
-            const { range, type, dtick, title } = layout[`xaxis${x.matches.slice(1)}`];
-            Object.assign(x, { range, type, dtick, title });
-        }
+        const left = lefts[i];
+        let below = x; // the axis that is shared, under the last of the panels on the page
+        while (below.matches) below = layout[`xaxis${below.matches.slice(1)}`];
+        Object.assign(x, { range: below.range, type: below.type, dtick: below.dtick, title: below.title });
         delete x.matches;
         Object.assign(x, { showticklabels: true, domain: [left, left + wide / inner] });
-        x.title = { ...x.title, standoff: 0.5 * size };
-        Object.assign(y, { domain: high === 1 ? [0, 1] : row ? [0, 0.5 - gap / 2] : [0.5 + gap / 2, 1], anchor: `x${number}` });
+        Object.assign(y, { domain: [0, 1], anchor: `x${number}` });
         tidy(x, wide, place);
-        tidy(y, plot * (y.domain[1] - y.domain[0]), place);
+        tidy(y, plot, place);
         if (own) putLegends(layout, rows[i], left, i, plot, size);
     });
     if (!own) Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
@@ -145,23 +143,24 @@ function stacked(data, layout, panels, place) {
     const plot = height - layout.margin.t - layout.margin.b;
     Object.assign(layout.legend, { x: 0, y: 1 + (0.3 * size) / plot, xanchor: "left", yanchor: "bottom" });
     for (const number of panels) {
-        layout[`xaxis${number}`].title = { ...layout[`xaxis${number}`].title, standoff: 0.5 * size };
         tidy(layout[`xaxis${number}`], inner, place);
         tidy(layout[`yaxis${number}`], plot / panels.length, place);
     }
-    if (panels.length < 2) return;
+    if (panels.length < 2) {
+        layout[`yaxis${panels[0]}`].domain = [0, 1]; // another may wait for its numbers
+        return;
+    }
     Object.assign(layout.yaxis, { domain: [0.8, 1], nticks: 3 });
     layout.yaxis2.domain = [0, 0.77];
     for (const cells of data.filter(({ type, text }) => type === "heatmap" && text))
         cells.textfont.size = Math.min(size, (0.85 * 0.77 * plot) / cells.y.length);
 }
 
-/** Panels one above the other in columns that the figure names, `meta.columns`, in heights as on the page. */
-function inColumns(data, layout, place) {
+/** Panels one above the other in columns (`meta.columns`, where the figure names them), in heights as on the page. */
+function inColumns(data, layout, columns, place) {
     const { width, height, size } = place;
-    const columns = layout.meta.columns.map((numbers) => numbers.map((number) => (number === 1 ? "" : String(number))));
     const room = columns.map((names) =>
-        Math.max(...names.map((name) => besideAxis(layout[`yaxis${name}`], [], place))));
+        Math.max(...names.map((name) => besideAxis(layout[`yaxis${name}`], inPanel(data, name), place))));
     const margin = { l: room[0], r: 1.2 * size, b: 3 * size };
     const inner = width - margin.l - margin.r;
     const legend = rowsOfLegend(data, layout, inner, place);
@@ -179,7 +178,6 @@ function inColumns(data, layout, place) {
             const [x, y] = [layout[`xaxis${name}`], layout[`yaxis${name}`]];
             y.domain = [Math.max(0, top - tall[j] * scale), top];
             x.domain = [left / inner, (left + column) / inner];
-            x.title = { ...x.title, standoff: 0.5 * size };
             y.anchor = `x${name}`;
             tidy(x, column, place);
             tidy(y, plot * (y.domain[1] - y.domain[0]), place);
@@ -193,8 +191,9 @@ function inColumns(data, layout, place) {
         if (type === "heatmap" && text) textfont.size = Math.min(size, (0.55 * column) / x.length);
 }
 
-/** The triangle keeps its shape, so its legend stands beside it. */
+/** The triangle keeps its shape, so its legend stands beside it; the name of a corner has one line. */
 function triangle(layout, { size }) {
+    for (const corner of layout.annotations) corner.text = corner.text.replace("<br>", " ");
     layout.margin = { l: 0.5 * size, r: 0.5 * size, t: 2.2 * size, b: 0.5 * size };
     Object.assign(layout.legend, { orientation: "v", x: 0, y: 1, xanchor: "left", yanchor: "top" });
 }
