@@ -10,6 +10,6 @@ export default function Join({ data, parentElement }) {
     place.dataset.href = href;
     place.replaceChildren(
         qrImage(href), element("p", { class: "address" }, href.split("?")[0]),
-        element("p", { class: "code" }, data.code), element("p", { class: "note" }, note),
+        element("p", { class: "code" }, data.code), element("p", { class: "note" }, data.network ? "" : note),
     );
 }

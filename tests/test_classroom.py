@@ -144,6 +144,8 @@ def test_a_class_has_a_limit_and_takes_answers_from_many_threads() -> None:
         ({"text": "?", "choices": tuple("abcdefghi")}, "choices"),
         ({"text": "?", "low": 1.0, "high": 1.0}, "below"),
         ({"text": "?", "high": float("inf")}, "below"),
+        ({"text": "?", "low": float("nan")}, "below"),
+        ({"text": "?", "low": -1e300, "high": 0.0}, "within 1e"),
         ({"text": "?", "right": 2.0}, "right answer"),
         ({"text": "?", "choices": ("a", "b"), "right": "c"}, "right answer"),
         ({"text": "?", "unit": "x" * 101}, "unit"),

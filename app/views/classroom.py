@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
+from contextlib import suppress
 from html import escape
 from statistics import median
 
@@ -93,12 +95,14 @@ def direct(code: str, person: str) -> None:
         state(code, person)
         picked = st.selectbox("Question", list(prepared()), key="class_question", index=0)
         if st.button("Ask this", key="class_ask", type="primary"):
-            rooms().ask(code, person, prepared()[picked])
+            with suppress(ValueError):  # the class has ended in another tab: the next look says so
+                rooms().ask(code, person, prepared()[picked])
             st.rerun()
         with st.expander("A question of your own"):
             own(code, person)
         if st.button("End the class", key="class_delete", help="Forgets the class and all its answers."):
-            rooms().delete(code, person)
+            with suppress(ValueError):
+                rooms().delete(code, person)
             del st.query_params["code"], st.session_state["class_code"]
             st.rerun()
 
@@ -118,11 +122,13 @@ def state(code: str, person: str) -> None:
     said(f"{seen.answered} of {people(seen.present)} answered{'' if seen.is_open else '; closed'}.")
     left, right = st.columns(2)
     if left.button("Reveal", key="class_reveal", type="primary", width="stretch"):
-        rooms().reveal(code, person)
+        with suppress(ValueError):
+            rooms().reveal(code, person)
         st.rerun(scope="fragment")
     name = "Close" if seen.is_open else "Open again"
     if right.button(name, key="class_open", width="stretch"):
-        rooms().set_open(code, person, not seen.is_open)
+        with suppress(ValueError):
+            rooms().set_open(code, person, not seen.is_open)
         st.rerun(scope="fragment")
 
 
@@ -172,12 +178,13 @@ def give(code: str, person: str, seen: Seen, question: Question) -> None:
     chosen: Answer | None
     if question.choices:
         index = None if seen.mine is None else question.choices.index(str(seen.mine))
-        chosen = st.radio("Your prediction", question.choices, index=index, key=key)
+        chosen = st.radio("Your prediction", question.choices, index, unformatted, key=key)
     else:
         low, high = float(question.low), float(question.high)
         middle = float(seen.mine) if seen.mine is not None else (low + high) / 2
-        label = f"Your prediction{f' ({question.unit})' if question.unit else ''}"
-        chosen = st.slider(label, low, high, middle, (high - low) / 100, format="%.3g", key=key)
+        step = 10.0 ** math.floor(math.log10(high - low) - 2)  # at least a hundred of them, of 1, 10, 0.1, ...
+        label = f"Your prediction{f' ({unformatted(question.unit)})' if question.unit else ''}"
+        chosen = st.slider(label, low, high, middle, step, format="%.6g", key=key)
     if st.button("Send" if seen.mine is None else "Change", key="class_send", type="primary", width="stretch"):
         try:
             if chosen is None:
@@ -203,7 +210,12 @@ def said(sentence: str) -> None:
 
 
 def written(answer: Answer) -> str:
-    return answer if isinstance(answer, str) else f"{answer:.3g}"
+    return answer if isinstance(answer, str) else f"{answer:.6g}"
+
+
+def unformatted(text: str) -> str:
+    """Markdown that shows this text as it is: "$5", "_x_" or ":smile:" is not formatted."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def people(count: int) -> str:
@@ -250,13 +262,14 @@ STYLE = """<style>
 .class-question {font-size: clamp(1.25rem, 2.4vw, 2rem); font-weight: 600; line-height: 1.3; margin: 0}
 .class-said {font-size: clamp(1.1rem, 1.6vw, 1.4rem); font-weight: 600; margin: 0}
 .class-question, .class-said, .class-bars {overflow-wrap: anywhere}
-.class-bars {list-style: none; margin: 0; padding: 0; font-size: clamp(1rem, 1.6vw, 1.4rem)}
-ul.class-bars > li {display: flex; flex-wrap: wrap; gap: 0 1rem; justify-content: space-between}
-ul.class-bars > li {width: 100%; margin: 0 0 0.75rem; padding: 0}
-.class-bars div {flex: none; height: 1.1em; background: #868c93; border-radius: 3px}
+.stHtml ul.class-bars {list-style: none; margin: 0; padding: 0; font-size: clamp(1rem, 1.6vw, 1.4rem)}
+.stHtml ul.class-bars > li {display: grid; grid-template-columns: 1fr auto; column-gap: 1rem}
+.stHtml ul.class-bars > li {margin: 0 0 0.75rem; padding: 0}
+.class-bars div {grid-column: 1 / -1; height: 1.1em; background: #868c93; border-radius: 3px}
 .class-bars .right {font-weight: 700}
 .class-bars .right div {background: repeating-linear-gradient(45deg, #0072b2 0 8px, #56b4e9 8px 12px)}
-.pgce-presenting .stHeading:has(h1) {display: none}
+[data-stale="true"] {opacity: 1 !important} /* looked at anew each second: it must not flicker */
+.pgce-presenting :is(.stElementContainer:has(h1), .st-key-class_delete) {display: none}
 </style>"""
 
 

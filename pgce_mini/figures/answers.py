@@ -23,7 +23,7 @@ def number_answers(
     figure.add_bar(
         x=((edges[:-1] + edges[1:]) / 2).tolist(), y=counts.tolist(), width=0.9 * (high - low) / BINS,
         marker={"color": OKABE_ITO[0]},
-        customdata=[[f"{a:.3g} to {b:.3g}"] for a, b in pairwise(edges)],
+        customdata=[[f"{a:.6g} to {b:.6g}"] for a, b in pairwise(edges)],
         hovertemplate="%{customdata[0]}: %{y}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(range=[low, high])
@@ -32,7 +32,7 @@ def number_answers(
         line = {"color": TEXT, "dash": "dot", "width": 2}
         figure.add_shape(type="line", x0=right, x1=right, y0=0, y1=1, yref="y domain", line=line)
         figure.add_annotation(
-            x=right, y=1, yref="y domain", text=f"right: {right:.3g}", showarrow=False, yanchor="bottom",
+            x=right, y=1, yref="y domain", text=f"right: {right:.6g}", showarrow=False, yanchor="bottom",
             xanchor="right" if right > (low + high) / 2 else "left",
         )  # fmt: skip
     return figure

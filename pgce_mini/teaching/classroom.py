@@ -7,7 +7,6 @@ token that the browser draws by itself, kept here only as a digest with a salt o
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
 import threading
 import time
@@ -20,6 +19,7 @@ MOST_CLASSES = 50
 MOST_VISITORS = 300  # of a class
 MOST_CHOICES = 8
 LONGEST = 300  # characters of a question; of a choice a third
+FARTHEST = 1e9  # from 0, of a number that is asked for
 HOURS = 4  # after which a class in which nothing happens is forgotten
 
 Answer = str | float
@@ -53,8 +53,11 @@ class Question:
                 raise ValueError(
                     f"Give 2 to {MOST_CHOICES} different choices of 1 to {LONGEST // 3} characters, a line each."
                 )
-        elif not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"The lowest number must be below the highest, got {self.low:g} and {self.high:g}.")
+        elif not -FARTHEST <= self.low < self.high <= FARTHEST:
+            raise ValueError(
+                f"The lowest number must be below the highest, both within {FARTHEST:g} of 0, "
+                f"got {self.low:g} and {self.high:g}."
+            )
         if len(self.unit) > LONGEST // 3:
             raise ValueError(f"The unit must have at most {LONGEST // 3} characters.")
         if self.right is not None and not self.takes(self.right):

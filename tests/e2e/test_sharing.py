@@ -145,7 +145,7 @@ def test_a_class_predicts_without_seeing_and_then_sees_all(
     expect(teacher.locator(".address")).to_have_text(f"{explorer}class")
     teacher.get_by_text("A question of your own").click()
     teacher.get_by_label("Question", exact=True).last.fill("Which <b>token</b>?")
-    teacher.get_by_label("Choices").fill("tea\ncoffee <i>")
+    teacher.get_by_label("Choices").fill("tea\ncoffee <i> $5 or $6 _x_")
     teacher.get_by_role("button", name="Ask it").click()
     expect(teacher.get_by_text("0 of 0 people answered.")).to_be_visible()
 
@@ -154,18 +154,18 @@ def test_a_class_predicts_without_seeing_and_then_sees_all(
     student.get_by_label("Code").fill(f" {code.lower()}")
     student.get_by_role("button", name="Join", exact=True).click()
     expect(student.get_by_text("Which <b>token</b>?")).to_be_visible()
-    student.get_by_text("coffee <i>").click()
+    student.get_by_text("coffee <i> $5 or $6 _x_").click()
     student.get_by_role("button", name="Send").click()
-    expect(student.get_by_text("Sent: coffee <i>.")).to_be_visible()
+    expect(student.get_by_text("Sent: coffee <i> $5 or $6 _x_.")).to_be_visible()
     expect(teacher.get_by_text("1 of 1 person answered.")).to_be_visible()  # by itself
     late = visit(f"{explorer}class?code={code}")
     late.get_by_text("tea", exact=True).click()
     late.get_by_role("button", name="Send").click()
     expect(late.get_by_text("Sent: tea.")).to_be_visible()
     late.reload()  # the same person
-    late.get_by_text("coffee <i>").click()
+    late.get_by_text("coffee <i> $5 or $6 _x_").click()
     late.get_by_role("button", name="Change").click()
-    expect(late.get_by_text("Sent: coffee <i>.")).to_be_visible()
+    expect(late.get_by_text("Sent: coffee <i> $5 or $6 _x_.")).to_be_visible()
     expect(teacher.get_by_text("2 of 2 people answered.")).to_be_visible()
     assert_accessible(student)
     assert student.get_by_text("2 (100%)").count() == 0
@@ -187,5 +187,8 @@ def test_a_class_predicts_without_seeing_and_then_sees_all(
     teacher.get_by_role("button", name="Reveal").click()
     expect(student.get_by_text("Right: 0.805. You said 0.51.")).to_be_visible()
     expect(student.locator(".js-plotly-plot .gtitle")).to_be_visible()
+    teacher.keyboard.press("p")
+    expect(teacher.locator(".js-plotly-plot .bars")).to_be_in_viewport()  # on a projector, too
+    teacher.keyboard.press("Escape")
     teacher.get_by_role("button", name="End the class").click()
     expect(student.get_by_role("alert")).to_contain_text(f"There is no class {code} here")
