@@ -87,7 +87,7 @@ def test_shown_cell_makes_what_the_page_shows(
         return made
 
     def note_settings(picture: Any, page: Any, figure: Any, keys: Any, given: Any, *asked: Any, **_: Any) -> None:
-        view, settings, table = asked
+        view, settings, table, *_ = asked
         made_numbers, figure, code = shell.made(view, **settings)
         assert len({len(column) for column in table(made_numbers).values()}) == 1
         shown[code] = figure
