@@ -72,7 +72,7 @@ const legendLine = (size) => 1.45 * size;
 function besideAxis(axis, traces, { size, wide }) {
     const names = [
         ...(axis.ticktext ?? []),
-        ...(axis.type === "category" ? traces.flatMap(({ y }) => Array.from(y)) : []),
+        ...traces.flatMap(({ y }) => Array.from(y ?? [])).filter((name) => typeof name === "string"),
     ];
     const ticks = names.length ? Math.max(...names.map(wide)) : 3.3 * size;
     return ticks + (axis.title?.text ? 1.5 * size : 0) + 0.5 * size;
