@@ -75,7 +75,7 @@ const legendLine = (size) => 1.45 * size;
 function besideAxis(axis, traces, { size, wide }) {
     const names = [
         ...(axis.ticktext ?? []),
-        ...(axis.type === "category" ? traces.flatMap(({ y }) => Array.from(y)) : []),
+        ...traces.flatMap(({ y }) => Array.from(y ?? [])).filter((name) => typeof name === "string"),
     ];
     if (!names.length) names.push(axis.type === "log" ? "0.0003" : "−0.25");
     const lines = axis.title?.text ? axis.title.text.split("<br>").length : 0;

@@ -34,9 +34,9 @@ from pgce_mini.study.analysis import (
 )
 
 OF = (
-    "Avg@m: the share right of m samples a problem. Pass@k: the share of problems that at least one of k samples "
-    "solves. Entropy: how undecided the model is, in nats (natural logarithm). ECE: how far confidence is from "
-    "accuracy, on average."
+    "Avg@m: the share of right answers among m samples of each problem. Pass@k: the share of problems that at "
+    "least one of k samples solves. Entropy: how undecided the model is, in nats (natural logarithm). ECE: how "
+    "far confidence is from accuracy, on average."
 )
 ARMS = (
     "An arm is a reward with a name. precision: β = −0.25, diversity: β = +0.5; tail-penalty takes 0.1 from "
