@@ -111,7 +111,7 @@ def differences(
     """Each arm minus the baseline, paired over seeds."""
     rows = Evidence(folder).rows(study)
     found = views.paired_differences(rows, arms, baseline, metric, variant)
-    return found, paired_forest(found, title, f"difference in {column_title(metric, samples(rows))}")
+    return found, paired_forest(found, title, f"Δ {column_title(metric, samples(rows))}")
 
 
 def phase_diagram(
