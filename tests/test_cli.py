@@ -411,6 +411,11 @@ def test_explorer_says_where_a_class_joins(
     assert told == ["192.0.2.7"] * 2  # where Streamlit would ask the internet for it
     pgce("explore", "--origin", "https://lab.example/pgce", code=2)
     assert "base-path" in error_of(capsys)
+    for origin in ("http://[", "http://:80", "http://a:b"):
+        pgce("explore", "--origin", origin, code=2)
+        assert "http://HOST:PORT" in error_of(capsys)
+    pgce("explore", "--address", "http://0.0.0.0", code=2)
+    assert "such as 0.0.0.0" in error_of(capsys)
 
 
 # --- Real processes --------------------------------------------------------------------------------------

@@ -50,7 +50,12 @@ class Explore(Options):
                 f"base-path must be of letters, digits, - _ and . between slashes, as in lab/pgce, "
                 f"got {self.base_path!r}"
             )
-        if not re.fullmatch(r"(?:https?://[\w.\[\]:-]+/?)?", self.origin, re.ASCII):
+        if not re.fullmatch(r"[\w.:%-]*", self.address, re.ASCII):
+            raise ValueError(
+                f"address must be a name or an IP address of this machine, such as 0.0.0.0 for all of them, "
+                f"got {self.address!r}"
+            )
+        if not re.fullmatch(r"(?:https?://(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d+)?/?)?", self.origin, re.ASCII):
             raise ValueError(
                 f"origin must be of the form https://HOST or http://HOST:PORT, without a path (give that as "
                 f"base-path), got {self.origin!r}"
@@ -62,10 +67,8 @@ class Explore(Options):
         options = ["--server.address", self.address, "--server.port", str(self.port)]
         options += ["--server.baseUrlPath", base_path] if base_path else []
         if others and self.address in ANY:
-            options += [
-                "--browser.serverAddress",
-                host_of(others),
-            ]  # or Streamlit asks the internet for its address
+            # or Streamlit asks the internet for its address
+            options += ["--browser.serverAddress", host_of(others)]
         os.environ["PGCE_NETWORK"] = others
         os.environ["PGCE_TRAINING"] = str(int(self.training))
         os.environ["PGCE_RUNS_DIR"] = str(self.runs_dir.resolve())  # before the working directory changes
