@@ -63,7 +63,7 @@ export default function Downloads({ data, parentElement, setTriggerValue }) {
     if (!state.pin) {
         const now = () => state.data;
         state.handCsv = fileButtons(row, now, () => state.tell("asked", ++state.asked));
-        const stage = document.querySelector(`.st-key-${data.chart} .pgce-chart`);
+        const stage = () => document.querySelector(`.st-key-${data.chart} .pgce-chart`);
         state.pin = pin(stage, () => subjectOf(now()));
         row.after(shareRow(() => subjectOf(now()), { linked: true, more: [state.pin.button] }));
         state.pin.restore();
