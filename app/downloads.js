@@ -55,33 +55,20 @@ function fileButtons(row, now, ask) {
     return () => hand("csv");
 }
 
-/** The chart's place, which may come after the buttons; null if they have gone before. */
-async function stageOf({ chart }, row) {
-    for (;;) {
-        const stage = document.querySelector(`.st-key-${chart} .pgce-chart`);
-        if (stage || !row.isConnected) return stage;
-        await new Promise(requestAnimationFrame);
-    }
-}
-
-/** Makes the buttons, once. */
-async function begin(row, state) {
-    const now = () => state.data;
-    state.handCsv = fileButtons(row, now, () => state.tell("asked", ++state.asked));
-    const stage = await stageOf(state.data, row);
-    if (!stage) return;
-    state.pin = pin(stage, () => subjectOf(now()));
-    row.after(shareRow(() => subjectOf(now()), { linked: true, more: [state.pin.button] }));
-    state.pin.restore();
-}
-
-/** Streamlit calls this with each run of the page. */
-export default async function Downloads({ data, parentElement, setTriggerValue }) {
+/** Streamlit calls this with each run of the page; the buttons are made in the first. */
+export default function Downloads({ data, parentElement, setTriggerValue }) {
     const row = parentElement.querySelector(".row");
     const state = (row.pgce ??= { asked: 0 }); // the number of the last CSV that was asked for
     Object.assign(state, { data, tell: setTriggerValue });
-    await (state.begun ??= begin(row, state));
-    state.pin?.draw();
+    if (!state.pin) {
+        const now = () => state.data;
+        state.handCsv = fileButtons(row, now, () => state.tell("asked", ++state.asked));
+        const stage = () => document.querySelector(`.st-key-${data.chart} .pgce-chart`);
+        state.pin = pin(stage, () => subjectOf(now()));
+        row.after(shareRow(() => subjectOf(now()), { linked: true, more: [state.pin.button] }));
+        state.pin.restore();
+    }
+    state.pin.draw();
     if (data.asked !== state.asked) return;
     state.asked += 1; // it is handed over once
     state.handCsv();

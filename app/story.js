@@ -10,8 +10,8 @@ let listening = null;
 const root = (path) => location.pathname.slice(0, location.pathname.length - path.length);
 
 /** Streamlit reads a page's controls from the address after Back and Forward, and only then all of them. */
-function visit(address) {
-    history.replaceState(history.state, "", address);
+function visit(address, change = "pushState") {
+    history[change](history.state, "", address);
     dispatchEvent(new PopStateEvent("popstate"));
 }
 
@@ -36,7 +36,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
         const step = new URLSearchParams(data.here.replace(/^[^?]*/, "")); // what Streamlit has not put there
         for (const [key, value] of [...step]) if (!new URLSearchParams(location.search).has(key)) left.append(key, value);
         for (const key of ["story", "step", "control"]) left.delete(key);
-        visit(location.pathname + (left.size ? `?${left}` : ""));
+        visit(location.pathname + (left.size ? `?${left}` : ""), "replaceState");
     };
     const draw = () => {
         const open = revealed();
@@ -76,6 +76,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
         if (data.reveal && forward !== revealed()) html.classList.toggle("pgce-revealed", forward);
         else if (forward && data.next) go(data.next);
         else if (!forward && data.back) go(data.back);
+        else if (forward) document.querySelector(".stMain").scrollBy(0, 0.8 * innerHeight); // the end is a page to read
     };
     addEventListener("keydown", press, { capture: true, signal });
     const watch = new MutationObserver(draw); // the key "r" reveals, too

@@ -9,8 +9,9 @@ const STILL = 4; // looks at a picture of one width, after which it has found it
 const WIDE = 640; // px, from which A and B lie side by side; else A is above
 
 /**
- * Keeps the picture in `stage` as A, and shows A beside it. `subject()` is as in share.js. Gives the button "Pin",
- * `draw()`, which brings the words of B up to date, and `restore()`, which shows the A of another page.
+ * Keeps the picture in `stage()` as A, and shows A beside it. `subject()` is as in share.js. Gives the button "Pin",
+ * `draw()`, which brings the words of B up to date, and `restore()`, which shows the A of another page once the stage
+ * is there: Streamlit may make what is under a picture before its place.
  */
 export function pin(stage, subject) {
     const [said, live, image] = [element("figcaption"), element("p", { class: "pgce-live" }), element("div")];
@@ -20,16 +21,16 @@ export function pin(stage, subject) {
     const width = new ResizeObserver(([{ target }]) => target.classList.toggle("pgce-beside", target.clientWidth >= WIDE));
 
     function show(kept) {
-        const pair = stage.parentElement;
+        const pair = stage().parentElement;
         node.remove();
         live.remove();
         width.disconnect();
         pair.classList.toggle("pgce-pair", Boolean(kept));
         pair.classList.remove("pgce-beside");
         if (!kept) return;
-        const root = stage.getRootNode();
+        const root = pair.getRootNode();
         if (!root.querySelector("style.pgce-pin")) (root.head ?? root).append(element("style", { class: "pgce-pin" }, PIN_STYLE));
-        stage.before(node, live);
+        stage().before(node, live);
         const from = kept.title === subject().title ? "" : `${kept.title}: `;
         said.replaceChildren(heading("A", kept), from + kept.takeaway);
         image.replaceChildren(kept.picture ? imageOf(kept.picture, kept.takeaway) : "");
@@ -38,13 +39,14 @@ export function pin(stage, subject) {
     }
 
     async function keep() {
+        if (!stage()) return;
         show({ ...subject(), picture: null }); // its place first: A is to be as wide as B
-        await settled(stage);
+        await settled(stage());
         const { title, takeaway, settings, picture } = subject();
         const kept = { title, takeaway, settings, picture: picture() };
         remember(kept);
         show(kept);
-        stage.parentElement.scrollIntoView({ block: "start" });
+        stage().parentElement.scrollIntoView({ block: "start" });
     }
 
     function draw() {
@@ -54,7 +56,12 @@ export function pin(stage, subject) {
         live.dataset.drawn = settings;
     }
 
-    return { button: toggle, draw, restore: () => node.isConnected || show(recall()) };
+    function restore() {
+        if (stage()) node.isConnected || show(recall());
+        else if (toggle.isConnected) requestAnimationFrame(restore);
+    }
+
+    return { button: toggle, draw, restore };
 }
 
 const heading = (letter, { settings }) =>

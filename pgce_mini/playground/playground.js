@@ -116,7 +116,7 @@ function sharing(picture, stage, link, ask = null) {
         picture: () => barePicture(picture),
         link: () => link?.(picture.state) ?? null,
     });
-    const kept = pin(stage, subject);
+    const kept = pin(() => stage, subject);
     const asking = button("Ask the class", () => ask(classQuestion(picture.state, picture.numbers)), { class: "small" });
     const more = ask ? [kept.button, asking] : [kept.button];
     return { ...kept, node: shareRow(subject, { linked: Boolean(link), more }) };

@@ -8,10 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pages import Visit
+from pages import PLOT, Visit
 from playwright.sync_api import Locator, Page, expect
 
 STORIES = Path(__file__).parents[2] / "app" / "stories"
+
+# The ticks of upright axes that a title lies on, and words that leave the picture.
+SPOILT = f"""() => {{
+    const boxes = (name) => [...{PLOT}.querySelectorAll(name)].map(node => node.getBoundingClientRect());
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const titles = boxes("[class^=g-y][class$=title]"), picture = {PLOT}.getBoundingClientRect();
+    return [...boxes("[class^=y][class$=tick] text").filter(tick => titles.some(title => meet(tick, title))),
+        ...boxes(".annotation text").filter(({{ bottom }}) => bottom > picture.bottom + 1)];
+}}"""
 
 
 def told(story: str) -> list[dict[str, Any]]:
@@ -32,6 +41,7 @@ def arrived(page: Page, number: int, count: int) -> None:
 def test_clicker_walks_the_lecture_to_its_end_in_the_states_that_it_names(explorer: str, visit: Visit) -> None:
     steps = told("lecture")
     page = visit(f"{explorer}tiny-gpts?story=lecture&step=1&present=1")
+    page.set_viewport_size({"width": 1280, "height": 720})
     for number, step in enumerate(steps, 1):
         arrived(page, number, len(steps))
         expect(page.get_by_role("alert")).to_have_count(0)
@@ -50,9 +60,24 @@ def test_clicker_walks_the_lecture_to_its_end_in_the_states_that_it_names(explor
             expect(bar(page)).to_contain_text(reveal)
             if sentence:
                 expect(sentence).to_have_css("visibility", "visible")
+                page.wait_for_function(f"() => ({SPOILT})().length === 0")  # the picture has less room now
         page.keyboard.press("PageDown")  # the last one leads nowhere
     page.keyboard.press("PageUp")
     arrived(page, len(steps) - 1, len(steps))
+
+
+def test_back_of_the_browser_leads_to_the_step_before_on_the_same_page(explorer: str, visit: Visit) -> None:
+    count = len(told("lecture"))
+    page = visit(f"{explorer}simplex?story=lecture&step=8&present=1")
+    arrived(page, 8, count)
+    page.keyboard.press("PageDown")
+    page.keyboard.press("PageDown")
+    arrived(page, 9, count)
+    page.go_back()
+    arrived(page, 8, count)
+    expect(bar(page)).not_to_contain_text("In coffee's corner")
+    page.go_forward()
+    arrived(page, 9, count)
 
 
 def test_story_comes_back_by_its_address_with_what_was_moved_and_starts_each_step_afresh(
