@@ -104,6 +104,12 @@ def test_presented_page_fills_a_small_projector_with_its_picture_and_one_control
     )
 
 
+def test_presented_names_of_arms_are_whole(explorer: str, visit: Visit) -> None:
+    page = open_page(visit, f"{explorer}results?present=1&study=trap&picture=minus+the+baseline")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    assert_fits_a_wall(page)
+
+
 def test_keys_present_reveal_and_leave_but_not_while_somebody_types(explorer: str, visit: Visit) -> None:
     page = open_page(visit, f"{explorer}where-training-ends?beta=0.5")
     said = page.locator(".takeaway")
