@@ -38,8 +38,8 @@ TEXTS = """() => {
             if (!box.width) continue;
             const matrix = parent.getScreenCTM?.();
             const scale = matrix ? Math.hypot(matrix.a, matrix.b) : 1;
-            const outside = box.bottom > innerHeight + 1 || box.right > innerWidth + 1 || box.top < -1;
-            found.push([parseFloat(getComputedStyle(parent).fontSize) * scale, node.textContent.trim(), outside]);
+            const out = Math.min(box.top, box.left, innerHeight - box.bottom, innerWidth - box.right) < -1;
+            found.push([parseFloat(getComputedStyle(parent).fontSize) * scale, node.textContent.trim(), out]);
         }
         for (const host of root.querySelectorAll("*")) if (host.shadowRoot) look(host.shadowRoot);
     };
