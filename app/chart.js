@@ -57,11 +57,14 @@ async function draw(place, state) {
     state.stale = true;
     if (state.busy) return;
     state.busy = true;
-    while (state.stale && !state.gone) {
-        state.stale = false;
-        await drawNow(place, state);
+    try {
+        while (state.stale && !state.gone) {
+            state.stale = false;
+            await drawNow(place, state);
+        }
+    } finally {
+        state.busy = false; // a state that cannot be drawn does not hold up the next
     }
-    state.busy = false;
 }
 
 async function drawNow(place, state) {
