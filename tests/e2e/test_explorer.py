@@ -28,8 +28,8 @@ IGNORED = {  # address -> what the page says all the same
     "tiny-gpts?task=text&temperature=99&log=2": "surest about the next token",
     "grpo-step?task=text&arm=x&problem=99&size=5": "of 16 are right",
     "grpo-step?stage=before+9&updates=0&epsilon_high=nan": "of 16 are right",
-    "train-live?live_task=..%2F..&live_arm=%00&live_size=huge&live_seed=-3": "ce on chain-sum, tiny, seed 0",
-    "train-live?live_seed=1e9&live_task=text%2Fx": "ce on chain-sum, tiny, seed 0",
+    "train-live?live_task=..%2F..&live_arm=%00&live_size=huge&live_seed=-3": "ce on chain-sum, small, seed 0",
+    "train-live?live_seed=1e9&live_task=text%2Fx": "ce on chain-sum, small, seed 0",
 }
 
 

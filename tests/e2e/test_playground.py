@@ -683,7 +683,7 @@ def test_link_of_another_page_brings_its_own_state(explorer: str, visit: Visit) 
     page.get_by_role("link", name="A tour in six stops").click()
     expect(takeaway(page)).to_contain_text("sharper", timeout=SERVED)
     assert_shows(page, replace(DEFAULT, beta=-0.25))
-    expect(page).to_have_url(f"{explorer}?story=tour&step=1&beta=-0.25")
+    expect(page).to_have_url(re.compile(r"\?story=tour&step=1&.*beta=-0\.25$"))
 
 
 def test_explorers_picture_follows_a_change_to_dark(explorer: str, visit: Visit) -> None:
