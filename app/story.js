@@ -11,7 +11,7 @@ const root = (path) => location.pathname.slice(0, location.pathname.length - pat
 
 /** Streamlit reads a page's controls from the address after Back and Forward, and only then all of them. */
 function visit(address, change = "pushState") {
-    history[change](history.state, "", address);
+    History.prototype[change].call(history, history.state, "", address); // at once, unlike that of history.js
     dispatchEvent(new PopStateEvent("popstate"));
 }
 
