@@ -52,8 +52,8 @@ study-full: setup ## all studies, one after the other; or one of them, as in STU
 study-report: setup ## write docs/study.md from the tables that are there
 	$(BIN)/pgce study --report docs --results pgce_mini/shipped/results
 
-# Two workers of one thread each (tests/conftest.py), a file to a worker. The browser tests run alone, and so does the
-# capstone, which starts two processes of its own.
+# Two workers of one thread each (tests/conftest.py), a file to a worker; each has an explorer of its own. Alone is the
+# capstone, which starts two processes.
 test: setup ## run every check that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,7 +61,7 @@ test: setup ## run every check that CI runs
 	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
 	$(BIN)/pytest -n 2 --dist loadfile --nbval --nbval-current-env notebooks --ignore $(CAPSTONE)
 	$(BIN)/pytest --nbval --nbval-current-env $(CAPSTONE)
-	$(BIN)/pytest tests/e2e -m "not live"
+	$(BIN)/pytest -n 2 --dist loadfile tests/e2e -m "not live"
 
 test-live: setup ## the browser tests of live training, which want a machine to themselves
 	$(BIN)/pytest tests/e2e -m live

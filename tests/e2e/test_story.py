@@ -110,7 +110,8 @@ def test_story_comes_back_by_its_address_with_what_was_moved_and_starts_each_ste
     bar(page).get_by_role("button", name="End story").click()
     expect(bar(page)).to_have_count(0)
     expect(page).to_have_url(re.compile(r"/simplex\?(?!.*(story|step)=)"))
-    expect(page.get_by_text("At β = -0.25 training ends at tea 45.7%").first).to_be_visible()  # where the step left it
+    left = page.get_by_text("At β = -0.25 training ends at tea 45.7%").first
+    expect(left).to_be_visible()  # where the step left it
 
 
 def test_five_minutes_fit_a_phone_and_no_odd_address_is_a_story(
