@@ -52,8 +52,8 @@ study-full: setup ## all studies, one after the other; or one of them, as in STU
 study-report: setup ## write docs/study.md from the tables that are there
 	$(BIN)/pgce study --report docs --results pgce_mini/shipped/results
 
-# Two workers of one thread each (tests/conftest.py), a file to a worker; each has an explorer of its own. Alone is the
-# capstone, which starts two processes.
+# Two workers of one thread each (tests/conftest.py), a file to a worker; for the browser tests each starts an explorer. The
+# capstone runs alone: it starts two processes of its own.
 test: setup ## run every check that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
