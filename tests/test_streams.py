@@ -200,7 +200,7 @@ def test_results_that_cannot_be_written_are_an_error(arguments: str) -> None:
 
 
 def test_ctrl_c_while_loading_is_no_trace() -> None:
-    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # what runs behind a shell begins deaf to it
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # in the background it is ignored
     code = f"import os, signal, sys; {heard}; from pgce_mini import cli; {{}}; cli.main(['doctor'])"
     press = "sys.meta_path.insert(0, type('P', (), {'find_spec': lambda name, *_: os.kill(os.getpid(), 2)}))"
     ended = subprocess.run([sys.executable, "-c", code.format(press)], capture_output=True, timeout=60)
