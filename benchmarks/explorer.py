@@ -24,6 +24,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import streamlit as st
 import torch
 from common import chromium_path, exit_unless, parse_args, within
 from playwright.sync_api import Page, sync_playwright
@@ -199,6 +200,7 @@ class Reruns(NamedTuple):
 
 
 def reruns(view: View, count: int) -> Reruns:
+    st.page_link = lambda *_, **__: None  # a view run alone has no other page
     page = AppTest.from_file(str(APP / "views" / f"{view.file}.py"), default_timeout=120).run()
     names = list(view.sliders.values())
     first = {name: 0 if name == "n" else page.slider(name).value for name in names}
