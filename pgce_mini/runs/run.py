@@ -45,6 +45,8 @@ Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
 """Where and how it runs: a run may be moved."""
+RECORDED_IF_SET: tuple[str, ...] = ()
+"""Settings that came later: at their defaults they change nothing, and earlier runs do not have them."""
 
 
 class Run:
@@ -185,13 +187,20 @@ def state_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> d
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass of settings as plain JSON values, a corpus with its name; without the settings NOT_RECORDED."""
+    """A dataclass of settings as plain JSON values, a corpus with its name; without the settings NOT_RECORDED, and
+    without those RECORDED_IF_SET that have their defaults."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Corpus):
             return task_to_dict(value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            settings = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+            defaults = {field.name: field.default for field in dataclasses.fields(value)}
+            return {
+                name: plain(setting)
+                for name, setting in settings.items()
+                if name not in RECORDED_IF_SET or setting != defaults[name]
+            }
         if isinstance(value, Path):
             return str(value)
         return [plain(item) for item in value] if isinstance(value, tuple) else plain_number(value)
