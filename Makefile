@@ -10,7 +10,7 @@ BENCHMARKS := $(filter-out $(addprefix benchmarks/,$(BY_HAND)),$(wildcard benchm
 
 STUDIES := $(if $(STUDY),studies/$(STUDY).toml,$(wildcard studies/*.toml))
 
-.PHONY: help setup demo explore lab notebooks student-copies study study-full study-report test test-live bench clean
+.PHONY: help setup demo explore lab notebooks student-copies site study study-full study-report test test-live bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ notebooks: setup ## run every notebook and save it with its outputs; needs Chrom
 
 student-copies: setup ## the notebooks for a class, without solutions and outputs; to another place: TO=folder
 	$(BIN)/python notebooks/student_copies.py $(TO)
+
+site: setup ## write the site into site/: playground, notebooks, study, reference as pages
+	$(BIN)/pgce site
 
 # Hours. An interrupted study continues, and rows that are in its table are not run again.
 study-full: setup ## all studies, one after the other; or one of them, as in STUDY=chain

@@ -1,0 +1,21 @@
+// What every page does beside Furo's own: searching without a server, and keys for what scrolls sideways.
+
+(() => {
+    // Beside each hit stands where it was found; the browser reads it from the page, which file:// does not allow.
+    if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
+        DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+    const wide = document.querySelectorAll("pre, .table-wrapper, .formula, dt.sig");
+    const reach = () =>
+        wide.forEach((box) => {
+            if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+            else box.removeAttribute("tabindex");
+        });
+    reach();
+    addEventListener("resize", reach);
+
+    // A step of the story sets the playground, which is out of sight then.
+    document.querySelectorAll("a.set").forEach((link) =>
+        link.addEventListener("click", () => document.querySelector(".first-screen").scrollIntoView()),
+    );
+})();

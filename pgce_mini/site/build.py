@@ -1,0 +1,136 @@
+"""The site: its sources are written into a temporary folder, Sphinx makes pages of them, and those move in place whole.
+
+Sphinx with MyST-NB and Furo, as alone of those looked at it searches from file:// without a server, takes notebooks with
+their saved outputs, and reads docstrings with their signatures; all of it offline, in one process, without Node.
+MkDocs is kept no longer and its successor Zensical takes no notebooks; Jupyter Book 2 needs Node and a server to search.
+Formulas become MathML when the site is built (docutils does it), so they need neither script nor network.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pgce_mini.installation import HOME, __version__, in_clone, install_hint
+from pgce_mini.paths import expanded
+from pgce_mini.progress import ProgressBar
+from pgce_mini.site import reference
+from pgce_mini.site.sources import Sources
+
+NEEDED = ("sphinx", "myst_nb", "furo", "pyarrow")
+MARK = "objects.inv"  # Sphinx leaves it in every site, so a folder with it is one that may be replaced
+ASSETS = Path(__file__).parent / "assets"
+
+# One ink and one paper in all that lies on a page: the playground's.
+LIGHT = {"color-background-primary": "#ffffff", "color-foreground-primary": "#1f2328"}
+DARK = {"color-background-primary": "#14171c", "color-foreground-primary": "#e9e7e4"}
+LINKS = {"color-brand-primary": "#0069a4", "color-brand-content": "#0069a4", "color-brand-visited": "#7a3f8c"}
+LINKS_DARK = {"color-brand-primary": "#56b4e9", "color-brand-content": "#56b4e9", "color-brand-visited": "#d3a4e0"}
+
+SETTINGS: dict[str, Any] = {
+    "project": "pgce_mini",
+    "version": __version__,
+    "release": __version__,
+    "language": "en",
+    "extensions": [
+        "myst_nb",
+        "sphinx.ext.autodoc",
+        "sphinx.ext.napoleon",
+        "sphinx.ext.linkcode",
+        "pgce_mini.site.extension",
+    ],
+    "root_doc": "index",
+    "default_role": "code",  # our docstrings write `name` as Markdown does
+    "html_theme": "furo",
+    "html_theme_options": {
+        "light_css_variables": LIGHT | LINKS,
+        "dark_css_variables": DARK | LINKS_DARK,
+        "top_of_page_buttons": [],
+    },
+    "html_title": "pgce_mini",
+    "html_static_path": [str(ASSETS)],
+    "html_css_files": ["site.css"],
+    "html_js_files": [("site.js", {"defer": "defer"})],
+    "html_show_copyright": False,
+    "html_show_sphinx": False,
+    "html_copy_source": False,
+    "html_math_renderer": "mathml",
+    "pygments_style": "a11y-high-contrast-light",
+    "nb_execution_mode": "off",
+    "nb_merge_streams": True,
+    "myst_enable_extensions": ["dollarmath"],
+    "myst_heading_anchors": 4,
+    "autodoc_member_order": "bysource",
+    "autodoc_inherit_docstrings": False,
+    "autodoc_typehints": "signature",
+    "linkcode_resolve": reference.source_of,
+    "python_use_unqualified_type_names": True,
+    "python_maximum_signature_line_length": 60,
+    "toc_object_entries_show_parents": "hide",
+    "suppress_warnings": ["config.cache"],
+}
+
+
+def build_site(to: Path, *, progress: bool = True) -> list[str]:
+    """Writes the site into the folder `to`, whole or not at all; returns what Sphinx warned of.
+
+    Raises:
+        ValueError: the extra is not installed; this is no clone; `to` is a file or holds something that is no site.
+        OSError: the disk is full, or `to` cannot be written.
+    """
+    missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} not installed: {install_hint('site')}")
+    if not in_clone():
+        raise ValueError(
+            "the site is made from README.md and docs/, which a wheel does not hold: run it in a clone"
+        )
+    to = Path(os.path.realpath(expanded(to)))
+    _check_free(to)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{to.name}.", suffix=".tmp", dir=to.parent) as temporary:
+        work = Path(temporary)
+        with ProgressBar(silent=not progress, desc="sources", unit="page") as bar:
+            sources = Sources(HOME, work / "source")
+            for _ in sources.write():
+                bar.update()
+        warnings = _run_sphinx(work, sources, progress)
+        if to.exists():
+            os.rename(to, work / "old")
+        os.rename(work / "site", to)
+    return warnings
+
+
+def _check_free(to: Path) -> None:
+    if to.exists() and not to.is_dir():
+        raise ValueError(f"out must name a folder, and {to} is a file")
+    if to.exists() and any(to.iterdir()) and not (to / MARK).exists():
+        raise ValueError(f"{to} holds files that are no site: choose a new folder or an empty one")
+
+
+def _run_sphinx(work: Path, sources: Sources, progress: bool) -> list[str]:
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    warnings = io.StringIO()
+    settings = SETTINGS | {"html_extra_path": [str(sources.extra)], "pgce_sources": sources.of_pages}
+    with docutils_namespace(), ProgressBar(silent=not progress, desc="pages", unit="page") as bar:
+        app = Sphinx(
+            work / "source", None, work / "site", work / "doctrees", "html",
+            confoverrides=settings, status=None, warning=warnings, freshenv=True,
+        )  # fmt: skip
+        bar.total = 2 * len(app.project.discover())  # each is read, then written
+
+        def step(*_: Any) -> None:
+            bar.update()
+
+        app.connect("doctree-read", step)
+        app.connect("html-page-context", step)
+        app.build(force_all=True)
+    shutil.rmtree(work / "site" / "_sources", ignore_errors=True)
+    return [line for line in warnings.getvalue().splitlines() if line.strip()]

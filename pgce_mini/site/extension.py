@@ -1,0 +1,101 @@
+"""What the site does in Sphinx itself: formulas, docstrings, the line under each page, scripts only where needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import Any
+
+from pgce_mini.installation import __version__
+from pgce_mini.site import landing
+from pgce_mini.site.docstrings import as_rst
+from pgce_mini.site.markdown import file_address
+
+BINDER = "https://mybinder.org/v2/gh/pgce-mini/pgce_mini/main?labpath="
+COLAB = "https://colab.research.google.com/github/pgce-mini/pgce_mini/blob/main/"
+# LaTeX that docutils does not know, and what it takes instead
+SAME = {r"\\dots(?![a-zA-Z])": r"\\ldots", r"\\big[lr]?(?![a-zA-Z])": ""}
+FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.add_config_value("pgce_sources", {}, "html")
+    app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
+    app.connect("builder-inited", _dark_code, priority=1)
+    app.connect("autodoc-process-docstring", _docstring, priority=1)  # before napoleon
+    app.connect("html-page-context", _page)
+    app.connect("build-finished", _scripts)
+    return {"version": __version__, "parallel_read_safe": True}
+
+
+def _mathml(text: str, *, block: bool) -> str:
+    from docutils.utils.math import MathError
+    from docutils.utils.math.latex2mathml import tex2mathml
+    from sphinx.util.logging import getLogger
+
+    for command, known in SAME.items():
+        text = re.sub(command, known, text)
+    try:
+        return str(tex2mathml(text, as_block=block))
+    except MathError as error:
+        getLogger(__name__).warning("formula %s: %s", text, error)
+        return f"<code>{escape(text)}</code>"
+
+
+def _inline_formula(self: Any, node: Any) -> None:
+    from docutils.nodes import SkipNode
+
+    self.body.append(_mathml(node.astext(), block=False))
+    raise SkipNode
+
+
+def _block_formula(self: Any, node: Any) -> None:
+    from docutils.nodes import SkipNode
+
+    self.body.append(f'<div class="formula">{_mathml(node.astext(), block=True)}</div>')
+    raise SkipNode
+
+
+def _dark_code(app: Any) -> None:
+    app.config.pygments_dark_style = "a11y-high-contrast-dark"  # a setting of Furo's, which is loaded by now
+
+
+def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = as_rst(lines)
+
+
+def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Under each page: where it comes from and how to run it."""
+    source = app.config.pgce_sources.get(name)
+    if source is None:
+        return
+    if 'class="live-picture"' in context["body"]:
+        app.add_js_file("pictures.js", defer="defer")
+    if name == "index":
+        context["body"] = landing.with_playground(context["body"])
+    notebook = source if source.endswith(".ipynb") else FIRST_NOTEBOOK
+    what = "this notebook" if source == notebook else "the first notebook"
+    to_root = "../" * name.count("/")
+    context["body"] += (
+        f'<p class="from">Source: <a href="{file_address(source)}">{escape(source)}</a>. Run {what} in '
+        f'<a href="{BINDER}{notebook}">Binder</a> or <a href="{COLAB}{notebook}">Colab</a>, or everything '
+        f'<a href="{to_root}start-two-commands.html">on your machine</a>.</p>'
+    )
+
+
+def _scripts(app: Any, error: Exception | None) -> None:
+    """Plotly, once for all pages, and the playground as a page of its own."""
+    if error:
+        return
+    import plotly.io
+    from plotly.offline import get_plotlyjs
+
+    from pgce_mini.playground import to_html
+
+    static = app.outdir / "_static"
+    (static / "plotly.min.js").write_text(
+        f"{get_plotlyjs()}\nPlotly.usualTemplate = {json.dumps(plotly.io.templates['plotly'].to_plotly_json())};\n",
+        encoding="utf-8",
+    )
+    (app.outdir / "playground.html").write_text(to_html(), encoding="utf-8")

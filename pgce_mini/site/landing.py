@@ -1,0 +1,79 @@
+"""The first page: the playground, live, and the story of five minutes beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from html import escape
+from inspect import signature
+from urllib.parse import urlencode
+
+from pgce_mini.installation import HOME
+from pgce_mini.loss import shaped_cross_entropy
+from pgce_mini.playground import PlaygroundState, javascript
+from pgce_mini.playground.page import INTRODUCTION, TITLE
+from pgce_mini.site import teaching
+from pgce_mini.site.markdown import with_links
+
+PLAYGROUND = f"""\
+<div class="first-screen">
+<p class="playground-title" id="playground">{escape(TITLE)}</p>
+<p class="soft">{escape(INTRODUCTION)}</p>
+<div class="pgce-playground"></div>
+<noscript><p>The playground needs JavaScript; everything else here can be read without.</p></noscript>
+</div>
+"""
+SCRIPT = """<script type="module">
+{javascript}
+inPage(document.querySelector(".pgce-playground"), {state});
+</script>
+"""
+
+
+def page(introduction: str, contents: Mapping[str, list[str]]) -> str:
+    title, _, text = introduction.strip().partition("\n")
+    readme = with_links(text.strip(), HOME, "")
+    start = contents["Start"][0]
+    study = contents["Study"][0]
+    names = re.sub(r"<[^>]+>", "...", str(signature(shaped_cross_entropy)))
+    parts = [
+        "---\nhide-toc: true\n---\n",
+        title + "\n",
+        PLAYGROUND,
+        _story(),
+        "## What the project says\n",
+        readme + "\n",
+        f"**Does it help RL?** {teaching.answer()} [The studies]({study}.md) have the rest.\n",
+        f"**Try it in a minute:** nothing to install above; on your machine [two commands]({start}.md).\n",
+        "**Look it up:** "
+        f"{{py:obj}}`shaped_cross_entropy <pgce_mini.shaped_cross_entropy>` `{names}`, and "
+        "[every other name](reference/index.rst).\n",
+    ]
+    for caption, pages in contents.items():
+        parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n")
+    return "\n".join(parts)
+
+
+def _story() -> str:
+    """Each step asks and hides its answer; those about one state set the playground."""
+    story = teaching.story(HOME, "five-minutes")
+    steps = []
+    for step in story.steps:
+        show = ""
+        if step.page == "one-token":
+            show = f'<a class="set" href="#{escape(urlencode(step.state, safe=","))}">Set the playground</a>'
+        steps.append(
+            f"<li><strong>{escape(step.title)}.</strong> {escape(step.ask)} {show}"
+            f"<details><summary>Answer</summary><p>{escape(step.reveal)}</p></details></li>"
+        )
+    return (
+        f'## {story.title}\n\n<p class="soft">{escape(story.about)}</p>\n<ol class="story">{"".join(steps)}</ol>\n'
+    )
+
+
+def with_playground(body: str) -> str:
+    """Its script stands in the page, as file:// allows no module in a file of its own."""
+    state = json.dumps(asdict(PlaygroundState()))
+    return body + SCRIPT.format(javascript=javascript(), state=state)

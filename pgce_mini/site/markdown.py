@@ -1,0 +1,92 @@
+"""Markdown of the repository as pages of the site: sections of README, and links that lead where there is a page."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pgce_mini.installation import SOURCE
+
+REPOSITORY = SOURCE.removeprefix("git+")
+FENCED = re.compile(r"(^```.*?^```[^\n]*\n|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+PICTURES = (".svg", ".png")
+NOBODY: Mapping[str, str] = MappingProxyType({})
+
+
+def file_address(path: str) -> str:
+    """Where a file or folder of the repository is read."""
+    return f"{REPOSITORY}/{'blob' if posixpath.splitext(path)[1] else 'tree'}/main/{path}"
+
+
+def slug(heading: str) -> str:
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower().replace("`", "")).replace(" ", "-")
+
+
+class Sections:
+    """README as a page a section."""
+
+    def __init__(self, text: str) -> None:
+        title, *found = _split(text, "## ")
+        self.introduction = title
+        self.pages: dict[str, str] = {}
+        """name -> text with its own title"""
+        self.owner: dict[str, str] = {}
+        """anchor of README -> the page, or page#anchor, where it is now"""
+        for section in found:
+            heading = section.partition("\n")[0]
+            name = slug(heading.removeprefix("## "))
+            self.pages[name] = _outside_code(
+                section, lambda part: re.sub(r"^#(?=#+ )", "", part, flags=re.MULTILINE)
+            )
+            self.owner[name] = f"{name}.md"
+            for inner in re.findall(r"^### (.+)$", section, re.MULTILINE):
+                self.owner[slug(inner)] = f"{name}.md#{slug(inner)}"
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """At each line outside of code that begins with `mark`, which stays with what follows it."""
+    parts = [[""]]
+    inside = False
+    for line in text.splitlines(keepends=True):
+        inside ^= line.startswith("```")
+        if line.startswith(mark) and not inside:
+            parts.append([])
+        parts[-1].append(line)
+    return ["".join(part) for part in parts]
+
+
+def _outside_code(text: str, change: object) -> str:
+    parts = FENCED.split(text)
+    return "".join(part if i % 2 else change(part) for i, part in enumerate(parts))  # type: ignore[operator]
+
+
+def with_links(text: str, home: Path, folder: str, owner: Mapping[str, str] = NOBODY) -> str:
+    """`text`, which stands in `folder` of the repository, with links that lead to pages, or else to the repository.
+
+    owner: where anchors of this text are, if it has been divided.
+    """
+
+    def follow(found: re.Match[str]) -> str:
+        target = found[2]
+        if re.match(r"[a-z]+:", target):
+            return found[0]
+        path, _, anchor = target.partition("#")
+        if not path:
+            return found[1] + owner.get(anchor, target) + found[3]
+        full = posixpath.normpath(posixpath.join(folder, path))
+        if not (home / full).exists():
+            return found[0]  # Sphinx warns of it
+        if full == "notebooks/solutions":
+            return f"{found[1]}{posixpath.relpath(full, folder or '.')}/index.md{found[3]}"
+        if full == "README.md":
+            return f"{found[1]}{posixpath.relpath('index.md', folder or '.')}{found[3]}"
+        if full.endswith((".md", ".ipynb", *PICTURES)):
+            return found[0]
+        return found[1] + file_address(full) + found[3]
+
+    return _outside_code(text, lambda part: LINK.sub(follow, part))

@@ -1,0 +1,52 @@
+"""A notebook as a page: with the outputs that were saved, nothing is run again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pgce_mini.site.markdown import with_links
+from pgce_mini.site.pictures import live_picture, title_of
+
+PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
+SLIDERS = "In a running notebook this picture has sliders."
+
+
+def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
+    """The text of the notebook; its pictures are written into the folder `pictures`, which lies at the site's root."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    folder = str(path.parent.relative_to(home))
+    root = "../" * (folder.count("/") + 1)
+    count = 0
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = with_links("".join(cell["source"]), home, folder)
+        for output in cell.get("outputs", []):
+            data: dict[str, Any] = output.get("data", {})
+            if PLOTLY in data:
+                count += 1
+                name = f"{path.stem[:2]}-{count}.png"
+                image = base64.b64decode("".join(data[PNG]))
+                pictures.mkdir(exist_ok=True)
+                (pictures / name).write_bytes(image)
+                size = struct.unpack(">II", image[16:24])  # of a PNG's header
+                note = SLIDERS if WIDGET in data else ""
+                shown = live_picture(f"{root}pictures/{name}", size, data[PLOTLY], title_of(data[PLOTLY]), note)
+            elif WIDGET in data:
+                shown = _playground("".join(data["text/plain"]), root)
+            else:
+                continue
+            output["data"] = {"text/html": shown}
+    return json.dumps(notebook, ensure_ascii=False)
+
+
+def _playground(made: str, root: str) -> str:
+    """What stands where a notebook has the widget: the same playground, in the state that it was made with."""
+    state = "&".join(re.findall(r"\w+=[-\w.]+", made))
+    address = escape(f"{root}playground.html#{state}")
+    return f'<iframe class="playground" src="{address}" title="The playground: {escape(made)}" loading="lazy"></iframe>'
