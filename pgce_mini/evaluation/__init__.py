@@ -19,11 +19,13 @@ from pgce_mini.evaluation.intervals import (
     percentile_interval,
 )
 from pgce_mini.evaluation.metrics import (
+    AREAS,
     CHANGES,
     LENGTH,
     LOGGED,
     METRICS,
     STEPS,
+    STEPS_TO,
     WHEN,
     Logged,
     Metric,
@@ -34,16 +36,18 @@ from pgce_mini.evaluation.metrics import (
     measured,
     metric_of,
     metrics,
+    threshold_of,
 )
 from pgce_mini.evaluation.sampling import sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
 
 __all__ = [
-    "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "WHEN", "Estimate", "Evaluation", "EvaluationConfig",
-    "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When", "avg_at_m",
-    "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy", "cons_at_m",
-    "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated", "load_evaluation",
-    "matching_temperature", "measured", "metric_of", "metrics", "paired_difference", "pass_at_k",
-    "percentile_interval", "repetition", "sample_completions", "sample_records", "sample_text", "token_entropy",
+    "AREAS", "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "STEPS_TO", "WHEN", "Estimate", "Evaluation",
+    "EvaluationConfig", "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When",
+    "avg_at_m", "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy",
+    "cons_at_m", "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated",
+    "load_evaluation", "matching_temperature", "measured", "metric_of", "metrics", "paired_difference",
+    "pass_at_k", "percentile_interval", "repetition", "sample_completions", "sample_records", "sample_text",
+    "threshold_of", "token_entropy",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ or LOGGED (of a training). A column of a study's table is METRIC_before or METRI
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -135,6 +136,9 @@ LOGGED: dict[str, dict[str, Logged]] = {
     "midtrain": _PRETRAIN,
     "rl": {
         "reward": Logged("reward", "share", "Reward through RL", "mean reward (share right)"),
+        "heldout_reward": Logged(
+            "held-out reward at T = 1", "share", "Held-out reward through RL", "mean held-out reward (share right)"
+        ),
         "entropy": Logged("entropy", "nats/token", "Entropy through RL"),
         LENGTH: Logged(
             METRICS["completion_length"].label, METRICS["completion_length"].unit, "Response length through RL"
@@ -147,6 +151,24 @@ LOGGED: dict[str, dict[str, Logged]] = {
 """training -> the trainer's name -> what it is; a study's curves hold these, of pre-training where it evaluates"""
 CHANGES = {"rl_entropy_change": "entropy", "rl_length_change": LENGTH}
 """columns that are derived from a curve of RL: its change early in RL"""
+AREAS = {"rl_area": "reward", "rl_heldout_area": "heldout_reward"}
+"""and its mean through RL; in proportion to the area under it"""
+STEPS_TO = "rl_steps_to_"
+"""begins those that say how soon the reward reaches a number, as rl_steps_to_0.7"""
+
+
+def threshold_of(column: str) -> float:
+    """The reward X of a column rl_steps_to_X.
+
+    Raises:
+        ValueError: it is no such column.
+    """
+    number = column.removeprefix(STEPS_TO)
+    if number == column or not re.fullmatch(r"\d+(\.\d+)?", number):
+        raise ValueError(
+            f"column must be {', '.join((*CHANGES, *AREAS))} or {STEPS_TO}X with a number, got {column!r}"
+        )
+    return float(number)
 
 
 def column_label(column: str, m: int | str = "m") -> str:
@@ -159,6 +181,10 @@ def column_label(column: str, m: int | str = "m") -> str:
         return "T"
     if column in CHANGES:
         return f"change of {LOGGED['rl'][CHANGES[column]].label} early in RL"
+    if column in AREAS:
+        return f"mean {LOGGED['rl'][AREAS[column]].label} through RL"
+    if column.startswith(STEPS_TO):
+        return f"RL steps to a reward of {threshold_of(column):g}"
     metric, when = metric_of(column, m)
     if metric.source == "samples":
         return f"{metric.label} {WHEN[when]}"
@@ -169,7 +195,11 @@ def column_label(column: str, m: int | str = "m") -> str:
 
 def column_title(column: str, m: int | str = "m") -> str:
     """`column_label` with the unit, as an axis has it."""
-    unit = LOGGED["rl"][CHANGES[column]].unit if column in CHANGES else metric_of(column)[0].unit
+    of_curve = CHANGES.get(column) or AREAS.get(column)
+    if column.startswith(STEPS_TO):
+        unit = "steps"
+    else:
+        unit = LOGGED["rl"][of_curve].unit if of_curve else metric_of(column)[0].unit
     return f"{column_label(column, m)} ({unit})"
 
 
