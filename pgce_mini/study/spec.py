@@ -4,8 +4,8 @@
     arms = ["ce", "precision", "temperature-0.75"]   names of `study.arms`; the first is compared with the others
     seeds = 10                  that many, from 0 on; or a list
     top_k = 6                   optional: tokens in the head, in place of the paper's 100
-    match_on = "samples"        optional: matched-ARM has the entropy of ARM's prior on the samples of each; without
-                                it ("documents") that on held-out documents
+    match_on = "samples"        optional: matched-ARM has the entropy of ARM's prior on the samples of each; by
+                                default ("documents") that on held-out documents
 
     [task]                      name = "chain-sum", "countdown" or "text", and its settings
     [model]                     of ModelShape
