@@ -22,6 +22,7 @@ from pgce_mini.tasks.base import PAD_ID, Task
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures that are searched
 WIDENED = 1.25  # of samples: the factor by which the search moves from 1, until it has passed the entropy
 MATCHED_SEED = 10**9  # draws the problems whose samples are matched, and the samples
+MATCHED_SAMPLES = 4  # of each
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def matching_temperature_on_samples(model: GPT, to_match: GPT, task: Task, confi
     """The temperature T at which completions that `model` samples have the mean entropy per token of those that
     `to_match` samples at temperature 1: of softmax(logits / T), over the tokens that were sampled at T.
 
-    One completion is drawn of each of problems x samples held-out problems of a fixed seed, with the same random
+    Four completions are drawn of each of `config.documents` held-out problems of a fixed seed, with the same random
     numbers at every T and for both models. T is found to 0.05 % of these draws' own.
 
     Raises:
@@ -62,8 +63,8 @@ def matching_temperature_on_samples(model: GPT, to_match: GPT, task: Task, confi
 
     Source: ours.
     """
-    settings = replace(config, samples=1, ks=(1,), scored_at=(), seed=MATCHED_SEED)
-    problems = [task.problem(MATCHED_SEED, i, "heldout") for i in range(config.problems * config.samples)]
+    settings = replace(config, samples=MATCHED_SAMPLES, ks=(1,), scored_at=(), seed=MATCHED_SEED)
+    problems = [task.problem(MATCHED_SEED, i, "heldout") for i in range(config.documents)]
 
     def sampled_entropy(sampled: GPT, temperature: float) -> float:
         groups = sample_completions(sampled, task, problems, replace(settings, temperature=temperature))
