@@ -43,7 +43,8 @@ def with_plan(text: str) -> str:
 def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
     """One file with a slide a step, which needs nothing but a browser.
 
-    root: the address of the explorer, for the links. answer: to the paper's question. claims: claim -> verdict.
+    root: the address of the explorer, for the links; without one there are none. answer: to the paper's question.
+    claims: claim -> verdict.
     """
     parts = [
         f'<section><h1>{escape(story.title)}</h1><p class="ask">{escape(story.about)}</p>'
@@ -56,8 +57,8 @@ def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
             f'<h2>{escape(step.title)}</h2><p class="ask">{escape(step.ask)}</p>'
             + (f'<p class="answer">{escape(step.reveal)}</p>' if step.reveal else "")
             + _picture(step, evidence)
-            + f'<p><a href="{escape(root + story.address(number, presenting=True))}" target="_blank">'
-            f"Open {escape(PAGES[step.page].title)}</a></p></section>"
+            + (_link(step, root + story.address(number, presenting=True)) if root else "")
+            + "</section>"
         )
     parts.append(f"<section><h2>What was found</h2><p>{escape(answer)}</p>{_verdicts(claims)}</section>")
     return _filled(
@@ -66,6 +67,10 @@ def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
         SLIDES="\n".join(parts),
         PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>", 1)).replace("<", "\\u003c"),
     )
+
+
+def _link(step: Step, address: str) -> str:
+    return f'<p><a href="{escape(address)}" target="_blank">Open {escape(PAGES[step.page].title)}</a></p>'
 
 
 def _picture(step: Step, evidence: Evidence) -> str:

@@ -12,7 +12,7 @@ from pgce_mini.site import build_site
 
 @dataclass(frozen=True)
 class Site(Options):
-    """Write the site: playground, notebooks, study and reference as pages for any static host, or to open from the disk."""
+    """Write the site: playground, notebooks, study and reference as static pages, for a host or for a disk."""
 
     out: Path = Path("site")  # folder to write; an older site in it is replaced
     quiet: bool = False  # no progress bar

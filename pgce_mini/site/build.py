@@ -1,9 +1,8 @@
-"""The site: its sources are written into a temporary folder, Sphinx makes pages of them, and those move in place whole.
+"""The site: sources written into a temporary folder, which Sphinx makes pages of; those move in place whole.
 
-Sphinx with MyST-NB and Furo, as alone of those looked at it searches from file:// without a server, takes notebooks with
-their saved outputs, and reads docstrings with their signatures; all of it offline, in one process, without Node.
-MkDocs is kept no longer and its successor Zensical takes no notebooks; Jupyter Book 2 needs Node and a server to search.
-Formulas become MathML when the site is built (docutils does it), so they need neither script nor network.
+Why Sphinx with MyST-NB and Furo: alone of those looked at it searches from file://, without a server, and takes
+saved notebooks and docstrings alike, offline. MkDocs is kept no longer, its successor Zensical takes no notebooks;
+Jupyter Book 2 needs Node, and a server to search. docutils makes MathML of formulas: no script, font or network.
 """
 
 from __future__ import annotations
@@ -77,10 +76,10 @@ SETTINGS: dict[str, Any] = {
 
 
 def build_site(to: Path, *, progress: bool = True) -> list[str]:
-    """Writes the site into the folder `to`, whole or not at all; returns what Sphinx warned of.
+    """Writes the site into the folder `to`, whole or not at all; returns the warnings of Sphinx.
 
     Raises:
-        ValueError: the extra is not installed; this is no clone; `to` is a file or holds something that is no site.
+        ValueError: the extra is not installed; this is no clone; `to` is a file or holds what is no site.
         OSError: the disk is full, or `to` cannot be written.
     """
     missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]

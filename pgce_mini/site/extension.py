@@ -1,4 +1,4 @@
-"""What the site does in Sphinx itself: formulas, docstrings, the line under each page, scripts only where needed."""
+"""What the site does in Sphinx itself: formulas, docstrings, the line under each page, scripts where needed."""
 
 from __future__ import annotations
 
@@ -94,8 +94,7 @@ def _scripts(app: Any, error: Exception | None) -> None:
     from pgce_mini.playground import to_html
 
     static = app.outdir / "_static"
-    (static / "plotly.min.js").write_text(
-        f"{get_plotlyjs()}\nPlotly.usualTemplate = {json.dumps(plotly.io.templates['plotly'].to_plotly_json())};\n",
-        encoding="utf-8",
-    )
+    template = json.dumps(plotly.io.templates["plotly"].to_plotly_json())
+    plotly_js = f"{get_plotlyjs()}\nPlotly.usualTemplate = {template};\n"
+    (static / "plotly.min.js").write_text(plotly_js, encoding="utf-8")
     (app.outdir / "playground.html").write_text(to_html(), encoding="utf-8")

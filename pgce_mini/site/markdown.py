@@ -1,10 +1,10 @@
-"""Markdown of the repository as pages of the site: sections of README, and links that lead where there is a page."""
+"""Markdown of the repository as pages: sections of README, and links that lead where there is a page."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,9 +40,7 @@ class Sections:
         for section in found:
             heading = section.partition("\n")[0]
             name = slug(heading.removeprefix("## "))
-            self.pages[name] = _outside_code(
-                section, lambda part: re.sub(r"^#(?=#+ )", "", part, flags=re.MULTILINE)
-            )
+            self.pages[name] = raised(section)
             self.owner[name] = f"{name}.md"
             for inner in re.findall(r"^### (.+)$", section, re.MULTILINE):
                 self.owner[slug(inner)] = f"{name}.md#{slug(inner)}"
@@ -60,13 +58,23 @@ def _split(text: str, mark: str) -> list[str]:
     return ["".join(part) for part in parts]
 
 
-def _outside_code(text: str, change: object) -> str:
+def outside_code(text: str, change: Callable[[str], str]) -> str:
     parts = FENCED.split(text)
-    return "".join(part if i % 2 else change(part) for i, part in enumerate(parts))  # type: ignore[operator]
+    return "".join(part if i % 2 else change(part) for i, part in enumerate(parts))
+
+
+def raised(text: str) -> str:
+    """With each heading one level higher."""
+    return outside_code(text, lambda part: re.sub(r"^#(?=#+ )", "", part, flags=re.MULTILINE))
+
+
+def lowered(text: str) -> str:
+    """With each heading one level lower."""
+    return outside_code(text, lambda part: re.sub(r"^(?=#+ )", "#", part, flags=re.MULTILINE))
 
 
 def with_links(text: str, home: Path, folder: str, owner: Mapping[str, str] = NOBODY) -> str:
-    """`text`, which stands in `folder` of the repository, with links that lead to pages, or else to the repository.
+    """`text`, a file in `folder` of the repository, with links that lead to pages, or else to the repository.
 
     owner: where anchors of this text are, if it has been divided.
     """
@@ -89,4 +97,4 @@ def with_links(text: str, home: Path, folder: str, owner: Mapping[str, str] = NO
             return found[0]
         return found[1] + file_address(full) + found[3]
 
-    return _outside_code(text, lambda part: LINK.sub(follow, part))
+    return outside_code(text, lambda part: LINK.sub(follow, part))

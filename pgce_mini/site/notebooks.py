@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.site.markdown import with_links
+from pgce_mini.site.markdown import lowered, with_links
 from pgce_mini.site.pictures import live_picture, title_of
 
 PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
@@ -18,14 +18,17 @@ SLIDERS = "In a running notebook this picture has sliders."
 
 
 def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
-    """The text of the notebook; its pictures are written into the folder `pictures`, which lies at the site's root."""
+    """The text of the notebook; its pictures are written into the folder `pictures`, at the root of the site."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     folder = str(path.parent.relative_to(home))
     root = "../" * (folder.count("/") + 1)
     count = 0
+    parted, titled = _has_parts(notebook), False
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = with_links("".join(cell["source"]), home, folder)
+            text = with_links("".join(cell["source"]), home, folder)
+            cell["source"] = lowered(text) if titled and parted else text
+            titled = True
         for output in cell.get("outputs", []):
             data: dict[str, Any] = output.get("data", {})
             if PLOTLY in data:
@@ -45,8 +48,15 @@ def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
     return json.dumps(notebook, ensure_ascii=False)
 
 
+def _has_parts(notebook: dict[str, Any]) -> bool:
+    """Whether a title follows the first one: a page has a single one."""
+    texts = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    return any(text.startswith("# ") for text in texts[1:])
+
+
 def _playground(made: str, root: str) -> str:
     """What stands where a notebook has the widget: the same playground, in the state that it was made with."""
     state = "&".join(re.findall(r"\w+=[-\w.]+", made))
     address = escape(f"{root}playground.html#{state}")
-    return f'<iframe class="playground" src="{address}" title="The playground: {escape(made)}" loading="lazy"></iframe>'
+    title = f"The playground: {escape(made)}"
+    return f'<iframe class="playground" src="{address}" title="{title}" loading="lazy"></iframe>'

@@ -9,6 +9,14 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
+
+from pgce_mini.evaluation import LOGGED, STEPS, column_title
+from pgce_mini.figures import learning_curves, paired_forest
+from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.study import load_spec
+from pgce_mini.study.analysis import AFTER_RL, Evidence, learning_curves_of, paired_differences, samples
+
 
 def live_picture(
     still: str, size: tuple[int, int] | None, figure: Mapping[str, Any], title: str, note: str = ""
@@ -35,5 +43,36 @@ def title_of(figure: Mapping[str, Any]) -> str:
     return unescape(re.sub(r"<[^>]+>", " ", text)) or "A picture"
 
 
-def live_results(text: str, home: Path) -> str:
-    return text
+def live_results(text: str, studies: Path, evidence: Evidence) -> str:
+    """docs/study.md, in which the pictures that `figures` can draw from the tables are live."""
+
+    def follow(found: re.Match[str]) -> str:
+        alt, name = found.groups()
+        figure = _of_study(name, studies, evidence)
+        if figure is None:
+            return found[0]
+        return live_picture(f"../pictures/{name}.svg", None, json.loads(figure.to_json()), alt)
+
+    return re.sub(r"!\[([^]]*)\]\(study/([\w-]+)\.svg\)", follow, text)
+
+
+def _of_study(name: str, studies: Path, evidence: Evidence) -> go.Figure | None:
+    study = name.removesuffix("-reward")
+    if not (studies / f"{study}.toml").exists():
+        return None
+    spec, rows = load_spec(studies / f"{study}.toml", Path()), evidence.rows(study)
+    if name != study:
+        curves = learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
+        logged = LOGGED["rl"]["reward"]
+        title = f"{study}: reward through RL"
+        return learning_curves(curves, "reward", title, STEPS["rl"], logged.axis_title) if curves else None
+    after_rl = rows and rows[0].get(AFTER_RL) is not None
+    metric = AFTER_RL if after_rl else "entropy_before"
+    words = column_title(AFTER_RL, samples(rows)) if after_rl else "held-out entropy (nats/token)"
+    found = {
+        f"{variant}: {arm}" if variant else arm: difference
+        for variant in dict.fromkeys(row["variant"] for row in rows)
+        for arm, difference in paired_differences(rows, spec.arms, spec.arms[0], metric, variant).items()
+    }
+    title = f"{study}: each arm minus {spec.arms[0]}, 95 % intervals over seeds"
+    return paired_forest(found, title, f"difference in {words}") if found else None

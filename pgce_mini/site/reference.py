@@ -57,13 +57,19 @@ def _modules() -> Iterator[ModuleType]:
 def _public(module: ModuleType) -> Iterable[str]:
     listed = getattr(module, "__all__", None)
     if listed is not None:
-        return list(listed)
+        return sorted(listed, key=lambda name: _place(getattr(module, name)))
     return [
         name
         for name, value in vars(module).items()
         if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or inspect.isfunction(value)) and value.__doc__
     ]  # fmt: skip
+
+
+def _place(value: Any) -> int:
+    """In the order of reading; within a room as listed."""
+    room = str(getattr(value, "__module__", "")).removeprefix("pgce_mini.").partition(".")[0]
+    return ORDER.index(room) if room in ORDER else len(ORDER)
 
 
 def _page(module: ModuleType, name: str, title: str, shown: dict[int, str]) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class Sources:
         yield from self._notebooks()
         yield from self._reference()
         yield from self._handouts()
+        yield from self._model()
         yield self._page("index", landing.page(self.readme.introduction, self._contents()), "README.md")
 
     def _page(self, name: str, text: str, source: str, suffix: str = ".md") -> str:
@@ -50,6 +52,7 @@ class Sources:
                 to = self.folder / path.relative_to(self.home)
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, to)
+        shutil.copytree(self.home / "docs" / "study", self.extra / "pictures")
 
     def _readme(self) -> Iterator[str]:
         """A page a section, so that each has its place among the others."""
@@ -65,7 +68,7 @@ class Sources:
             name = str(path.relative_to(self.home).with_suffix(""))
             text = with_links(path.read_text(encoding="utf-8"), self.home, str(Path(name).parent))
             if name == "docs/study":
-                text = live_results(text, self.home)
+                text = live_results(text, self.home / "studies", teaching.evidence())
             yield self._page(name, text, f"{name}.md")
 
     def _notebooks(self) -> Iterator[str]:
@@ -90,6 +93,15 @@ class Sources:
             (self.extra / name).write_text(content, encoding="utf-8")
         yield self._page("handouts", text, "app/handouts.py")
 
+    def _model(self) -> Iterator[str]:
+        """The page in which the shipped models run, where its part of the library is there."""
+        if importlib.util.find_spec("pgce_mini.site.model") is None:
+            return
+        model = importlib.import_module("pgce_mini.site.model")
+        model.write_model_page_assets(self.extra / "tiny-gpts")
+        text = f"# Tiny GPTs\n\n{model.fragment('tiny-gpts/')}"
+        yield self._page("tiny-gpts", text, "pgce_mini/site/model")
+
     def _contents(self) -> dict[str, list[str]]:
         """Heading in the margin -> pages under it, in the order of previous and next."""
         left = list(self.readme.pages)
@@ -102,8 +114,8 @@ class Sources:
         written = set(self.of_pages)
         start, study, own = of_readme(IN_START), of_readme(IN_STUDY), of_readme(IN_GUIDES)
         contents = {
-            "Start": start,
-            "Course": sorted(n for n in written if re.match(r"notebooks/\d", n)) + ["notebooks/solutions/index"],
+            "Start": [*start, *(name for name in written if name == "tiny-gpts")],
+            "Course": [*sorted(n for n in written if re.match(r"notebooks/\d", n)), "notebooks/solutions/index"],
             "Study": study + sorted(n for n in written if n.startswith("docs/study")),
             "Teaching": ["docs/teaching", "handouts"],
             "How to": own + [f"docs/{name}" for name in GUIDES],

@@ -1,4 +1,4 @@
-"""What a teacher takes out of the lecture, made by app/handouts.py, and the five-minute story for the first page."""
+"""What a teacher takes out of the lecture, made by app/handouts.py, and the story of the first page."""
 
 from __future__ import annotations
 

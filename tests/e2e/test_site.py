@@ -1,0 +1,193 @@
+"""The site, built once: whole, quiet, readable on a phone, from the disk and without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from pages import Visit
+from playwright.sync_api import Browser, Page, expect
+
+from pgce_mini.site.build import build_site
+
+MEGABYTE = 1e6
+BEFORE_SCROLLING = 500_000  # bytes
+DRAWN = ".live-picture .js-plotly-plot .main-svg"
+
+
+class Anchors(HTMLParser):
+    """The links of a page, and what a link can lead to in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.ids.add(found.get("id") or "")
+        address = found.get("href") if tag in ("a", "link") else found.get("src")
+        if address and tag != "use":
+            self.links.append(address)
+
+
+@cache
+def anchors(path: Path) -> Anchors:
+    return Anchors(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "site"
+    folder.mkdir()
+    (folder / "objects.inv").touch()  # an older site, which is replaced
+    (folder / "old.html").touch()
+    assert build_site(folder, progress=False) == []
+    assert not (folder / "old.html").exists()
+    assert [*folder.parent.iterdir()] == [folder]  # nothing of the work is left
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(site: Path) -> list[Path]:
+    """The pages that Sphinx wrote and a reader sees."""
+    return [path for path in sorted(site.rglob("*.html")) if "furo" in path.read_text(encoding="utf-8")]
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    broken = []
+    for page in site.rglob("*.html"):
+        for link in anchors(page).links:
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            to = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            if not to.is_file():
+                broken.append((page.name, link))
+            elif to.suffix != ".html" or "=" in parts.fragment:  # no page, or a state of the playground
+                continue
+            elif unquote(parts.fragment) not in anchors(to).ids:
+                broken.append((page.name, link))
+    assert broken == []
+
+
+def test_it_is_small_and_every_page_has_its_neighbours_source_and_a_way_to_run_it(
+    site: Path, written: list[Path]
+) -> None:
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 40 * MEGABYTE
+    assert len(written) > 60
+    for page in written:
+        text = page.read_text(encoding="utf-8")
+        if page.name in ("search.html", "genindex.html", "py-modindex.html"):
+            continue
+        assert 'class="next-page"' in text or 'class="prev-page"' in text, page
+        assert re.search(r'class="from">Source: <a href="https://github.com/', text), page
+        assert "mybinder.org" in text, page
+        assert "colab.research.google.com" in text, page
+    binder = (site / "notebooks/05_a_gpt_from_scratch.html").read_text(encoding="utf-8")
+    assert "labpath=notebooks/05_a_gpt_from_scratch.ipynb" in binder.partition('class="from"')[2]
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_page_complains_asks_another_host_or_scrolls_sideways(
+    site: Path, written: list[Path], visit: Visit, width: int
+) -> None:
+    page = visit(site.joinpath("index.html").as_uri(), width=width)  # notes errors and requests of all that follow
+    wide = []
+    for path in written:
+        page.goto(path.as_uri())
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(path.name)
+    assert wide == []
+
+
+def test_a_stranger_finds_from_the_first_page_what_he_came_for(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("index.html").as_uri())
+    article = page.get_by_role("main").or_(page.locator("article")).first
+    expect(article.get_by_text("a policy gradient").first).to_be_visible()  # what the project says
+    expect(article.get_by_text("Does it help RL?")).to_be_visible()
+    expect(article.get_by_text("by the planned, corrected comparisons")).to_be_visible()
+    article.get_by_role("link", name="two commands").click()
+    expect(page.get_by_text("make demo").first).to_be_visible()
+    page.go_back()
+    article.get_by_role("link", name="shaped_cross_entropy").first.click()
+    signature = page.locator("dt[id='pgce_mini.shaped_cross_entropy']")
+    expect(signature).to_contain_text("shaping")
+    expect(signature).to_be_in_viewport()
+    entry = page.locator("dl", has=signature)
+    for told in ("nats", "ValueError", "paper Eq. 11"):
+        expect(entry).to_contain_text(told)
+
+
+def test_first_screen_is_the_playground_and_its_weight_is_small(site: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(site.joinpath("index.html").as_uri())
+    play = page.get_by_role("button", name="Play", exact=True)
+    expect(play).to_be_in_viewport()
+    page.wait_for_load_state("load")
+    files = {Path(unquote(urlsplit(url).path)) for url in asked if url.startswith("file:")}
+    assert sum(path.stat().st_size for path in files) <= BEFORE_SCROLLING
+    page.get_by_role("link", name="Set the playground").nth(1).click()
+    expect(page.get_by_role("slider", name="β").first).to_have_value("-0.25")
+    expect(play).to_be_in_viewport()
+    page.close()
+
+
+def test_a_picture_becomes_live_when_it_comes_near(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("notebooks/02_shaping_the_true_token.html").as_uri())
+    stills = page.locator(".live-picture > img").count()
+    assert stills >= 4
+    page.locator(".live-picture").first.scroll_into_view_if_needed()
+    expect(page.locator(DRAWN).first).to_be_visible()
+    assert page.locator(".live-picture [role=img]").first.get_attribute("aria-label")
+    page.goto(site.joinpath("docs/study.html").as_uri())
+    page.locator(".live-picture").first.scroll_into_view_if_needed()
+    expect(page.locator(DRAWN).first).to_be_visible()
+
+
+def test_search_finds_a_name_and_a_word_from_the_disk(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("search.html").as_uri() + "?q=shaped_cross_entropy")
+    expect(page.locator("#search-results a", has_text="shaped_cross_entropy").first).to_be_visible()
+    page.goto(site.joinpath("search.html").as_uri() + "?q=advantage")
+    expect(page.locator("#search-results li").nth(2)).to_be_visible()
+
+
+@pytest.fixture
+def without_javascript(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
+    yield context.new_page()
+    context.close()
+
+
+def test_reading_works_without_javascript(site: Path, without_javascript: Page) -> None:
+    page = without_javascript
+    page.goto(site.joinpath("notebooks/02_shaping_the_true_token.html").as_uri())
+    picture = page.locator(".live-picture img").first
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_be_visible()
+    formula = page.locator("math").first
+    expect(formula).to_be_visible()
+    page.goto(site.joinpath("index.html").as_uri())
+    expect(page.get_by_text("The playground needs JavaScript")).to_be_visible()
+    page.locator("summary").first.click()
+    expect(page.locator("details p").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "name",
+    ["index", "notebooks/02_shaping_the_true_token", "reference/index", "docs/study", "docs/plugs", "handouts"],
+)
+def test_axe_finds_nothing(
+    site: Path, visit: Visit, assert_accessible: Callable[..., None], name: str, scheme: str
+) -> None:
+    page = visit(site.joinpath(f"{name}.html").as_uri(), width=390, color_scheme=scheme)
+    assert_accessible(page)
