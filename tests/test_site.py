@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pgce_mini
-from pgce_mini.cli import run
+from pgce_mini.cli.commands import run
 from pgce_mini.site import reference
 from pgce_mini.site.build import build_site
 from pgce_mini.site.docstrings import as_rst
@@ -116,6 +116,15 @@ def test_pictures_of_a_notebook_are_files_with_their_data_beside_them(tmp_path: 
         assert figure["data"]
         assert "template" not in figure["layout"]
     assert any('src="../playground.html#beta=-0.25"' in html for html in shown)
+
+
+def test_a_formula_that_goes_on_in_the_next_line_is_no_quotation(tmp_path: Path) -> None:
+    path = tmp_path / "notebooks" / "00.ipynb"
+    path.parent.mkdir()
+    cell = {"cell_type": "markdown", "source": ["# T\n", "For $\\beta\n", "> -1$ it ends.\n", "$$\n", "x\n", "$$"]}
+    path.write_text(json.dumps({"cells": [cell]}))
+    made = json.loads(with_live_pictures(path, tmp_path, tmp_path / "pictures"))
+    assert made["cells"][0]["source"] == "# T\nFor $\\beta > -1$ it ends.\n$$\nx\n$$"
 
 
 def test_a_folder_that_is_no_site_is_refused_and_stays(

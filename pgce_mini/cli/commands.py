@@ -22,6 +22,7 @@ from pgce_mini.cli.exchange import Export, Import
 from pgce_mini.cli.open import Explore, Lab, Playground
 from pgce_mini.cli.parsing import parse
 from pgce_mini.cli.shipped import BuildPolicies, BuildPriors
+from pgce_mini.cli.site import Site
 from pgce_mini.cli.study import Demo, Study
 from pgce_mini.cli.train import RL, Pretrain
 from pgce_mini.installation import __version__
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo, "study": Study, "pretrain": Pretrain, "build-priors": BuildPriors,
     "build-policies": BuildPolicies, "rl": RL, "evaluate": Evaluate, "sample": Sample, "compare": Compare,
     "export": Export, "import": Import,
-    "explore": Explore, "playground": Playground, "lab": Lab, "doctor": Doctor,
+    "explore": Explore, "playground": Playground, "lab": Lab, "site": Site, "doctor": Doctor,
 }  # fmt: skip
 SAVING = (Demo, Study, Pretrain, BuildPriors, BuildPolicies, RL)
 """Commands that go on where they were stopped."""

@@ -82,6 +82,8 @@ def build_site(to: Path, *, progress: bool = True) -> list[str]:
         ValueError: the extra is not installed; this is no clone; `to` is a file or holds what is no site.
         OSError: the disk is full, or `to` cannot be written.
     """
+    to = Path(os.path.realpath(expanded(to)))
+    _check_free(to)
     missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]
     if missing:
         raise ValueError(f"{', '.join(missing)} not installed: {install_hint('site')}")
@@ -89,8 +91,6 @@ def build_site(to: Path, *, progress: bool = True) -> list[str]:
         raise ValueError(
             "the site is made from README.md and docs/, which a wheel does not hold: run it in a clone"
         )
-    to = Path(os.path.realpath(expanded(to)))
-    _check_free(to)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{to.name}.", suffix=".tmp", dir=to.parent) as temporary:
         work = Path(temporary)

@@ -16,6 +16,7 @@ BINDER = "https://mybinder.org/v2/gh/pgce-mini/pgce_mini/main?labpath="
 COLAB = "https://colab.research.google.com/github/pgce-mini/pgce_mini/blob/main/"
 # LaTeX that docutils does not know, and what it takes instead
 SAME = {r"\\dots(?![a-zA-Z])": r"\\ldots", r"\\big[lr]?(?![a-zA-Z])": ""}
+PARAMETERS = re.compile(r"<dl>\s*((?:<dd><em.*</dd>\s*)+)</dl>")  # of a signature: a list without terms
 FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 
 
@@ -24,7 +25,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
     app.connect("builder-inited", _dark_code, priority=1)
     app.connect("autodoc-process-docstring", _docstring, priority=1)  # before napoleon
-    app.connect("html-page-context", _page)
+    app.connect("html-page-context", _page, priority=900)  # after Furo
     app.connect("build-finished", _scripts)
     return {"version": __version__, "parallel_read_safe": True}
 
@@ -66,10 +67,16 @@ def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
 
 
 def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Under each page: where it comes from and how to run it."""
+    """Under each page: where it comes from and how to run it; and what screen readers need."""
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
     source = app.config.pgce_sources.get(name)
     if source is None:
         return
+    context["body"] = PARAMETERS.sub(
+        lambda found: f'<div class="parameters">{found[1].replace("dd>", "div>")}</div>', context["body"]
+    )
     if 'class="live-picture"' in context["body"]:
         app.add_js_file("pictures.js", defer="defer")
     if name == "index":

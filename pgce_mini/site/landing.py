@@ -37,12 +37,14 @@ def page(introduction: str, contents: Mapping[str, list[str]]) -> str:
     readme = with_links(text.strip(), HOME, "")
     start = contents["Start"][0]
     study = contents["Study"][0]
+    there = {"results": ("docs/study", "The study"), "tiny-gpts": ("tiny-gpts", "Try it")}
+    written = {name for names in contents.values() for name in names}
     names = re.sub(r"<[^>]+>", "...", str(signature(shaped_cross_entropy)))
     parts = [
         "---\nhide-toc: true\n---\n",
         title + "\n",
         PLAYGROUND,
-        _story(),
+        _story(start, {page: found for page, found in there.items() if found[0] in written}),
         "## What the project says\n",
         readme + "\n",
         f"**Does it help RL?** {teaching.answer()} [The studies]({study}.md) have the rest.\n",
@@ -56,14 +58,19 @@ def page(introduction: str, contents: Mapping[str, list[str]]) -> str:
     return "\n".join(parts)
 
 
-def _story() -> str:
-    """Each step asks and hides its answer; those about one state set the playground."""
+def _story(start: str, elsewhere: Mapping[str, tuple[str, str]]) -> str:
+    """Each step asks and hides its answer; those about one state set the playground.
+
+    start: the page about installing. elsewhere: page of the explorer -> the page here that has it, and words.
+    """
     story = teaching.story(HOME, "five-minutes")
     steps = []
     for step in story.steps:
-        show = ""
         if step.page == "one-token":
             show = f'<a class="set" href="#{escape(urlencode(step.state, safe=","))}">Set the playground</a>'
+        else:
+            page, words = elsewhere.get(step.page, (start, "In the explorer, which you start yourself"))
+            show = f'<a href="{page}.html">{words}</a>'
         steps.append(
             f"<li><strong>{escape(step.title)}.</strong> {escape(step.ask)} {show}"
             f"<details><summary>Answer</summary><p>{escape(step.reveal)}</p></details></li>"

@@ -10,10 +10,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.site.markdown import lowered, with_links
+from pgce_mini.site.markdown import lowered, outside_code, with_links
 from pgce_mini.site.pictures import live_picture, title_of
 
 PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
+FORMULA = re.compile(r"(?<![\\$])\$(?!\$)(?:(?!\n\n)[^$])+\$(?!\$)")
 SLIDERS = "In a running notebook this picture has sliders."
 
 
@@ -26,7 +27,7 @@ def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
     parted, titled = _has_parts(notebook), False
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            text = with_links("".join(cell["source"]), home, folder)
+            text = outside_code(with_links("".join(cell["source"]), home, folder), _with_whole_formulas)
             cell["source"] = lowered(text) if titled and parted else text
             titled = True
         for output in cell.get("outputs", []):
@@ -46,6 +47,11 @@ def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
                 continue
             output["data"] = {"text/html": shown}
     return json.dumps(notebook, ensure_ascii=False)
+
+
+def _with_whole_formulas(text: str) -> str:
+    """Jupyter finds formulas first, Markdown the marks at the beginning of a line: `$x\\n> 0$` is no quotation."""
+    return FORMULA.sub(lambda found: found[0].replace("\n", " "), text)
 
 
 def _has_parts(notebook: dict[str, Any]) -> bool:

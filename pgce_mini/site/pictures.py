@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from html import escape, unescape
 from pathlib import Path
@@ -75,4 +76,5 @@ def _of_study(name: str, studies: Path, evidence: Evidence) -> go.Figure | None:
         for arm, difference in paired_differences(rows, spec.arms, spec.arms[0], metric, variant).items()
     }
     title = f"{study}: each arm minus {spec.arms[0]}, 95 % intervals over seeds"
-    return paired_forest(found, title, f"difference in {words}") if found else None
+    x_title = "<br>".join(textwrap.wrap(f"difference in {words}", 22))  # beside long labels a phone has no more
+    return paired_forest(found, title, x_title) if found else None

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, get_origin
 
-import pgce_mini
 from pgce_mini.installation import PACKAGE
 from pgce_mini.site.markdown import file_address
 
@@ -29,7 +28,8 @@ class Page(NamedTuple):
 def pages() -> tuple[Page, ...]:
     """The names of `pgce_mini` first, then the rooms'."""
     shown: dict[int, str] = {}
-    made = [_page(pgce_mini, "index", "The public names", shown)]
+    library = importlib.import_module("pgce_mini")
+    made = [_page(library, "index", "The public names", shown)]
     for module in _modules():
         name = module.__name__.removeprefix("pgce_mini.")
         page = _page(module, name.replace(".", "-"), module.__name__, shown)
@@ -40,7 +40,7 @@ def pages() -> tuple[Page, ...]:
 
 def _modules() -> Iterator[ModuleType]:
     """Packages that list their names, and the modules of those that do not."""
-    names = [found.name for found in pkgutil.iter_modules(pgce_mini.__path__)]
+    names = [found.name for found in pkgutil.iter_modules([str(PACKAGE)])]
     for name in sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
         if name in ("__main__", "cli", "site"):
             continue
