@@ -53,6 +53,7 @@ SETTINGS: dict[str, Any] = {
     },
     "html_title": "pgce_mini",
     "html_static_path": [str(ASSETS)],
+    "html_favicon": str(ASSETS / "icon.svg"),
     "html_css_files": ["site.css"],
     "html_js_files": [("site.js", {"defer": "defer"})],
     "html_show_copyright": False,
@@ -125,11 +126,11 @@ def _run_sphinx(work: Path, sources: Sources, progress: bool) -> list[str]:
         )  # fmt: skip
         bar.total = 2 * len(app.project.discover())  # each is read, then written
 
-        def step(*_: Any) -> None:
-            bar.update()
+        def written(_: Any, name: str, *__: Any) -> None:  # what it returned would be taken for a template
+            bar.update(name in sources.of_pages)
 
-        app.connect("doctree-read", step)
-        app.connect("html-page-context", step)
+        app.connect("doctree-read", lambda *_: bar.update())
+        app.connect("html-page-context", written)
         app.build(force_all=True)
     shutil.rmtree(work / "site" / "_sources", ignore_errors=True)
     return [line for line in warnings.getvalue().splitlines() if line.strip()]
