@@ -32,7 +32,7 @@ def pages() -> tuple[Page, ...]:
     made = [_page(library, "index", "The public names", shown)]
     for module in _modules():
         name = module.__name__.removeprefix("pgce_mini.")
-        page = _page(module, name.replace(".", "-"), module.__name__, shown)
+        page = _page(module, name.replace(".", "-"), name, shown)
         if page.text.count(".. auto") > 0:
             made.append(page)
     return tuple(made)
