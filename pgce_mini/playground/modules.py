@@ -1,7 +1,8 @@
 """ES modules joined into one text, so that a page, a notebook and the explorer need no other file.
 
-Each module keeps its own scope: it becomes a function that returns its exports. Only these forms are understood;
-any other `import` or `export` is an error. At the head of a file, with nothing but comments before them:
+`join` gives one ES module, `join_as_function` a function for a script that is no module. Each module keeps its own
+scope: it becomes a function that returns its exports. Only these forms are understood; any other `import` or
+`export` is an error. At the head of a file, with nothing but comments before them:
 
     import { name, other as alias } from "./module.js";
 
@@ -50,24 +51,38 @@ def join(sources: Mapping[str, str], entry: str) -> str:
         ValueError: naming file and line, when an import or export is not understood or what is imported does not
             exist; naming the modules, when they import one another.
     """
+    modules = _modules(sources)
+    exports = [
+        f"export {'default' if name == 'default' else f'const {name} ='} {entry}_js.{name};\n"
+        for name in modules[entry].exports
+    ]
+    return "".join([*_scopes(modules, entry), *exports])
+
+
+def join_as_function(sources: Mapping[str, str], entry: str) -> str:
+    """As `join`, but an expression: a function that returns what `entry` exports; a worker can have its text."""
+    return "".join(["() => {\n", *_scopes(_modules(sources), entry), f"return {entry}_js;\n}}"])
+
+
+def _modules(sources: Mapping[str, str]) -> dict[str, Module]:
     modules = {name: _parse(name, source) for name, source in sources.items()}
     for place, other, names in (each for module in modules.values() for each in module.imports):
         if other not in modules:
             raise ValueError(f"{place}: there is no module {other}.js")
         if missing := [outer for outer, _ in names if outer not in modules[other].exports]:
             raise ValueError(f"{place}: {other}.js does not export {', '.join(missing)}")
+    return modules
+
+
+def _scopes(modules: Mapping[str, Module], entry: str) -> list[str]:
+    """`entry` and what it needs, each below what it needs itself."""
     needs: dict[str, list[str]] = {}
     found = [entry]
     while found:
         name = found.pop()
         needs[name] = [other for _, other, _ in modules[name].imports]
         found += [other for other in needs[name] if other not in needs]
-    scopes = [_scope(name, modules[name]) for name in TopologicalSorter(needs).static_order()]
-    exports = [
-        f"export {'default' if name == 'default' else f'const {name} ='} {entry}_js.{name};\n"
-        for name in modules[entry].exports
-    ]
-    return "".join(scopes + exports)
+    return [_scope(name, modules[name]) for name in TopologicalSorter(needs).static_order()]
 
 
 def _parse(name: str, source: str) -> Module:

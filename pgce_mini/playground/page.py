@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
@@ -53,19 +54,27 @@ INTRODUCTION = (
 def javascript(entry: str = "homes", **others: str) -> str:
     """The playground as one ES module, which exports what ENTRY.js does.
 
-    The default export of homes.js is what anywidget and Streamlit's components call. others: modules beside the
-    playground's own and those of `pages/`, name -> text, that may import from them.
+    The default export of homes.js is what anywidget and Streamlit's components call. others: as for `sources`.
     """
+    return join(sources(**others), entry)
+
+
+def sources(**others: str) -> dict[str, str]:
+    """The playground's modules and those of `pages/`, name -> text, and `others`, which may import from them."""
     folder = files(__package__)
     paths = [path for place in (folder, folder / "pages") for path in place.iterdir() if path.name.endswith(".js")]
-    sources = {path.name.removesuffix(".js"): path.read_text("utf-8") for path in sorted(paths, key=str)} | others
+    modules = {path.name.removesuffix(".js"): path.read_text("utf-8") for path in sorted(paths, key=str)} | others
     keys = ("beta", "lambda_head", "lambda_tail")
     arms = {name: {key: getattr(arm, key) for key in keys} for name, arm in PAPER_ARMS.items()}
     styles = {"STYLE": "playground.css", "SHARE_STYLE": "share.css", "PIN_STYLE": "pin.css"}
     constants: dict[str, Any] = {name: (folder / file).read_text("utf-8") for name, file in styles.items()}
     constants |= {"PRESETS": PRESETS, "ARMS": arms}
-    sources["from_python"] = "".join(f"export const {key} = {_literal(constants[key])};\n" for key in constants)
-    return join(sources, entry)
+    return modules | {"from_python": as_module(constants)}
+
+
+def as_module(constants: Mapping[str, Any]) -> str:
+    """A module that exports `constants`."""
+    return "".join(f"export const {name} = {_literal(value)};\n" for name, value in constants.items())
 
 
 def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:

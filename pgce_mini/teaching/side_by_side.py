@@ -15,6 +15,29 @@ from pgce_mini.tasks import Corpus, Task
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
 from pgce_mini.teaching.reading import NextToken, Reading, head_mass
 
+SHOWN = 10  # next tokens in the picture
+WRITTEN = 40  # tokens to write, at most
+SAMPLES = 2  # completions of each arm
+PROMPTS = {
+    "text": {p: p for p in ("If the expression", "See also:", "is not", "The following", "for x in")},
+    "chain-sum": {
+        "a sum": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 =",
+        "always reasoned": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ≡",
+        "half an answer": "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 = 3 4 8",
+        "an easy one": "0 + 0 + 0 + 1 + 0 + 0 + 0 + 2 =",
+    },
+    "countdown": {
+        "13 from 2 3 7": "2 3 7 -> 13 :",
+        "30 from 5 5 5": "5 5 5 -> 30 :",
+        "64 from 9 8 1": "9 8 1 -> 64 :",
+    },
+}
+ABOUT = {
+    "text": "Trained on Python's own reference manual, in 1,024 byte pairs; the head is the paper's, k = 100.",
+    "chain-sum": "Trained on sums of eight numbers; every total is one token. After “=” a fifth of the documents "
+    "write the running totals, “#” and the answer, the others guess at once; after “≡” all reason. Head: k = 6.",
+    "countdown": "Trained to reach the number after “->” from those before it, from left to right. Head: k = 8.",
+}
 OTHERS = "(others)"  # the row of what is not shown
 
 Read = tuple[NextToken, list[Reading]]
