@@ -75,7 +75,7 @@ def _constants() -> dict[str, Any]:
     model = GPT(config.model.config(config.corpus), device=torch.device("meta"))
     return {
         "TASKS": {task: _describe(task, priors.load(task, "ce")[1]) for task in PROMPTS},
-        "LOOKS": {arm: _look(arm) for arm in PAPER_ARMS},
+        "COLOURS": {arm: arm_style(arm, ())[0] for arm in PAPER_ARMS}
         "SHOWN": SHOWN,
         "SAMPLES": SAMPLES,
         "CHAIN_SUM": asdict(ChainSum()),
@@ -106,8 +106,3 @@ def _describe(name: str, corpus: Corpus) -> dict[str, Any]:
         "prompts": PROMPTS[name],
         "stages": [stage for stage, tasks in stages.items() if name in tasks],
     }
-
-
-def _look(arm: str) -> dict[str, str]:
-    colour, dash, _ = arm_style(arm, ())
-    return {"colour": colour, "dash": dash}

@@ -1,6 +1,6 @@
 // The picture: a row for each likely next token, in it a bar for each model.
 
-import { element, shape } from "./dom.js";
+import { element, setAttributes, shape } from "./dom.js";
 import { place, ticksOf } from "./frame.js";
 import { colourOf, patterns, tokenName } from "./looks.js";
 import { shortened } from "./shapes.js";
@@ -25,7 +25,7 @@ export function bars() {
         const frame = { axis: log ? "log" : "linear", left, plot: width - left - 20 };
         const bottom = count * row;
         svg.replaceChildren();
-        for (const [name, value] of Object.entries({ width, height: bottom + AXIS, "aria-label": label })) svg.setAttribute(name, value);
+        setAttributes(svg, { width, height: bottom + AXIS, "aria-label": label });
         patterns(svg);
         for (const tick of ticksOf(frame, narrow)) {
             const x = place(frame, tick);
@@ -41,8 +41,9 @@ export function bars() {
             shape("text", { class: "token", x: left - 10, y: top + row / 2, "text-anchor": "end" }, svg, name);
             arms.forEach(({ probs, own }, arm) => {
                 const y = top + GAP / 2 + arm * BAR;
-                const attributes = { x: left, y: y + 0.5, height: BAR - 1.5, fill: `url(#arm${arm})`, stroke: colourOf(arm) };
-                shape("rect", { ...attributes, width: Math.max(place(frame, probs[i]) - left, 0) }, svg);
+                const size = { width: Math.max(place(frame, probs[i]) - left, 0), height: BAR - 1.5 };
+                const paint = { fill: `url(#arm${arm})`, stroke: colourOf(arm) };
+                shape("rect", { x: left, y: y + 0.5, ...size, ...paint }, svg);
                 if (!changed) return;
                 const x = place(frame, own[i]); // what the model itself expects
                 shape("line", { class: "own", x1: x, x2: x, y1: y - 0.5, y2: y + BAR - 0.5 }, svg);

@@ -1,8 +1,8 @@
-// A decoder-only language model with Qwen3's architecture, to be read beside gpt/model.py, whose parts and names it has:
-// RMSNorm, rotary positions, grouped-query attention with QK-norm, SwiGLU, no biases, a tied unembedding.
+// A decoder-only language model with Qwen3's architecture, to be read beside gpt/model.py, whose parts and names it
+// has: RMSNorm, rotary positions, grouped-query attention with QK-norm, SwiGLU, no biases, a tied unembedding.
 //
-// N tokens, width d, V tokens in the vocabulary. A model is { config, weights, angles }, weights by their names in the
-// file. `tape` is for training: see ops.js.
+// N tokens, width d, V tokens in the vocabulary. A model is { config, weights, angles }, weights by their names in
+// the file. `tape` is for training: see ops.js.
 
 import { add, attention, embed, linear, matrix, rmsNorm, rotate, swiGlu } from "./ops.js";
 
@@ -97,7 +97,9 @@ export class KVCache {
         const other = new KVCache(config, this.keys[0].rows);
         other.length = this.length;
         for (const part of ["keys", "values"])
-            this[part].forEach(({ data, width }, layer) => other[part][layer].data.set(data.subarray(0, this.length * width)));
+            this[part].forEach(({ data, width }, layer) =>
+                other[part][layer].data.set(data.subarray(0, this.length * width)),
+            );
         return other;
     }
 }

@@ -3,16 +3,16 @@
 import { slider, choice } from "./controls.js";
 import { curves, runNames } from "./curves.js";
 import { button, element, setText } from "./dom.js";
-import { betaName, nats } from "./looks.js";
+import { betaName, nats, YOURS } from "./looks.js";
 
 const STEPS = ["100", "300", "600"];
 const KEPT = 4; // runs in the picture
 const AVERAGED = 10; // the last steps, for the numbers in the sentence
 const INTRODUCTION =
-    "The same code also trains. A new model of 85,000 parameters, the smallest of the shipped ones, reads 32 new " +
-    "documents of chain sums at each step, and the loss is the shaped one with your β: below 0 it rewards a true token " +
-    "more the likelier it already is, above 0 less. Cross-entropy and entropy are of documents that the model has not " +
-    "seen before.";
+    "The same code also trains. A new model of 85,000 parameters, as small as the smallest shipped, reads 32 new " +
+    "documents of chain sums at each step, and the loss is the shaped one with your β: below 0 it rewards a true " +
+    "token more the likelier it already is, above 0 less. Cross-entropy and entropy are of documents that the model " +
+    "has not seen before.";
 
 /** { node, receive(message) }; `send` reaches the engine, `trained(beta)` is called when a model "yours" is there. */
 export function lab(send, trained) {
@@ -21,11 +21,12 @@ export function lab(send, trained) {
     let [running, begun] = [null, 0];
 
     const beta = slider({
-        key: "train-beta", name: "β of the loss", value: () => state.beta, limits: () => [-0.75, 1], step: 0.05,
-        change: (value) => set({ beta: value }), words: "0 is cross-entropy.",
+        key: "train-beta", name: "β of the loss", value: () => state.beta, limits: () => [-0.75, 1],
+        step: 0.05, change: (value) => set({ beta: value }), words: "0 is cross-entropy.",
     });
     const steps = choice({
-        key: "steps", name: "Steps", values: STEPS, value: () => state.steps, change: (value) => set({ steps: value }),
+        key: "steps", name: "Steps", values: STEPS, value: () => state.steps,
+        change: (value) => set({ steps: value }),
     });
     const start = button("Train", () => (running ? stop() : begin()), { class: "primary" });
     const progress = element("progress", { max: 1, value: 0, hidden: true, "aria-label": "Progress of the training" });
@@ -47,13 +48,13 @@ export function lab(send, trained) {
     }
 
     function begin() {
-        running = { beta: state.beta, steps: Number(state.steps), rows: [], place: freePlace() };
+        running = { beta: state.beta, steps: Number(state.steps), rows: [] };
         runs.push(running);
         if (runs.length > KEPT) runs.shift();
         begun = performance.now();
         place.hidden = progress.hidden = false;
         setText(start, "Stop");
-        send({ kind: "train", name: "yours", beta: running.beta, steps: running.steps, seed: 0 });
+        send({ kind: "train", name: YOURS, beta: running.beta, steps: running.steps, seed: 0 });
         draw();
     }
 
@@ -61,8 +62,6 @@ export function lab(send, trained) {
         send({ kind: "stop" });
         start.disabled = true;
     }
-
-    const freePlace = () => [0, 1, 2, 3, 4].find((place) => runs.slice(1 - KEPT).every((run) => run.place !== place));
 
     function draw() {
         const words = sentenceOf(runs);
@@ -99,10 +98,15 @@ export function lab(send, trained) {
 function sentenceOf(runs) {
     const [run, other] = [runs.at(-1), runs.at(-2)];
     if (!run.rows.length) return "The first step is on its way.";
-    const of = ({ rows }, key) => {
+    const numbers = ({ rows }) => {
         const last = rows.slice(-AVERAGED);
-        return nats(last.reduce((total, row) => total + row[key], 0) / last.length);
+        const mean = (key) => nats(last.reduce((total, row) => total + row[key], 0) / last.length);
+        return [mean("crossEntropy"), mean("entropy")];
     };
-    const said = `After ${run.rows.at(-1).step} steps with ${betaName(run.beta)}: cross-entropy ${of(run, "crossEntropy")}, entropy ${of(run, "entropy")} nats a token`;
-    return other?.rows.length ? `${said}; with ${betaName(other.beta)} it was ${of(other, "crossEntropy")} and ${of(other, "entropy")}.` : `${said}.`;
+    const [crossEntropy, entropy] = numbers(run);
+    const said =
+        `After ${run.rows.at(-1).step} steps with ${betaName(run.beta)}: cross-entropy ${crossEntropy}, ` +
+        `entropy ${entropy} nats a token`;
+    if (!other?.rows.length) return `${said}.`;
+    return `${said}; with ${betaName(other.beta)} it was ${numbers(other).join(" and ")}.`;
 }

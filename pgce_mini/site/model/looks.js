@@ -1,21 +1,22 @@
-// How an arm looks, in bars, in lines and in words: a colour, a pattern and a dash, never the colour alone.
+// How an arm looks, in bars and in words: a colour and a pattern, never the colour alone.
 
 import { element, shape } from "./dom.js";
-import { LOOKS } from "./of_models.js";
+import { COLOURS } from "./of_models.js";
 import { fixed, signed } from "./words.js";
 
-export const ARMS = Object.keys(LOOKS);
-const COLOURS = Object.values(LOOKS).map(({ colour }) => colour);
-const DASHES = { solid: "", dash: "7 4", dot: "2 3", dashdot: "8 3 2 3" };
+export const ARMS = Object.keys(COLOURS);
+export const YOURS = "yours"; // the model that the reader has trained, behind those of the arms
+export const armName = (place) => ARMS[place] ?? YOURS;
+
 /** The marks of each arm's pattern on a square of 6 x 6; the first is plain. */
 const PATTERNS = [
-    null, "M-1 7L7 -1M-1 1L1 -1M5 7L7 5", "M1 1.5h2v2h-2zM4 4.5h2v2h-2z", "M-1 -1L7 7M-1 5L1 7M5 -1L7 1", "M0 3h6M3 0v6", "M1 0v6M4 0v6",
+    null, "M-1 7L7 -1M-1 1L1 -1M5 7L7 5", "M1 1.5h2v2h-2zM4 4.5h2v2h-2z", "M-1 -1L7 7M-1 5L1 7M5 -1L7 1", "M0 3h6M3 0v6",
+    "M1 0v6M4 0v6",
 ];
 const LONGEST = 14; // characters of a token in the picture
 
 /** The colour of the arm in this place; of the reader's own model, which follows the five, the ink. */
-export const colourOf = (place) => COLOURS[place] ?? "currentColor";
-export const dashOf = (place) => DASHES[Object.values(LOOKS)[place]?.dash] ?? "12 3";
+export const colourOf = (place) => COLOURS[ARMS[place]] ?? "currentColor";
 
 /** The patterns of bars; in the same picture they are url(#arm0) and so on. */
 export function patterns(svg) {
@@ -49,5 +50,8 @@ export function tokenName(token) {
 
 export const nats = (value) => fixed(value, 2);
 export const betaName = (beta) => `β = ${signed(beta)}`;
-export const checkbox = (text, change, checked = false) =>
-    element("label", { class: "check" }, element("input", { type: "checkbox", checked, onchange: ({ target }) => change(target.checked) }), text);
+
+export function checkbox(text, change) {
+    const input = element("input", { type: "checkbox", onchange: () => change(input.checked) });
+    return element("label", { class: "check" }, input, text);
+}

@@ -56,9 +56,11 @@ export function linear(x, weight, tape) {
         }
     }
     tape?.push(() => {
-        addProduct(gradientOf(x), y.grad, w, { rows, inner: width, width: inner, across: width, along: 1 }); // dy W
-        addProduct(gradientOf(weight), y.grad, x.data, { rows: width, inner: rows, width: inner, across: 1, along: width });
-    }); // dy^T x
+        const asItIs = { rows, inner: width, across: width, along: 1 };
+        const transposed = { rows: width, inner: rows, across: 1, along: width };
+        addProduct(gradientOf(x), y.grad, w, { ...asItIs, width: inner }); // dy W
+        addProduct(gradientOf(weight), y.grad, x.data, { ...transposed, width: inner }); // dy^T x
+    });
     return y;
 }
 

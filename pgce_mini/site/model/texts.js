@@ -22,9 +22,8 @@ export function texts() {
             ofTask = isTask;
             paragraphs = names.map(() => Array.from({ length: samples }, () => element("p", { class: "written" })));
             list.style.minHeight = `${list.offsetHeight}px`; // the page does not jump while the new ones grow
-            list.replaceChildren(
-                ...names.map((name, arm) => element("div", {}, element("h3", {}, swatch(arm), name), ...paragraphs[arm])),
-            );
+            const heading = (name, arm) => element("h3", {}, swatch(arm), name);
+            list.replaceChildren(...names.map((name, arm) => element("div", {}, heading(name, arm), ...paragraphs[arm])));
         },
         add(pieces) {
             for (const { arm, sample, token, prob } of pieces) {

@@ -4,8 +4,13 @@
 const NUM_SPECIAL = 2; // <pad>, <eos>
 const SPACE = /[\p{White_Space}\x1c-\x1f]+/u; // what Python's str.split takes for space
 // How GPT-2 cuts a text before its byte pairs are merged.
-const PIECES =
-    /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const PIECES = new RegExp(
+    [
+        /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+/u, / ?[^\p{White_Space}\p{L}\p{N}]+/u,
+        /\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/u,
+    ].map(({ source }) => source).join("|"),
+    "gu",
+);
 
 // Every byte as a printable character: itself, or one from 256 on (GPT-2's alphabet).
 const CHARACTERS = [];

@@ -35,7 +35,8 @@ export function gradients(model, documents, shaping) {
     targets.forEach((target, n) => {
         const row = Array.from(logits.data.subarray(n * logits.width, (n + 1) * logits.width));
         labels[target] = 1; // one token is true: the playground's gradient of one state holds
-        expectedGradient(row, labels, shaping).forEach((value, a) => (slope[n * logits.width + a] = value / ids.length));
+        const push = expectedGradient(row, labels, shaping);
+        push.forEach((value, a) => (slope[n * logits.width + a] = value / ids.length));
         labels[target] = 0;
         const probs = softmax(row);
         measured.crossEntropy -= Math.log(probs[target]) / ids.length;
@@ -45,7 +46,7 @@ export function gradients(model, documents, shaping) {
     return measured;
 }
 
-/** AdamW with weight decay on matrices only, after clipping; update(lr) takes a step along the gradients and clears them. */
+/** AdamW with weight decay on matrices only, after clipping; update(lr) takes a step and clears the gradients. */
 export function adamW(model, { betas: [beta1, beta2], weight_decay, max_grad_norm }) {
     const parameters = Object.values(model.weights).map((weight) => ({
         weight, mean: new Float32Array(weight.data.length), square: new Float32Array(weight.data.length),
