@@ -55,8 +55,8 @@ def matching_temperature_on_samples(model: GPT, to_match: GPT, task: Task, confi
     """The temperature T at which completions that `model` samples have the mean entropy per token of those that
     `to_match` samples at temperature 1: of softmax(logits / T), over the tokens that were sampled at T.
 
-    Four completions are drawn of each of `config.documents` held-out problems of a fixed seed, with the same random
-    numbers at every T and for both models. T is found to 0.05 % of these draws' own.
+    Four completions are drawn of each of `config.documents` held-out problems of a fixed seed, with the same
+    random numbers at every T and for both models. T is found to 0.05 % of these draws' own.
 
     Raises:
         ValueError: no T between 0.05 and 20 gives that entropy.
