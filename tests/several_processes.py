@@ -55,7 +55,8 @@ def pretrainings(folder: Path, prior: Path) -> dict[str, PretrainConfig]:
 
 def reinforcements(folder: Path, prior: Path) -> dict[str, GRPOConfig]:
     """With refills, with updates of fewer groups than there are processes, with each normalisation."""
-    config = GRPOConfig(prior=prior, steps=4, prompts_per_step=4, num_generations=4, max_refills=2)
+    config = GRPOConfig(prior=prior, steps=4, prompts_per_step=4, num_generations=4, max_refills=2,
+                        eval_every=2, eval_problems=5)  # fmt: skip
     all_kept = replace(config, dynamic_sampling=False, num_iterations=2)
     configs = {
         "rl": replace(config, num_minibatches=3),

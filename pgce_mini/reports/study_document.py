@@ -49,6 +49,10 @@ RL_COLUMNS = (
     "avg_at_m_before", AFTER_RL, "pass_at_8_before", "pass_at_64_before", "pass_at_64_after", "temperature",
     "entropy_before", "ece_before", "completion_length_after", REASONED,
 )  # fmt: skip
+PRIOR_COLUMNS = (
+    "avg_at_m_before", "pass_at_8_before", "completion_cross_entropy_before", "entropy_before", "ece_before",
+    "completion_length_before", "reasoned_share_before",
+)  # fmt: skip
 TEXT_COLUMNS = (
     "cross_entropy_before", "entropy_before", "ece_before", "repetition_before", "distinct_1_before",
     "distinct_2_before", "distinct_3_before",
@@ -192,7 +196,8 @@ def _compared(evidence: Evidence, comparison: Comparison, difference: PairedDiff
 def _study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
     rows = evidence.rows(spec.name)
     metric = AFTER_RL if rows[0].get(AFTER_RL) is not None else "entropy_before"
-    columns = RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS
+    of_text = spec.rows[0].pretrain.corpus.name == Text.name
+    columns = RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS if of_text else PRIOR_COLUMNS
     m = samples(rows)
     words = column_label(AFTER_RL, m) if metric == AFTER_RL else "held-out entropy (nats/token)"
     variants = list(dict.fromkeys(row["variant"] for row in rows))
@@ -301,7 +306,9 @@ def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
         return ""
     lines = []
     for (one, other), rows in pairs.items():
-        same = sum(all(left[name] == right[name] for name in left.keys() - NAMES) for left, right in rows)
+        same = sum(
+            all(left[name] == right[name] for name in (left.keys() & right.keys()) - NAMES) for left, right in rows
+        )
         gaps = [abs(left[AFTER_RL] - right[AFTER_RL]) for left, right in rows if left.get(AFTER_RL) is not None]
         lines.append([f"`{one}`", f"`{other}`", str(len(rows)), str(same), f"{max(gaps, default=0):.3f}",
                       f"{fmean(gaps) if gaps else 0:.3f}"])  # fmt: skip
