@@ -13,8 +13,9 @@ from pgce_mini.evaluation import WHEN, Estimate
 from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis.claims import AFTER_RL, Evidence
 from pgce_mini.study.analysis.compare import Summary
+from pgce_mini.study.analysis.evidence import Evidence
+from pgce_mini.study.analysis.protocol_1 import AFTER_RL
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
 from pgce_mini.study.tables import Columns, Curve, Key
 from pgce_mini.tasks import ChainSum, task_from_dict

@@ -1,0 +1,10 @@
+"""The protocols of the studies, the oldest first: a new one is a file like `protocol_1`, and a name here."""
+
+from pgce_mini.study.analysis.hypotheses import Family, Protocol
+from pgce_mini.study.analysis.protocol_1 import STUDY_1
+
+PROTOCOLS: tuple[Protocol, ...] = (STUDY_1,)
+FAMILIES: tuple[Family, ...] = tuple(
+    family for protocol in PROTOCOLS for family in protocol.families if not family.post_hoc
+)
+"""those that were planned"""
