@@ -146,6 +146,12 @@ def test_equivalence_is_scipys_two_one_sided_tests_but_for_cases_at_the_edge() -
     assert (ours == (larger_p < 0.05))[clear].all()
 
 
+@pytest.mark.parametrize(("n", "null"), [(4, False), (5, True)])
+def test_too_few_seeds_show_no_similarity(n: int, null: bool) -> None:
+    nothing = dict.fromkeys(range(n), 0.0)
+    assert paired_over_seeds(nothing, nothing).within(0.03) == null  # 1 / 2^4 > 0.05
+
+
 @pytest.mark.parametrize("n", [6, 10])
 def test_a_true_difference_at_the_margin_is_called_null_in_one_of_twenty(n: int) -> None:
     studies = np.random.default_rng(8).normal(0.5, 0.3, (1000, n))
