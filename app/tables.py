@@ -295,7 +295,7 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
 
 def verdicts(gaps: dict[str, PairedDifference], found: dict[str, Verdict | None]) -> str:
     """The verdict of each planned comparison with its interval; of the others the one furthest from 0."""
-    parts = [f"{arm} {format_difference(gaps[arm])} is {verdict}" for arm, verdict in found.items() if verdict]
+    parts = [f"{arm} {format_difference(gaps[arm])} ({verdict})" for arm, verdict in found.items() if verdict]
     others = [arm for arm, verdict in found.items() if verdict is None]
     if others:
         arm = max(others, key=lambda name: abs(gaps[name].mean))

@@ -66,6 +66,8 @@ def test_each_verdict_and_its_edges(
 def test_what_has_not_been_run_or_compares_unlike_things_has_no_verdict() -> None:
     comparison = Comparison("chain", "precision", "avg_at_m_after", "higher")
     assert str(Finding(comparison, None, None).verdict) == "not run yet"
+    partial = Finding(comparison, GOOD.difference, 0.01, 6, unfinished="4 of 10 seeds")
+    assert str(partial.verdict) == "not finished (4 of 10 seeds)"
     unlike = finding("higher", 0.01, 0.2, (0.02, 0.19), no_verdict="scored at 0.75")
     assert str(unlike.verdict) == "no verdict (scored at 0.75)"
     assert not unlike.as_expected
@@ -162,4 +164,4 @@ def test_names_of_families_are_unique_and_the_primary_hypothesis_is_about_one_me
         "x", tuple(Comparison("chain", "precision", m, "higher") for m in ("rl_area", "avg_at_m_after"))
     )
     with pytest.raises(ValueError, match="about one metric"):
-        Protocol("x", "x.md", 10, (), mixed)
+        Protocol("x", "x.md", {}, (), mixed)

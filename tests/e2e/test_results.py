@@ -83,7 +83,10 @@ def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Vis
 
 TABLE_PICTURES = {
     "before and after RL": ("Accuracy before and after RL", "RL took Avg@64 of ce from 0.33 to 0.63"),
-    "minus the baseline": ("Each arm minus ce", "precision +0.130 [+0.100, +0.160] is undecided"),
+    "minus the baseline": (
+        "Each arm minus ce",
+        "precision +0.130 [+0.100, +0.160] (not finished",
+    ),
     "Pass@k": ("Pass@k before and after RL", "RL took Pass@64 of ce from 0.53 to 0.83"),
     "reward through RL": ("Reward through RL", "mean reward (share right): ce 0.63, precision 0.76"),
     "entropy through RL": ("Entropy through RL", "entropy (nats/token): ce 0.63"),
@@ -125,7 +128,7 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     expect(answer).to_contain_text("Undecided, leaning to yes")
     expect(answer).to_contain_text("+0.071 [+0.020, +0.112]")
     headline = page.get_by_role("status").first
-    expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] is undecided: 562 seeds would decide")
+    expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would decide)")
     expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
     expect(page.get_by_text("Five seeds can show nothing")).to_be_visible()
     assert_accessible(page)

@@ -160,18 +160,8 @@ def _head(found: Sequence[Finding], mean: PairedDifference) -> str:
 
 
 def _is_complete(evidence: Evidence, protocol: Protocol) -> bool:
-    """Every seed that was planned for the primary comparisons is in the tables, also where it failed."""
-
-    def seeds(comparison: Comparison, arm: str | None, variant: str) -> int:
-        rows = evidence.all_rows(comparison.study)
-        return len({row["seed"] for row in rows if (row["arm"], row["variant"]) == (arm, variant)})
-
-    return all(
-        evidence.compare(c) is not None
-        and seeds(c, c.arm, c.variant) >= protocol.seeds
-        and seeds(c, c.baseline, c.variant if c.baseline_variant is None else c.baseline_variant) >= protocol.seeds
-        for c in protocol.primary.comparisons
-    )
+    found = evidence.found(protocol.primary_family, protocol.primary)
+    return not any(finding.verdict.word in ("not run yet", "not finished") for finding in found)
 
 
 def _findings(evidence: Evidence, arm: str, study: str, families: Sequence[str]) -> list[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -24,6 +24,7 @@ class Evidence:
 
     def __init__(self, results_dir: Path = RESULTS) -> None:
         self.results_dir = expanded(results_dir)
+        self._all_rows: dict[str, list[Columns]] = {}
         self._rows: dict[str, list[Columns]] = {}
         self._curves: dict[str, dict[Key, list[Curve]]] = {}
 
@@ -41,7 +42,9 @@ class Evidence:
 
     def all_rows(self, study: str) -> list[Columns]:
         """The same with those that failed."""
-        return read_rows(self.results_dir / f"{study}.parquet")
+        if study not in self._all_rows:
+            self._all_rows[study] = read_rows(self.results_dir / f"{study}.parquet")
+        return self._all_rows[study]
 
     def words(self, of: Comparison | Hypothesis) -> str:
         """What a comparison or a hypothesis says, with the samples of a problem that its study has."""
@@ -93,18 +96,31 @@ class Evidence:
 
     @cached_property
     def findings(self) -> dict[tuple[str, Comparison], Finding]:
-        """(family, comparison) -> finding. What has not been run counts in Holm's correction as p = 1."""
+        """(family, comparison) -> finding. What is not finished counts in Holm's correction as p = 1."""
         findings: dict[tuple[str, Comparison], Finding] = {}
-        for family in (family for protocol in PROTOCOLS for family in protocol.families):
-            differences = {comparison: self.compare(comparison) for comparison in family.comparisons}
-            numbered = {
-                str(i): difference.p if difference else 1.0 for i, difference in enumerate(differences.values())
-            }
-            adjusted = holm(numbered)
-            for i, (comparison, difference) in enumerate(differences.items()):
-                finding = Finding(comparison, difference, adjusted[str(i)], len(differences))
+        for family, planned in ((family, one.seeds) for one in PROTOCOLS for family in one.families):
+            comparisons = list(dict.fromkeys(family.comparisons))
+            differences = [self.compare(comparison) for comparison in comparisons]
+            unfinished = [self._unfinished(comparison, planned) for comparison in comparisons]
+            p_values = [
+                difference.p if difference and not lacking else 1.0
+                for difference, lacking in zip(differences, unfinished, strict=True)
+            ]
+            adjusted = list(holm({str(i): p for i, p in enumerate(p_values)}).values())
+            for i, comparison in enumerate(comparisons):
+                finding = Finding(comparison, differences[i], adjusted[i], len(comparisons), unfinished[i])
                 findings[family.name, comparison] = finding
         return findings
+
+    def _unfinished(self, comparison: Comparison, planned: Mapping[str, int]) -> str:
+        """ "4 of 10 seeds" where rows of some planned seeds are not there, be it as failed ones."""
+        c = comparison
+        other = c.variant if c.baseline_variant is None else c.baseline_variant
+        parts = {(c.arm, c.variant), (c.baseline or c.arm, other)}
+        parts |= {(arm, c.minus_variant) for arm, _ in parts} if c.minus_variant is not None else set()
+        rows = self.all_rows(c.study)
+        there = min(len({r["seed"] for r in rows if (r["arm"], r["variant"]) == part}) for part in parts)
+        return f"{there} of {planned[c.study]} seeds" if there < planned[c.study] else ""
 
     def found(self, family: str, hypothesis: Hypothesis) -> list[Finding]:
         return [self.findings[family, comparison] for comparison in hypothesis.comparisons]

@@ -6,7 +6,7 @@ otherwise. Nothing else in this package decides by it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,12 @@ _Found = Sequence[Sequence[Finding]]  # of each hypothesis of a family
 
 def first_decisions(evidence: Evidence) -> dict[str, str]:
     """Claim -> "holds" or "does not hold" and what was seen, or "not decided" while a table is missing."""
-    rules = {
-        "1": (_claim_1, ("1a", "1b")),
-        "2": (_claim_2, ("2",)),
-        "3": (_claim_3, ("3",)),
-        "4": (_claim_4, ("4",)),
-    }
     families = {family.name: family for family in PLANNED}
     decided = {}
-    for claim, (rule, names) in rules.items():
+    for claim, names in {"1": ("1a", "1b"), "2": ("2",), "3": ("3",), "4": ("4",)}.items():
         of_families = [[evidence.found(name, h) for h in families[name].hypotheses] for name in names]
         known = all(f.difference for of_one in of_families for found in of_one for f in found)
-        decided[claim] = rule(*of_families) if known else "not decided"
+        decided[claim] = RULES[claim](*of_families) if known else "not decided"
     return decided
 
 
@@ -70,7 +64,7 @@ def holm_passes(p_values: NDArray[np.float64]) -> NDArray[np.bool_]:
     order = np.argsort(p_values, axis=1)
     tests = p_values.shape[1]
     below = np.take_along_axis(p_values, order, 1) * (tests - np.arange(tests)) < LEVEL
-    passes = np.empty_like(below)
+    passes: NDArray[np.bool_] = np.empty_like(below)
     np.put_along_axis(passes, order, np.logical_and.accumulate(below, axis=1), 1)
     return passes
 
@@ -129,3 +123,6 @@ def _seen(finding: Finding) -> str:
 
 def _said(holds: bool, seen: str) -> str:
     return f"{'holds' if holds else 'does not hold'} ({seen})"
+
+
+RULES: dict[str, Callable[..., str]] = {"1": _claim_1, "2": _claim_2, "3": _claim_3, "4": _claim_4}

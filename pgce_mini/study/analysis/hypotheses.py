@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -138,8 +138,8 @@ class Protocol:
     name: str
     page: str
     """in docs/"""
-    seeds: int
-    """of its planned comparisons"""
+    seeds: Mapping[str, int]
+    """study -> planned seeds; with fewer a comparison gets no verdict"""
     families: tuple[Family, ...]
     primary: Hypothesis
     """of one of the families: does a precision prior help RL?"""

@@ -97,4 +97,5 @@ EXPLORED = (
       for study in RL_STUDIES),
 )  # fmt: skip
 
-STUDY_1 = Protocol("study I", "study-protocol.md", 10, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], EXPLORED)
+SEEDS = dict.fromkeys((*RL_STUDIES, "text", "midtraining", "chain-sizes"), 10)
+STUDY_1 = Protocol("study I", "study-protocol.md", SEEDS, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], EXPLORED)

@@ -9,9 +9,11 @@ from typing import Literal
 from pgce_mini.study.analysis.hypotheses import Comparison
 from pgce_mini.study.analysis.statistics import PairedDifference, seeds_to_find, verdict
 
-Word = Literal["supported", "the reverse is supported", "null", "undecided", "no verdict", "not run yet"]
+Word = Literal[
+    "supported", "the reverse is supported", "null", "undecided", "no verdict", "not finished", "not run yet"
+]
 WORST_FIRST: tuple[Word, ...] = (
-    "not run yet", "no verdict", "the reverse is supported", "undecided", "null", "supported",
+    "not run yet", "not finished", "no verdict", "the reverse is supported", "undecided", "null", "supported",
 )  # fmt: skip
 
 
@@ -52,6 +54,8 @@ class Finding:
     adjusted_p: float | None
     tests: int = 1
     """in the family that it is corrected with"""
+    unfinished: str = ""
+    """how many of the planned seeds are there, where some are not"""
 
     @property
     def verdict(self) -> Verdict:
@@ -59,6 +63,8 @@ class Finding:
         expected, within = comparison.expected, comparison.within
         if difference is None:
             return Verdict("not run yet")
+        if self.unfinished:
+            return Verdict("not finished", why=self.unfinished)
         if comparison.no_verdict:
             return Verdict("no verdict", why=comparison.no_verdict)
         said = verdict(difference, within, self.adjusted_p)
