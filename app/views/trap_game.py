@@ -127,7 +127,7 @@ def judged(bet: tuple[float, float], winner: str, game: Game) -> str:
     if not others:
         return text
     higher, count = mine.higher_than(others[0]), len(mine.seeds)
-    return f"{text} You bet that {winner} ends higher: the prior with β did in {higher} of {count} seeds."
+    return f"{text} You bet that {winner} ends ahead: the prior with β did in {higher} of {count} seeds."
 
 
 def table_of(game: Game, bet: tuple[float, float]) -> dict[str, list[Any]]:
@@ -165,7 +165,7 @@ def view() -> None:
             shell.slider("It reasons in this share of its answers", "bet_share", 0.0, 1.0, 0.5),
             shell.slider("Its accuracy", "bet_accuracy", 0.0, 1.0, 0.5, help=HELP["accuracy"]),
         )
-        winner = st.radio("Which prior ends higher?", WINNERS, key="bet_winner", bind="query-params")
+        winner = st.radio("Which prior ends ahead?", WINNERS, key="bet_winner", bind="query-params")
         shown = st.toggle("Show what happened", key="shown", bind="query-params")
     figure, given = picture_of(shown)
     settings = {"share": share, "slip": slip, "beta": beta, "bet": bet, "shown": shown}

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.arms import Arm, arm_named
 from pgce_mini.study.tables import Columns
 

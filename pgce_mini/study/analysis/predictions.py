@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.views import predicted
 
 PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")
