@@ -158,7 +158,8 @@ class GPT(GenerationMixin, Qwen3Mixin):
     ) -> None:
         device = torch.get_default_device() if device is None else torch.device(device)
         if device.type != "meta":
-            check_memory(model_bytes(config), "hidden_size, num_hidden_layers or intermediate_size")
+            wide = "num_experts" if config.num_experts else "intermediate_size"
+            check_memory(model_bytes(config), f"hidden_size, num_hidden_layers or {wide}")
         super().__init__()
         self.config = config
         with torch.device("meta"):  # torch's own initialisation would draw from the global random state
