@@ -26,7 +26,7 @@ from pgce_mini.runs import Run
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import read_curves, read_rows
 from pgce_mini.tasks import Text
-from pgce_mini.training import GRPOConfig, train_grpo
+from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 IDENTITY = {"study", "task", "variant", "arm", "seed", "settings", "temperature", "error"}
 
@@ -48,10 +48,12 @@ def test_text_has_the_metrics_of_documents_and_its_own(tmp_path: Path) -> None:
 
 
 def test_what_is_logged_is_what_the_trainers_write(prior: Path, tmp_path: Path) -> None:
-    policy = tmp_path / "policy"
+    policy, experts = tmp_path / "policy", tmp_path / "experts"
     config = GRPOConfig(run_dir=policy, prior=prior, steps=3, prompts_per_step=4, eval_every=3, eval_problems=4)
     train_grpo(config, progress=False)
-    for training, path in (("pretrain", prior), ("rl", policy)):
+    mixture = replace(SHAPE, num_experts=2)
+    pretrain(PretrainConfig(run_dir=experts, corpus=TASK, model=mixture, steps=1, batch_size=4), progress=False)
+    for training, path in (("pretrain", experts), ("rl", policy)):
         written = {name for line in Run(path).metrics() for name in line}
         assert LOGGED[training].keys() <= written
     assert {*CHANGES.values(), *AREAS.values()} <= LOGGED["rl"].keys()

@@ -33,6 +33,14 @@ class ModelShape:
     num_key_value_heads: int = 4
     intermediate_size: int = 128
     max_position_embeddings: int = 512
+    num_experts: int = 0
+    """experts in place of the MLP of every layer, as in Qwen3-MoE; 0: the model is dense"""
+    num_experts_per_tok: int = 2
+    """experts that each token goes to"""
+    moe_intermediate_size: int = 64
+    """the intermediate_size of an expert"""
+    router_aux_loss_coef: float = 0.001
+    """weight of the loss that balances the experts, in pre-training"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
