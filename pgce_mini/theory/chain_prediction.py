@@ -18,14 +18,16 @@ from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+import torch
 
 from pgce_mini.checks import check_number, check_whole
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks.chain_sum import ANSWER_ID, ZERO_ID, ChainSum
 from pgce_mini.theory.distributions import FloatArray, entropy
 from pgce_mini.theory.dynamics import stationary_policy
+from pgce_mini.theory.stationary_rows import LEAST, stationary_logits
 
-MOST_NOISE = 1000  # deviation of a guess, in totals: far beyond, a guess is as good as none
+MOST_NOISE = 1000  # deviation of a guess; its right total is then one of thousands
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
 
     asked = guesses(task, problems)
     counts = [count for count, _ in asked.values()]
-    ends = [stationary_policy(distribution, shaping) for _, distribution in asked.values()]
+    before = np.stack([distribution for _, distribution in asked.values()])  # (totals asked, totals)
+    log_ends = stationary_logits(torch.from_numpy(before).clamp_min(LEAST).log(), shaping)
+    ends = log_ends.exp().numpy()
     direct = float(np.average([end[total] for total, end in zip(asked, ends, strict=True)], weights=counts))
     guess_entropy = float(np.average([float(entropy(end)) for end in ends], weights=counts))
 
@@ -130,18 +134,19 @@ def fit_chain(
         )
     slip = 1 - ((reasoned - chance) / (1 - chance)) ** (1 / task.num_operands)
 
-    def right(noise: float) -> float:
-        asked = guesses(replace(task, direct_noise=noise), problems)
-        return sum(count * guess[total] for total, (count, guess) in asked.items()) / problems
+    asked = _sums(task, check_whole("problems", problems, 1))
 
-    check_whole("problems", problems, 1)
+    def right(noise: float) -> float:
+        noisy = replace(task, direct_noise=noise)
+        return sum(count * float(_guess(noisy, total)[total]) for total, count in asked.items()) / problems
+
     low, high = 0.0, float(MOST_NOISE)  # a guess is right less often, the more noise
     if direct < right(high):
         raise ValueError(
             f"accuracy_if_direct must be at least {right(high):.4f}, what guesses with a deviation of "
             f"{MOST_NOISE} give, got {direct:g}: no noise fits this prior"
         )
-    while high - low > 1e-9 and direct < 1:
+    while high - low > 1e-7 and direct < 1:
         middle = (low + high) / 2
         low, high = (middle, high) if right(middle) > direct else (low, middle)
     return replace(task, reasoned_share=share, slip_rate=slip, direct_noise=low)
@@ -149,13 +154,16 @@ def fit_chain(
 
 def guesses(task: ChainSum, problems: int = 96) -> dict[int, tuple[int, FloatArray]]:
     """Of the sums of held-out problems, how many have each, and the distribution of a direct answer to it."""
-    total_count = task.num_operands * task.max_operand + 1
-    counts = Counter(sum(task.problem(0, index, "heldout").operands) for index in range(problems))
-    return {total: (count, _guess(task, total, total_count)) for total, count in counts.items()}
+    return {total: (count, _guess(task, total)) for total, count in _sums(task, problems).items()}
 
 
-def _guess(task: ChainSum, total: int, total_count: int) -> FloatArray:
+def _sums(task: ChainSum, problems: int) -> Counter[int]:
+    return Counter(sum(task.problem(0, index, "heldout").operands) for index in range(problems))
+
+
+def _guess(task: ChainSum, total: int) -> FloatArray:
     """The distribution of a direct answer: rounded, clipped normal noise around the sum."""
+    total_count = task.num_operands * task.max_operand + 1
     if task.direct_noise == 0:
         return np.asarray(np.eye(total_count)[total])
     normal = NormalDist(total, task.direct_noise)
