@@ -36,6 +36,7 @@ from pgce_mini.study.analysis.formats import (
 )
 from pgce_mini.study.analysis.nearest import Recorded, beside, nearest, recorded_settings
 from pgce_mini.study.analysis.predictions import PREDICTED, TOLERANCES, check_predictions, largest_errors
+from pgce_mini.study.analysis.predictors import PREDICTORS, REGISTERED, Prediction, check_predictors
 from pgce_mini.study.analysis.statistics import (
     LEVEL,
     Direction,
@@ -63,12 +64,13 @@ from pgce_mini.study.analysis.views import (
 )
 
 __all__ = [
-    "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "RL_STUDIES",
-    "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding", "Hypothesis",
-    "PairedDifference", "Recorded", "Seen", "Summary", "arms", "as_text", "beside", "by_metric", "by_seed",
-    "check_predictions", "compare", "curves_of", "decide", "decide_claims", "differences", "expanded_interval",
-    "format_difference", "format_estimate", "format_spread", "heldout_means", "holm", "labels",
-    "largest_errors", "learning_curves_of", "minimum_detectable", "nearest", "over_seeds", "paired_differences",
-    "paired_over_seeds", "phase", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples",
-    "sign_flip_test", "signed", "signed_interval", "summarize", "variants", "verdict",
+    "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "PREDICTORS",
+    "REGISTERED", "RL_STUDIES", "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding",
+    "Hypothesis", "PairedDifference", "Prediction", "Recorded", "Seen", "Summary", "arms", "as_text",
+    "beside", "by_metric", "by_seed", "check_predictions", "check_predictors", "compare", "curves_of",
+    "decide", "decide_claims", "differences", "expanded_interval", "format_difference", "format_estimate",
+    "format_spread", "heldout_means", "holm", "labels", "largest_errors", "learning_curves_of",
+    "minimum_detectable", "nearest", "over_seeds", "paired_differences", "paired_over_seeds", "phase",
+    "precision_answer", "predicted", "recorded_settings", "rows_of", "samples", "sign_flip_test", "signed",
+    "signed_interval", "summarize", "variants", "verdict",
 ]  # fmt: skip
