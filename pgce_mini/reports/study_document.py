@@ -340,15 +340,15 @@ def _registered(found: Sequence[Prediction], predictor: str, measure: str) -> st
             errors.setdefault(prediction.predictor, []).append(prediction)
     if predictor not in errors:
         return ""
-    tolerance = REGISTERED[predictor, measure]
+    own, tolerance = errors[predictor], REGISTERED[predictor, measure]
     within = [
         f"{name} {sum(abs(p.error) <= tolerance for p in of)} (largest error {max(abs(p.error) for p in of):.3f})"
         for name, of in errors.items()
     ]
-    unsure = sum(not p.sure for p in errors[predictor])
     return (
-        f"- {measure}, to {tolerance:g}, which {predictor} is to reach: of {len(errors[predictor])} arms right are "
-        f"{', '.join(within)}. Within two standard errors of {tolerance:g}, so not sure: {unsure} of {predictor}'s."
+        f"- {measure}, to {tolerance:g}, which {predictor} is to reach: of {len(own)} arms right are "
+        f"{', '.join(within)}. Not sure, as within two standard errors of {tolerance:g}: "
+        f"{sum(not p.sure for p in own)} of {predictor}'s."
     )
 
 
