@@ -10,6 +10,7 @@ matched-precision ...      ce, sampled in RL and scored at the temperature at wh
                            that arm's prior of the same seed, on held-out documents
 label-smoothing-0.1  focal-2    those losses in pre-training
 steps-2                    ce with so many times the pre-training steps
+predicted-precision ...    what theory predicts of that arm's prior from the prior of ce (`study.predicted`); no RL
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ class Arm:
     rl_temperature: float = 1.0
     evaluation_temperature: float = 1.0
     matched_to: str | None = None  # replaces both temperatures, see `study.rows`
+    at_rest: RewardShaping | None = None  # maps the prior to where this reward would end, see `study.predicted`
 
     @property
     def prior(self) -> str:
         """The name of the arm whose prior this one uses: arms that differ in sampling alone use that of ce."""
         sampled = self.matched_to or self.rl_temperature != 1 or self.evaluation_temperature != 1
-        return "ce" if sampled else self.name
+        return "ce" if sampled or self.at_rest else self.name
 
     @property
     def policy(self) -> str:
@@ -69,7 +71,7 @@ POSITIVE: dict[str, Callable[[str, float], Arm]] = {
     "steps": lambda name, value: Arm(name, steps_factor=value),
 }
 EXAMPLES = ("beta-0.75", "head+1", "tail-1", "temperature-0.75", "evaluation-temperature-0.75",
-            "label-smoothing-0.1", "focal-2", "steps-2")  # fmt: skip
+            "label-smoothing-0.1", "focal-2", "steps-2", "predicted-precision")  # fmt: skip
 
 
 def arm_named(name: str, top_k: int | None = None) -> Arm:
@@ -78,7 +80,7 @@ def arm_named(name: str, top_k: int | None = None) -> Arm:
     Raises:
         ValueError: there is no such arm; the message names the nearest one.
     """
-    arm = NAMED.get(name) or _with_a_number(name)
+    arm = NAMED.get(name) or _with_a_number(name) or _predicted(name)
     if arm is None:
         known = [*NAMED, *EXAMPLES]
         nearest = difflib.get_close_matches(name, known, 1, cutoff=0.4)
@@ -88,7 +90,10 @@ def arm_named(name: str, top_k: int | None = None) -> Arm:
             else f": use one of {', '.join(known)}, with any number in place of theirs"
         )
         raise ValueError(f"there is no arm {name!r}{hint}")
-    return arm if top_k is None else replace(arm, shaping=replace(arm.shaping, top_k=top_k))
+    if top_k is None:
+        return arm
+    at_rest = arm.at_rest and replace(arm.at_rest, top_k=top_k)
+    return replace(arm, shaping=replace(arm.shaping, top_k=top_k), at_rest=at_rest)
 
 
 def _with_a_number(name: str) -> Arm | None:
@@ -101,3 +106,11 @@ def _with_a_number(name: str) -> Arm | None:
     if kind in SIGNED:
         return Arm(name, SIGNED[kind](value if sign == "+" else -value))
     return POSITIVE[kind](name, value) if kind in POSITIVE and sign == "-" else None
+
+
+def _predicted(name: str) -> Arm | None:
+    of = name.removeprefix("predicted-")
+    arm = NAMED.get(of) or _with_a_number(of)
+    if of == name or arm is None or arm == Arm(of) or arm != Arm(of, arm.shaping):
+        return None  # a theory there is of rewards alone
+    return Arm(name, at_rest=arm.shaping)

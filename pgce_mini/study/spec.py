@@ -269,7 +269,10 @@ class _Variant:
             if self.content.get("top_k") is not None:
                 check_whole("top_k", self.content["top_k"], 1)
             arm = arm_named(str(name), self.content.get("top_k"))
-            check_head(arm.shaping, self.corpus)
+            check_head(arm.at_rest or arm.shaping, self.corpus)
+            if arm.at_rest and self.templates.rl:
+                problem = f"{name} is the prediction of a prior, which has no RL: leave out [rl], or this arm"
+                raise self.reader._error(problem, "arms")
             self._check_scoring(arm)
         if arm.prior == "ce":  # one prior, whatever the size of a head that cross-entropy does not use
             arm = replace(arm, shaping=RewardShaping())

@@ -1,4 +1,7 @@
-"""What the stationary policy of a loss predicts of its priors on chain sums, and by how much it errs (ours)."""
+"""What the stationary policy of a loss predicts of its priors on chain sums, and by how much it errs (ours).
+
+It is docs/study-protocol.md that asks this. That of study II asks about more predictors: see `predictors`.
+"""
 
 from __future__ import annotations
 
