@@ -45,7 +45,7 @@ Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
 """Where and how it runs: a run may be moved."""
-RECORDED_IF_SET: tuple[str, ...] = ()
+RECORDED_IF_SET: tuple[str, ...] = ("gem_beta", "coverage_samples", "maxrl_order")
 """Settings that came later: at their defaults they change nothing, and earlier runs do not have them."""
 
 
