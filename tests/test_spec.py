@@ -132,7 +132,6 @@ WRONG = [
     ("ks = [1, 8]", "[midtrain.task]\nnum_operands = 9", None, "task must keep the vocabulary"),
     ("ks = [1, 8]", "[midtrain.task]\nnum_operand = 9", 22, "did you mean num_operands?"),
     ("[rl]", "[rl", 16, "is no TOML file"),
-    ("[rl]\nsteps = 7\n", "", None, "has a verifier: say how to train on it in [rl]"),
     ("[evaluation]\nsamples = 8\nks = [1, 8]\n", "", None, "lacks 'evaluation'"),
     ("[task]", "[[task]]", 6, "task must be a table"),
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import ReliabilityBin, calibration, evaluate_documents
-from pgce_mini.evaluation.entropy import completion_entropy, matching_temperature, token_entropy
+from pgce_mini.evaluation.entropy import completion_entropy, token_entropy
 from pgce_mini.evaluation.evaluate import (
     Evaluation,
     PerProblem,
@@ -10,6 +10,7 @@ from pgce_mini.evaluation.evaluate import (
     evaluate_run,
     is_evaluated,
     load_evaluation,
+    scored_name,
 )
 from pgce_mini.evaluation.intervals import (
     Estimate,
@@ -18,12 +19,15 @@ from pgce_mini.evaluation.intervals import (
     paired_difference,
     percentile_interval,
 )
+from pgce_mini.evaluation.matching import matching_temperature, matching_temperature_on_samples
 from pgce_mini.evaluation.metrics import (
+    AREAS,
     CHANGES,
     LENGTH,
     LOGGED,
     METRICS,
     STEPS,
+    STEPS_TO,
     WHEN,
     Logged,
     Metric,
@@ -34,16 +38,18 @@ from pgce_mini.evaluation.metrics import (
     measured,
     metric_of,
     metrics,
+    threshold_of,
 )
 from pgce_mini.evaluation.sampling import sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
 
 __all__ = [
-    "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "WHEN", "Estimate", "Evaluation", "EvaluationConfig",
-    "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When", "avg_at_m",
-    "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy", "cons_at_m",
-    "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated", "load_evaluation",
-    "matching_temperature", "measured", "metric_of", "metrics", "paired_difference", "pass_at_k",
-    "percentile_interval", "repetition", "sample_completions", "sample_records", "sample_text", "token_entropy",
+    "AREAS", "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "STEPS_TO", "WHEN", "Estimate", "Evaluation",
+    "EvaluationConfig", "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When",
+    "avg_at_m", "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy",
+    "cons_at_m", "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated",
+    "load_evaluation", "matching_temperature", "matching_temperature_on_samples", "measured", "metric_of",
+    "metrics", "paired_difference", "pass_at_k", "percentile_interval", "repetition", "sample_completions",
+    "sample_records", "sample_text", "scored_name", "threshold_of", "token_entropy",
 ]  # fmt: skip

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pgce_mini.checks import check_seed, check_temperature, check_whole, plain_number, plain_numbers
+from pgce_mini.checks import (
+    TEMPERATURES,
+    check_seed,
+    check_temperature,
+    check_whole,
+    plain_number,
+    plain_numbers,
+)
 
 KS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -27,6 +35,9 @@ class EvaluationConfig:
     """the k of Pass@k, at most samples each (defaults above samples are left out)"""
     temperature: float = 1.0
     """the samples are drawn at it"""
+    scored_at: tuple[float, ...] = ()
+    """`temperature`, and further ones at which accuracy is measured on the same problems; 0 takes the likeliest
+    tokens, in one completion of each"""
     documents: int = 512
     """held-out documents for cross-entropy, entropy and calibration"""
     batch_size: int = 256
@@ -47,4 +58,21 @@ class EvaluationConfig:
                 f"ks must be whole numbers between 1 and samples={self.samples}, got {given!r}: "
                 "leave out the larger k or draw more samples"
             )
+        object.__setattr__(self, "scored_at", self._checked_scored_at())
         check_temperature(self.temperature)
+
+    def _checked_scored_at(self) -> tuple[float, ...]:
+        given: Any = self.scored_at
+        try:
+            scored_at = tuple(check_temperature(value, or_zero=True) for value in given)
+        except (TypeError, ValueError):
+            scored_at = (math.nan,)
+        names = {f"{value:g}" for value in scored_at}
+        if scored_at and (not scored_at[0] > 0 or len(names) < len(scored_at)):
+            raise ValueError(
+                f"scored_at must list temperatures between {TEMPERATURES[0]:g} and {TEMPERATURES[1]:g}, none "
+                f"twice; 0, the likeliest token, may follow the first; got {given!r}"
+            )
+        if scored_at and scored_at[0] != self.temperature:
+            raise ValueError(f"scored_at must begin with temperature={self.temperature!r}, got {given!r}")
+        return scored_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -45,11 +45,18 @@ class Heldout(Calibration):
     cross_entropy: float | None  # plain, whatever loss the model was trained with; None when infinite
     perplexity: float | None
     entropy: float  # of the model's own next-token distribution
+    completion_cross_entropy: NotRequired[float | None]  # the same over the tokens of completions alone
+    completion_entropy: NotRequired[float]
 
 
 @torch.no_grad()
-def evaluate_documents(model: GPT, documents: Sequence[Sequence[int]], batch_size: int) -> Heldout:
+def evaluate_documents(
+    model: GPT, documents: Sequence[Sequence[int]], batch_size: int, prompt_length: int | None = None
+) -> Heldout:
     """Cross-entropy, entropy and calibration of the next token over all tokens of `documents` but the first.
+
+    prompt_length: tokens of the prompt that each document begins with; the means over the others, the completions,
+    then come, too. A prompt's numbers are drawn at random: nobody can predict them.
 
     Raises:
         ValueError: when no document has two tokens, or the model's logits are not numbers (its training diverged).
@@ -66,17 +73,28 @@ def evaluate_documents(model: GPT, documents: Sequence[Sequence[int]], batch_siz
         if loss.isnan().any():
             raise ValueError("model gives logits that are not numbers: its training diverged")
         confidence, top = logits.softmax(-1).max(-1)
-        columns.append(torch.stack([loss, token_entropy(logits), confidence, top == target]))  # (4, N)
-    loss, entropy, confidence, correct = torch.cat(columns, dim=1).cpu().double().numpy()  # MPS has no float64
+        answers = keep_mask.nonzero()[:, 1] >= (prompt_length or 0) - 1  # (N,), True on tokens of completions
+        columns.append(torch.stack([loss, token_entropy(logits), confidence, top == target, answers]))  # (5, N)
+    numbers = torch.cat(columns, dim=1).cpu().double().numpy()  # MPS has no float64
+    loss, entropy, confidence, correct, answers = numbers
     cross_entropy = float(loss.mean())
-    return {
+    heldout: Heldout = {
         "documents": len(documents),
         "tokens": len(loss),
-        "cross_entropy": cross_entropy if math.isfinite(cross_entropy) else None,
+        "cross_entropy": _finite(cross_entropy),
         "perplexity": math.exp(cross_entropy) if cross_entropy < LARGEST_EXPONENT else None,
         "entropy": float(entropy.mean()),
         **calibration(confidence, correct),
     }
+    if prompt_length is not None:
+        of_completions = answers != 0
+        heldout["completion_cross_entropy"] = _finite(float(loss[of_completions].mean()))
+        heldout["completion_entropy"] = float(entropy[of_completions].mean())
+    return heldout
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def calibration(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Calibration:

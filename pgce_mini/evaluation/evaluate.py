@@ -13,7 +13,7 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import Heldout, evaluate_documents
 from pgce_mini.evaluation.intervals import Estimate, estimate
-from pgce_mini.evaluation.sampling import SampledCompletion, heldout_problems, sample_completions, sample_records
+from pgce_mini.evaluation.sampling import (
+    SampledCompletion,
+    accuracy_at,
+    heldout_problems,
+    sample_completions,
+    sample_records,
+)
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.gpt import GPT
 from pgce_mini.gpt.memory import check_memory, documents_bytes, generation_bytes, model_bytes
@@ -58,6 +64,7 @@ class Samples(TypedDict):
     accuracy_if_direct: Estimate
     entropy: Estimate  # mean over all completion tokens, under the sampling temperature
     entropy_by_position: list[float]  # over the completions that reach the position
+    scored_at: NotRequired[dict[str, Estimate]]  # accuracy at further temperatures, by its name in tables
 
 
 class PerProblem(TypedDict):
@@ -96,14 +103,30 @@ def evaluate(
     evaluation: Evaluation = {
         "corpus": task_to_dict(corpus),
         "config": config_to_dict(config),
-        "heldout": evaluate_documents(model, documents, config.batch_size),
+        "heldout": evaluate_documents(model, documents, config.batch_size, _prompt_length(corpus, config)),
         "samples": None,
         "per_problem": None,
     }
     if isinstance(corpus, Task):
-        groups = sample_completions(model, corpus, heldout_problems(corpus, config), config, progress)
+        problems = heldout_problems(corpus, config)
+        groups = sample_completions(model, corpus, problems, config, progress)
         evaluation["samples"], evaluation["per_problem"] = _evaluate_samples(groups, config)
+        if config.scored_at:
+            evaluation["samples"]["scored_at"] = {
+                scored_name(t): estimate(accuracy_at(model, corpus, problems, config, t), seed=config.seed)
+                for t in config.scored_at[1:]
+            }
     return evaluation
+
+
+def scored_name(temperature: float) -> str:
+    """The name in tables of the accuracy at a further temperature."""
+    return f"avg_at_m_at_{temperature:g}" if temperature else "greedy"
+
+
+def _prompt_length(corpus: Corpus, config: EvaluationConfig) -> int | None:
+    """Of every document; a corpus without problems has no prompts."""
+    return len(corpus.problem(config.seed, 0, "heldout").prompt) if isinstance(corpus, Task) else None
 
 
 def _check_memory(model: GPT, corpus: Corpus, config: EvaluationConfig) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.entropy import completion_entropy
-from pgce_mini.gpt import GPT, written
+from pgce_mini.gpt import GPT, Generation, written
 from pgce_mini.tasks.base import EOS_ID, Problem, Task
 
 
@@ -39,20 +41,8 @@ def sample_completions(
 ) -> list[list[SampledCompletion]]:
     """`config.samples` completions of each problem at `config.temperature`, drawn from `config.seed`; a row a
     problem. `progress(done, total)` counts problems, a batch at a time."""
-    generator = torch.Generator(next(model.parameters()).device).manual_seed(config.seed)
-    problems_at_once = max(1, config.batch_size // config.samples)
     groups: list[list[SampledCompletion]] = []
-    for first in range(0, len(problems), problems_at_once):
-        batch = problems[first : first + problems_at_once]
-        generation = model.generate(
-            [problem.prompt for problem in batch],
-            task.max_completion_length,
-            temperature=config.temperature,
-            generator=generator,
-            num_generations=config.samples,
-        )
-        completions = written(generation.completions, generation.completion_mask)
-        asked = [problem for problem in batch for _ in range(config.samples)]  # prompt-major, as generated
+    for asked, completions, generation in _generated(model, task, problems, config):
         entropy = completion_entropy(model, [p.prompt for p in asked], completions, config.temperature)
         rows = zip(asked, completions, generation.logps.tolist(), entropy, strict=True)
         judged = [
@@ -70,6 +60,42 @@ def sample_completions(
         if progress is not None:
             progress(len(groups), len(problems))
     return groups
+
+
+@torch.no_grad()
+def accuracy_at(
+    model: GPT, task: Task, problems: Sequence[Problem], config: EvaluationConfig, temperature: float
+) -> NDArray[np.float64]:
+    """The share of right ones among `config.samples` completions of each problem at this temperature, (P,); at 0,
+    the likeliest tokens, there is one of each."""
+    config = replace(config, samples=config.samples if temperature else 1, ks=(1,))
+    rewards = [
+        task.reward(problem, ids)
+        for asked, completions, _ in _generated(model, task, problems, config, temperature)
+        for problem, ids in zip(asked, completions, strict=True)
+    ]
+    right = np.array(rewards).reshape(len(problems), config.samples) == 1
+    return np.asarray(right.mean(1))
+
+
+def _generated(
+    model: GPT, task: Task, problems: Sequence[Problem], config: EvaluationConfig, temperature: float | None = None
+) -> Iterator[tuple[list[Problem], list[list[int]], Generation]]:
+    """Completions in batches, at `config.temperature` if no other is given: the problem of each, its ids, and what
+    the model said."""
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(config.seed)
+    problems_at_once = max(1, config.batch_size // config.samples)
+    for first in range(0, len(problems), problems_at_once):
+        batch = problems[first : first + problems_at_once]
+        generation = model.generate(
+            [problem.prompt for problem in batch],
+            task.max_completion_length,
+            temperature=config.temperature if temperature is None else temperature,
+            generator=generator,
+            num_generations=config.samples,
+        )
+        asked = [problem for problem in batch for _ in range(config.samples)]  # prompt-major, as generated
+        yield asked, written(generation.completions, generation.completion_mask), generation
 
 
 def heldout_problems(task: Task, config: EvaluationConfig) -> list[Problem]:

@@ -45,8 +45,11 @@ Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
 """Where and how it runs: a run may be moved."""
-RECORDED_IF_SET: tuple[str, ...] = ("gem_beta", "coverage_samples", "maxrl_order")
-"""Settings that came later: at their defaults they change nothing, and earlier runs do not have them."""
+RECORDED_IF_SET: tuple[str, ...] = (
+    "GRPOConfig.eval_every", "eval_problems", "scored_at", "gem_beta", "coverage_samples", "maxrl_order",
+)  # fmt: skip
+"""Settings that came later: at their defaults they change nothing, and earlier runs do not have them. One stands
+with its class where another class has an earlier setting of that name."""
 
 
 class Run:
@@ -195,11 +198,15 @@ def config_to_dict(config: Any) -> dict[str, Any]:
             return task_to_dict(value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             settings = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            defaults = {field.name: field.default for field in dataclasses.fields(value)}
+            later = {
+                field.name: field.default
+                for field in dataclasses.fields(value)
+                if {field.name, f"{type(value).__name__}.{field.name}"} & set(RECORDED_IF_SET)
+            }
             return {
                 name: plain(setting)
                 for name, setting in settings.items()
-                if name not in RECORDED_IF_SET or setting != defaults[name]
+                if name not in later or setting != later[name]
             }
         if isinstance(value, Path):
             return str(value)

@@ -23,6 +23,7 @@ from pgce_mini.evaluation import (
     evaluate_run,
     is_evaluated,
     matching_temperature,
+    matching_temperature_on_samples,
     measured,
     sample_text,
 )
@@ -38,7 +39,7 @@ from pgce_mini.runs import (
 )
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.tables import Columns, Curve, Key
-from pgce_mini.tasks import Text
+from pgce_mini.tasks import Task, Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
@@ -61,6 +62,10 @@ class Row:
     """the row of the arm whose prior's entropy is matched by temperature"""
     keep_evaluations: bool = False
     """leave evaluation.json and samples.jsonl beside each model"""
+    fresh_problems: bool = False
+    """the evaluation's seed is the row's own"""
+    match_on_samples: bool = False
+    """the reference's entropy is that of sampled completions, not that on held-out documents"""
 
     @property
     def variant(self) -> str:
@@ -112,12 +117,18 @@ class Row:
             settings = config_to_dict(config) if config else {}
             return {name: value for name, value in settings.items() if name not in left_out} or None
 
+        evaluation, reference = of(self.evaluation), self.reference and self.reference.settings
+        if self.fresh_problems:
+            evaluation = {**(of(self.evaluation, "seed") or {}), "fresh_problems": True}
+        if self.reference and reference:
+            on = {"match_on": "samples"} if self.match_on_samples else {}
+            reference = {"arm": self.reference.arm.name, **on, **reference}
         return {
             "pretrain": of(self.pretrain, "seed", "init_from"),
             "midtrain": of(self.midtrain, "seed", "init_from"),
             "rl": of(self.rl, "seed", "prior"),
-            "evaluation": of(self.evaluation),
-            "reference": self.reference and {"arm": self.reference.arm.name, **self.reference.settings},
+            "evaluation": evaluation,
+            "reference": reference,
         }
 
     @property
@@ -156,13 +167,16 @@ class Row:
         """
         prior = self.train_prior()
         temperature = self._matched_temperature(prior)
-        evaluation = self.evaluation if temperature is None else replace(self.evaluation, temperature=temperature)
+        evaluation = self.evaluation
+        if temperature is not None and not evaluation.scored_at:
+            evaluation = replace(evaluation, temperature=temperature)
         row = {**self.identity, "temperature": evaluation.temperature}
         curves = [*_curves(self.pretrain.run_dir, "pretrain")]
         if self.midtrain:
             curves += _curves(prior, "midtrain")
         if self.rl:
             rl = self.rl if temperature is None else replace(self.rl, temperature=temperature)
+            row["rl_temperature"] = rl.temperature
             train_grpo(replace(rl, prior=prior), progress=False)
             curves += _curves(rl.run_dir, "rl")
         for when, path in self.models.items():
@@ -207,6 +221,9 @@ class Row:
         model, corpus = load_model(prior)
         model_to_match, _ = load_model(self.reference.train_prior())
         config = self.evaluation
+        if self.match_on_samples:
+            assert isinstance(corpus, Task)
+            return matching_temperature_on_samples(model, model_to_match, corpus, config)
         documents = [corpus.document(config.seed, i, "heldout") for i in range(config.documents)]
         entropy = evaluate_documents(model_to_match, documents, config.batch_size)["entropy"]
         return matching_temperature(model, documents, entropy)

@@ -4,14 +4,18 @@
     arms = ["ce", "precision", "temperature-0.75"]   names of `study.arms`; the first is compared with the others
     seeds = 10                  that many, from 0 on; or a list
     top_k = 6                   optional: tokens in the head, in place of the paper's 100
+    match_on = "samples"        optional: matched-ARM has the entropy of ARM's prior on the samples of each; by
+                                default ("documents") that on held-out documents
 
     [task]                      name = "chain-sum", "countdown" or "text", and its settings
     [model]                     of ModelShape
     [pretrain]                  of PretrainConfig
     [midtrain]                  optional: of PretrainConfig, for a second pre-training from the first's model;
                                 loss = "arm" (default) or "ce"; [midtrain.task] changes settings of the task
-    [rl]                        of GRPOConfig; needed when the task has a verifier, and only then
-    [evaluation]                of EvaluationConfig
+    [rl]                        of GRPOConfig, for a task with a verifier; without it only priors are compared
+    [evaluation]                of EvaluationConfig; with scored_at = [1.0, 0.75, 0.0] every arm is scored at these
+                                temperatures, whatever its own, and most metrics are taken at the first;
+                                fresh_problems = true draws documents, problems and samples anew for each seed
     [grid]                      optional: every combination of these becomes a variant of the study, as in
                                 "task.slip_rate" = [0.1, 0.2]
                                 "model.hidden_size, model.intermediate_size" = [[32, 64], [64, 128]]
@@ -32,11 +36,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checks import check_seed, check_whole
+from pgce_mini.checks import check_choice, check_seed, check_whole, is_finite
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.paths import expanded
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.arms import arm_named
+from pgce_mini.study.arms import Arm, arm_named
 from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, Task, task_from_dict
@@ -54,10 +58,11 @@ SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", *CONTROLS, "model", "init_from", "seed", "device", "prior",
     "temperature", "gradient_accumulation_steps", "fsdp",
 }  # fmt: skip
-TOP_LEVEL = ("question", "arms", "seeds", "top_k", "task", "model", "pretrain", "midtrain", "rl", "evaluation",
-             "grid")  # fmt: skip
+TOP_LEVEL = ("question", "arms", "seeds", "top_k", "match_on", "task", "model", "pretrain", "midtrain", "rl",
+             "evaluation", "grid")  # fmt: skip
 MOST_SEEDS = 10_000  # who writes seeds = 20250101 means [20250101]
 MIDTRAIN_LOSSES = ("arm", "ce")
+MATCH_ON = ("documents", "samples")
 
 
 class SpecError(ValueError):
@@ -225,23 +230,40 @@ class _Variant:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
                 midtrain = PretrainConfig(**{"corpus": corpus, "model": model, **settings})
         rl = None
-        if isinstance(self.corpus, Task) != ("rl" in content):
-            needs = "has a verifier: say how to train on it in [rl]" if isinstance(self.corpus, Task) else (
-                "has no verifier: leave out [rl]"
-            )  # fmt: skip
-            raise reader._error(f"the task {self.corpus.name} {needs}", "rl")
         if "rl" in content:
+            if not isinstance(self.corpus, Task):
+                raise reader._error(f"the task {self.corpus.name} has no verifier: leave out [rl]", "rl")
             with _located(reader, "rl"):
                 rl = GRPOConfig(**content["rl"])
         with _located(reader, "evaluation"):
             settings = dict(content["evaluation"])
-            if isinstance(settings.get("ks"), list):
-                settings["ks"] = tuple(settings["ks"])
+            fresh_problems = settings.pop("fresh_problems", False)
+            if not isinstance(fresh_problems, bool):
+                raise ValueError(f"fresh_problems must be true or false, got {fresh_problems!r}")
+            if fresh_problems and "seed" in settings:
+                raise ValueError("seed must be left out with fresh_problems, which takes that of each row")
+            for name in ("ks", "scored_at"):
+                if isinstance(settings.get(name), list):
+                    settings[name] = tuple(settings[name])
+            if scored_at := settings.get("scored_at"):
+                if not isinstance(self.corpus, Task):
+                    raise ValueError(f"scored_at must be left out for {self.corpus.name}, which has no problems")
+                if isinstance(scored_at, tuple) and is_finite(scored_at[0]):
+                    settings["temperature"] = float(scored_at[0])
             evaluation = EvaluationConfig(**settings)
         self.templates = Templates(
             reader.path.stem, study_dir, study_dir / (variant_name(varied) or "runs"), pretrain, rl, evaluation,
-            midtrain, midtrain_by_ce=midtrain_loss == "ce", varied=varied,
+            midtrain, midtrain_by_ce=midtrain_loss == "ce", varied=varied, fresh_problems=fresh_problems,
+            match_on_samples=self._match_on() == "samples",
         )  # fmt: skip
+
+    def _match_on(self) -> str:
+        match_on = self.content.get("match_on", MATCH_ON[0])
+        with _located(self.reader, "match_on"):
+            check_choice("match_on", match_on, MATCH_ON)
+            if match_on == "samples" and not isinstance(self.corpus, Task):
+                raise ValueError(f"match_on must be documents for {self.corpus.name}, which has no problems")
+        return str(match_on)
 
     def row(self, name: str, seed: int) -> Row:
         with _located(self.reader, "arms"):
@@ -249,9 +271,19 @@ class _Variant:
                 check_whole("top_k", self.content["top_k"], 1)
             arm = arm_named(str(name), self.content.get("top_k"))
             check_head(arm.shaping, self.corpus)
+            self._check_scoring(arm)
         if arm.prior == "ce":  # one prior, whatever the size of a head that cross-entropy does not use
             arm = replace(arm, shaping=RewardShaping())
         return self.templates.row(arm, seed, self.row(arm.matched_to, seed) if arm.matched_to else None)
+
+    def _check_scoring(self, arm: Arm) -> None:
+        """An arm that differs from ce in the temperature of its scores alone would be ce."""
+        scored_at, rl = self.templates.evaluation.scored_at, self.templates.rl
+        sampled = arm.matched_to or arm.evaluation_temperature != 1
+        if scored_at and sampled and (rl is None or arm.policy == arm.prior):
+            raise ValueError(
+                f"arms must differ from ce in more than the scoring, which scored_at sets: leave out {arm.name}"
+            )
 
 
 def _own(config: type, *more: str) -> tuple[str, ...]:
@@ -264,7 +296,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "pretrain": _own(PretrainConfig),
     "midtrain": _own(PretrainConfig, "loss", "task"),
     "rl": _own(GRPOConfig),
-    "evaluation": (*_own(EvaluationConfig), "seed"),
+    "evaluation": (*_own(EvaluationConfig), "seed", "fresh_problems"),
 }
 
 

@@ -9,13 +9,14 @@ from pgce_mini.study.analysis import AFTER_RL, by_seed, compare, format_differen
 from pgce_mini.study.store import StudyTable
 
 LEAST_SEEDS = 6  # the sign-flip test of five can never pass 5 %
-OF_TEXT = "cross_entropy_before"  # of a task without RL
+OF_PRIORS = "avg_at_m_before", "cross_entropy_before"  # without RL; of text
 
 
 def as_lines(table: StudyTable) -> list[str]:
     """A block a variant, a line an arm."""
     baseline = table.spec.arms[0]
-    metric = AFTER_RL if any(AFTER_RL in row for row in table.rows) else OF_TEXT
+    there = {name for row in table.rows for name in row}
+    metric = next((name for name in (AFTER_RL, *OF_PRIORS) if name in there), OF_PRIORS[-1])
     words = column_label(metric, samples(table.rows) if table.rows else "m")
     width = max(20, len(words))
     lines = []

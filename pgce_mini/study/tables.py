@@ -1,7 +1,8 @@
 """The two tables of a study as Parquet: a line a row with everything measured, and the learning curves, long.
 
     NAME.parquet           one line a row, in the order of the specification: study, task, variant, arm, seed,
-                           settings that differ, settings, temperature, METRIC_before, METRIC_after, error
+                           settings that differ, settings, temperature (of the samples that are measured),
+                           rl_temperature, METRIC_before, METRIC_after, error
     NAME-curves.parquet    one line a point: variant, arm, seed, stage, metric, step, value
 
 No clock, path or machine is in them: the same rows give the same bytes with one version of pyarrow, which is an

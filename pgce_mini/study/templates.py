@@ -52,6 +52,11 @@ class Templates:
     """the settings of this variant, by their names in a specification"""
     keep_evaluations: bool = False
     """leave evaluation.json and samples.jsonl beside each model"""
+    fresh_problems: bool = False
+    """documents, problems and samples of an evaluation are drawn from the row's seed; by default all rows share
+    those of `evaluation.seed`"""
+    match_on_samples: bool = False
+    """an arm that is matched has the entropy of the other on sampled completions; by default on documents"""
 
     def __post_init__(self) -> None:
         for name in ("folder", "runs"):
@@ -77,10 +82,14 @@ class Templates:
         if self.rl:
             temperature = self.rl.temperature * arm.rl_temperature
             rl = replace(self.rl, run_dir=folder(arm.policy, "policy"), seed=seed, temperature=temperature)
-        temperature = self.evaluation.temperature * arm.evaluation_temperature
+        evaluation = self.evaluation
+        if not evaluation.scored_at:
+            evaluation = replace(evaluation, temperature=evaluation.temperature * arm.evaluation_temperature)
+        if self.fresh_problems:
+            evaluation = replace(evaluation, seed=seed)
         return Row(
             self.study, self.folder, self.varied, arm, seed, trained(self.pretrain, arm, "prior"), midtrain, rl,
-            replace(self.evaluation, temperature=temperature), reference, self.keep_evaluations,
+            evaluation, reference, self.keep_evaluations, self.fresh_problems, self.match_on_samples,
         )  # fmt: skip
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:

@@ -184,6 +184,11 @@ class GRPOConfig:
     """rounds of such replacement per step; after them the step trains on the groups it has"""
     mask_truncated_completions: bool = True
     """leave completions that were cut off out of the loss"""
+    eval_every: int | None = None
+    """steps between evaluations on held-out problems, with one after the first step and one at the end; by default
+    there are none"""
+    eval_problems: int = 256
+    """held-out problems of such an evaluation, new ones each time, with one completion of each at temperature 1"""
     save_every: int = 20
     """steps between saved states to resume from"""
     seed: int = 0
@@ -197,7 +202,9 @@ class GRPOConfig:
 
     def __post_init__(self) -> None:
         plain_numbers(self)
-        _check_common(self, "prompts_per_step", "num_minibatches", "num_iterations")
+        _check_common(self, "prompts_per_step", "num_minibatches", "num_iterations", "eval_problems")
+        if self.eval_every is not None:
+            check_count("eval_every", self.eval_every, 1)
         check_whole("num_generations", self.num_generations, 2)
         check_whole("max_refills", self.max_refills, 0)
         if self.max_completion_length is not None:
@@ -213,6 +220,10 @@ class GRPOConfig:
                 f"num_minibatches must be at most prompts_per_step={self.prompts_per_step}, "
                 f"got {self.num_minibatches}"
             )
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether held-out problems are answered after this step."""
+        return self.eval_every is not None and (step % self.eval_every == 0 or step in (1, self.steps))
 
     def completion_limit(self, task: Task) -> int:
         """max_completion_length, or its default for `task`."""
@@ -267,5 +278,7 @@ def check_rl_memory(config: GRPOConfig, model: GPTConfig, limit: int) -> None:
     if config.device != "cpu":
         return
     rows = config.prompts_per_step * config.num_generations
+    if config.eval_every is not None:
+        rows = max(rows, config.eval_problems)
     needed = model_bytes(model, TRAINED) + generation_bytes(model, rows, limit)
-    check_memory(needed, "prompts_per_step, num_generations or max_completion_length")
+    check_memory(needed, "prompts_per_step, num_generations, eval_problems or max_completion_length")

@@ -33,7 +33,7 @@ from pgce_mini.training.fsdp import backward, load_whole
 from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean, part_weight
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import clip_gradient, divergence
-from pgce_mini.training.rollout import Rollout, per_token_logps, sample_rollout
+from pgce_mini.training.rollout import Rollout, heldout_reward, per_token_logps, sample_rollout
 
 
 def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
@@ -44,7 +44,8 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
     `groups` (kept to train on, fully truncated ones included), `refills`, `rollout_tokens_per_second`; and, if
     there was a token to train on, over those tokens, averaged over the step's updates: `loss` (which does not
     measure progress), `entropy` (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`,
-    `clip_ratio/high`, `grad_norm` (before clipping).
+    `clip_ratio/high`, `grad_norm` (before clipping). With `eval_every`, some have `heldout_reward`: of held-out
+    problems, after the step's updates, at temperature 1 whatever the temperature of the training.
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.
@@ -73,6 +74,10 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
             rollout, row = sample_rollout(sampler, task, config, step)
             if rollout is not None:
                 row |= update_policy(model, reference, optimizer, rollout, config, limit, step)
+            if config.evaluates_after(step):
+                if sampler is not model:
+                    load_whole(sampler, model)
+                row["heldout_reward"] = heldout_reward(sampler, task, config, step)
             return row
 
         shown = "reward={reward:.3f}, length={completions/mean_length:.1f}"

@@ -81,7 +81,10 @@ def sample_rollout(
         missing = config.prompts_per_step - len(groups)
         problems = [task.problem(config.seed, first + i) for i in range(missing)]
         with agreed():
-            own = _sample_groups(model, task, share(problems), config, draws)
+            own = _sample_groups(
+                model, task, share(problems), config.num_generations, config.completion_limit(task),
+                config.temperature, draws,
+            )  # fmt: skip
         fresh = [group for groups in gathered(own) for group in groups]
         sampled += fresh
         groups += [group for group in fresh if group.teaches or not config.dynamic_sampling]
@@ -93,6 +96,19 @@ def sample_rollout(
         "rollout_tokens_per_second": tokens / (time.perf_counter() - started),
     }
     return (_as_rollout(groups, config) if groups else None), row
+
+
+def heldout_reward(model: GPT, task: Task, config: GRPOConfig, step: int) -> float:
+    """The mean reward of one completion at temperature 1 of each of `eval_problems` held-out problems: those of
+    this step alone, the same for every policy of a seed. Several processes share the problems as in a rollout."""
+    generator = torch.Generator(config.device).manual_seed((config.seed + 1) * MAX_DRAWS - step)
+    draws = Draws(generator, counts, rank()) if world_size() > 1 else generator
+    first = step * MAX_DRAWS
+    problems = [task.problem(config.seed, first + i, "heldout") for i in range(config.eval_problems)]
+    with agreed():
+        own = _sample_groups(model, task, share(problems), 1, config.completion_limit(task), 1.0, draws)
+    rewards = [reward for groups in gathered(own) for group in groups for reward in group.rewards]
+    return sum(rewards) / len(rewards)
 
 
 class _Group(NamedTuple):
@@ -116,20 +132,18 @@ class _Group(NamedTuple):
 
 
 def _sample_groups(
-    model: GPT, task: Task, problems: Sequence[Problem], config: GRPOConfig, generator: torch.Generator | Draws
-) -> list[_Group]:
-    size, prompts, limit = (
-        config.num_generations,
-        [problem.prompt for problem in problems],
-        config.completion_limit(task),
-    )
+    model: GPT, task: Task, problems: Sequence[Problem], size: int, limit: int, temperature: float,
+    generator: torch.Generator | Draws,
+) -> list[_Group]:  # fmt: skip
+    """`size` completions of each problem, of up to `limit` tokens."""
+    prompts = [problem.prompt for problem in problems]
     if not prompts and isinstance(generator, Draws):  # fewer refills than processes
         generator.begin(0)
         generator.sit_out(limit)
         return []
     generation = model.generate(
         prompts, limit,
-        temperature=config.temperature, generator=generator, num_generations=size,
+        temperature=temperature, generator=generator, num_generations=size,
     )  # fmt: skip
     groups = []
     if world_size() > 1:

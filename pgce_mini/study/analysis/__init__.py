@@ -2,10 +2,8 @@
 
 from pgce_mini.study.analysis.claims import (
     AFTER_RL,
-    EARLY,
     EXPLORED,
     FAMILIES,
-    LATER,
     RL_STUDIES,
     Comparison,
     Decision,
@@ -27,6 +25,7 @@ from pgce_mini.study.analysis.compare import (
     labels,
     summarize,
 )
+from pgce_mini.study.analysis.derived import EARLY, LATER, derived, derived_column
 from pgce_mini.study.analysis.formats import (
     format_difference,
     format_estimate,
@@ -66,7 +65,8 @@ __all__ = [
     "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "RL_STUDIES",
     "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding", "Hypothesis",
     "PairedDifference", "Recorded", "Seen", "Summary", "arms", "as_text", "beside", "by_metric", "by_seed",
-    "check_predictions", "compare", "curves_of", "decide", "decide_claims", "differences", "expanded_interval",
+    "check_predictions", "compare", "curves_of", "decide", "decide_claims", "derived",
+    "derived_column", "differences", "expanded_interval",
     "format_difference", "format_estimate", "format_spread", "heldout_means", "holm", "labels",
     "largest_errors", "learning_curves_of", "minimum_detectable", "nearest", "over_seeds", "paired_differences",
     "paired_over_seeds", "phase", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples",

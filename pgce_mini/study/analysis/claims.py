@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import Literal
 
-from pgce_mini.evaluation import CHANGES, column_label
+from pgce_mini.evaluation import column_label
 from pgce_mini.paths import expanded
 from pgce_mini.shipped import RESULTS
+from pgce_mini.study.analysis.derived import derived
 from pgce_mini.study.analysis.formats import format_difference
 from pgce_mini.study.analysis.statistics import PairedDifference, compare, holm, verdict
 from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
@@ -23,7 +23,6 @@ Seen = Literal["higher", "lower", "no difference seen", "similar", "not similar"
 Verdict = Literal["holds", "does not hold", "not decided", "cannot be tested at this scale"]
 
 SIMILAR_WITHIN = 0.02  # nats/token
-EARLY, LATER = range(1, 6), range(16, 21)  # RL steps between which entropy and length change
 MIN_TASKS = 2  # in which a hypothesis must be found
 MIN_OF_CLAIM_1 = 9  # of the twelve comparisons of each of its families
 
@@ -208,7 +207,7 @@ class Evidence:
         """The finished rows of a study; none while it has not been run."""
         if study not in self._rows:
             rows = [row for row in self.all_rows(study) if row["error"] is None]
-            self._rows[study] = [row | _changes(self.curves(study), key_of(row)) for row in rows]
+            self._rows[study] = [row | derived(self.curves(study).get(key_of(row), ())) for row in rows]
         return self._rows[study]
 
     def curves(self, study: str) -> dict[Key, list[Curve]]:
@@ -340,16 +339,3 @@ def _missing(findings: Sequence[Finding]) -> Decision | None:
 def samples(rows: Sequence[Columns]) -> int:
     """m of Avg@m."""
     return int(json.loads(rows[0]["settings"])["evaluation"]["samples"])
-
-
-def _changes(curves: Mapping[Key, Sequence[Curve]], key: Key) -> Columns:
-    """rl_entropy_change and rl_length_change: the mean over RL steps 16 to 20 minus that over steps 1 to 5."""
-    changes: Columns = {}
-    for name, metric in CHANGES.items():
-        for curve in curves.get(key, ()):
-            if (curve["stage"], curve["metric"]) == ("rl", metric):
-                values = dict(zip(curve["steps"], curve["values"], strict=True))
-                early, later = ([values[step] for step in steps if step in values] for steps in (EARLY, LATER))
-                if early and later:
-                    changes[name] = fmean(later) - fmean(early)
-    return changes
