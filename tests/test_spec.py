@@ -129,7 +129,7 @@ WRONG = [
     ("ks = [1, 8]", "scored_at = 1", 21, "evaluation: scored_at must list temperatures between"),
     ("ks = [1, 8]", 'scored_at = ["1"]', 21, "evaluation: scored_at must list temperatures between"),
     ("ks = [1, 8]", "fresh_problems = 1", 21, "evaluation: fresh_problems must be true or false, got 1"),
-    ("ks = [1, 8]", "fresh_problems = true\nseed = 1", 22, "evaluation: seed must be left out with fresh_problems"),
+    ("ks = [1, 8]", "fresh_problems = true\nseed = 1", 22, "evaluation: seed must be left out with fresh_"),
     ("seeds = 2", 'seeds = 2\nmatch_on = "sample"', 4, "match_on must be one of documents, samples, got 'sample'"),
     ("steps = 7", "eval_every = 0", 17, "rl: eval_every must be a whole number of at least 1"),
     ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),

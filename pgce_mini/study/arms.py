@@ -8,7 +8,9 @@ temperature-0.75           ce, sampled at this temperature in RL and scored at t
 evaluation-temperature-0.75    ce, sampled at this temperature in the evaluation only
 matched-precision ...      ce, sampled in RL and scored at the temperature at which its prior has the entropy of
                            that arm's prior of the same seed, on held-out documents
-label-smoothing-0.1  focal-2    those losses in pre-training
+label-smoothing-0.1  focal-2    those losses in pre-training, and four of other papers (`loss.family`):
+dynamic  gem-1.3  coverage-0.5  maxrl-4    dynamic fine-tuning, GEM with this beta, Direct Coverage of so many
+                           samples, MaxRL's series of so many terms
 steps-2                    ce with so many times the pre-training steps
 predicted-precision ...    what theory predicts of that arm's prior from the prior of ce (`study.predicted`); no RL
 """
@@ -32,6 +34,9 @@ class Arm:
     shaping: RewardShaping = field(default_factory=RewardShaping)
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
+    gem_beta: float = 0.0
+    coverage_samples: float = 0.0
+    maxrl_order: float = 0.0
     steps_factor: float = 1.0
     rl_temperature: float = 1.0
     evaluation_temperature: float = 1.0
@@ -57,6 +62,7 @@ NAMED = {
         for name in ("precision", "diversity")
     },
     **{f"matched-{name}": Arm(f"matched-{name}", matched_to=name) for name in PAPER_ARMS if name != "ce"},
+    "dynamic": Arm("dynamic", maxrl_order=1.0),
 }
 SIGNED: dict[str, Callable[[float], RewardShaping]] = {
     "beta": lambda value: RewardShaping(beta=value),
@@ -68,10 +74,14 @@ POSITIVE: dict[str, Callable[[str, float], Arm]] = {
     "evaluation-temperature": lambda name, value: Arm(name, evaluation_temperature=value),
     "label-smoothing": lambda name, value: Arm(name, label_smoothing=value),
     "focal": lambda name, value: Arm(name, focal_gamma=value),
+    "gem": lambda name, value: Arm(name, gem_beta=value),
+    "coverage": lambda name, value: Arm(name, coverage_samples=value),
+    "maxrl": lambda name, value: Arm(name, maxrl_order=value),
     "steps": lambda name, value: Arm(name, steps_factor=value),
 }
 EXAMPLES = ("beta-0.75", "head+1", "tail-1", "temperature-0.75", "evaluation-temperature-0.75",
-            "label-smoothing-0.1", "focal-2", "steps-2", "predicted-precision")  # fmt: skip
+            "label-smoothing-0.1", "focal-2", "gem-1.3", "coverage-0.5", "maxrl-4", "steps-2",
+            "predicted-precision")  # fmt: skip
 
 
 def arm_named(name: str, top_k: int | None = None) -> Arm:

@@ -45,6 +45,7 @@ from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, Task, task_from_dict
 from pgce_mini.training import (
+    CONTROLS,
     GRPOConfig,
     ModelShape,
     PretrainConfig,
@@ -54,8 +55,8 @@ from pgce_mini.training import (
 )
 
 SET_BY_THE_STUDY = {
-    "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
-    "prior", "temperature", "gradient_accumulation_steps", "fsdp",
+    "run_dir", "corpus", "shaping", *CONTROLS, "model", "init_from", "seed", "device", "prior",
+    "temperature", "gradient_accumulation_steps", "fsdp",
 }  # fmt: skip
 TOP_LEVEL = ("question", "arms", "seeds", "top_k", "match_on", "task", "model", "pretrain", "midtrain", "rl",
              "evaluation", "grid")  # fmt: skip

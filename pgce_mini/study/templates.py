@@ -13,7 +13,7 @@ from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.paths import expanded
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.rows import Row
-from pgce_mini.training import GRPOConfig, PretrainConfig
+from pgce_mini.training import CONTROLS, GRPOConfig, PretrainConfig
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,8 @@ class Templates:
         def trained(template: PretrainConfig, arm: Arm, kind: str) -> PretrainConfig:
             return replace(
                 template, run_dir=folder(arm.prior, kind), seed=seed, shaping=arm.shaping,
-                label_smoothing=arm.label_smoothing or template.label_smoothing,
-                focal_gamma=arm.focal_gamma or template.focal_gamma,
                 steps=round(template.steps * arm.steps_factor),
+                **{name: getattr(arm, name) or getattr(template, name) for name in CONTROLS},
             )  # fmt: skip
 
         midtrain, rl = None, None

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from pgce_mini.evaluation import evaluate_documents, token_entropy
 from pgce_mini.gpt import GPT
 from pgce_mini.gpt.experts import balancing_loss, expert_load, largest_load, router_logits
-from pgce_mini.loss import focal_loss, shaped_cross_entropy
+from pgce_mini.loss import coverage_loss, focal_loss, gem_loss, maxrl_loss, shaped_cross_entropy
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length, check_pretraining_memory
@@ -27,6 +27,14 @@ from pgce_mini.training.distributed import agreed, counts, share, sum_gradients,
 from pgce_mini.training.fsdp import backward
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import clip_gradient, divergence
+
+OTHER_LOSSES = {
+    "focal_gamma": focal_loss,
+    "gem_beta": gem_loss,
+    "coverage_samples": coverage_loss,
+    "maxrl_order": maxrl_loss,
+}
+"""By the setting that asks for it, with its number: (N, V), (N), number -> (N)."""
 
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
@@ -193,8 +201,9 @@ def _loss(logits: Tensor, target: Tensor, config: PretrainConfig) -> Tensor:
     """The mean loss of the arm, or of the control in its place. (N, V), (N) -> ()"""
     if config.label_smoothing:
         return F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
-    if config.focal_gamma:
-        return focal_loss(logits, target, config.focal_gamma).mean()
+    for name, loss in OTHER_LOSSES.items():
+        if number := getattr(config, name):
+            return loss(logits, target, number).mean()
     return shaped_cross_entropy(logits, target, config.shaping)
 
 
