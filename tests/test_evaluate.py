@@ -12,6 +12,7 @@ from echo import THINK_ID, ZERO_ID, Echo, EchoModel, Letters, ScriptedModel, ent
 from tiny import TASK
 
 from pgce_mini.evaluation import EvaluationConfig, calibration, evaluate
+from pgce_mini.shipped import priors
 from pgce_mini.tasks.base import EOS_ID, Corpus
 
 
@@ -94,21 +95,21 @@ def test_completions_are_measured_without_their_prompts() -> None:
 
 
 def test_further_temperatures_have_the_accuracy_of_an_evaluation_at_them() -> None:
-    gpt, problems = real_model(), 12
+    (gpt, task), problems = priors.load("chain-sum", "ce"), 12
     plain = small_config(problems=problems, temperature=0.7)
     both = small_config(problems=problems, temperature=0.7, scored_at=(0.7, 1.5, 0))
-    samples = evaluate(gpt, TASK, both)["samples"]
+    samples = evaluate(gpt, task, both)["samples"]
     scored_at = samples.pop("scored_at")
-    assert samples == evaluate(gpt, TASK, plain)["samples"]
-    at_other = evaluate(gpt, TASK, small_config(problems=problems, temperature=1.5))["samples"]
+    assert samples == evaluate(gpt, task, plain)["samples"]
+    at_other = evaluate(gpt, task, small_config(problems=problems, temperature=1.5))["samples"]
     assert scored_at["avg_at_m_at_1.5"] == at_other["avg_at_m"] != samples["avg_at_m"]
     right = []
     for index in range(problems):  # the likeliest token, again and again
-        problem = TASK.problem(both.seed, index, "heldout")
+        problem = task.problem(both.seed, index, "heldout")
         ids = list(problem.prompt)
-        while len(ids) < len(problem.prompt) + TASK.max_completion_length and ids[-1] != EOS_ID:
+        while len(ids) < len(problem.prompt) + task.max_completion_length and ids[-1] != EOS_ID:
             ids.append(int(gpt(torch.tensor([ids]))[0, -1].argmax()))
-        right.append(TASK.reward(problem, ids[len(problem.prompt) :]))
+        right.append(task.reward(problem, ids[len(problem.prompt) :]))
     assert scored_at["greedy"]["value"] == np.mean(right)
 
 

@@ -467,7 +467,7 @@ def test_what_is_no_number_is_refused_by_name(kind: type, name: str, value: Any)
 
 
 def test_model_shape_of_numpy_is_a_model() -> None:
-    shape = ModelShape(**{f.name: np.int64(getattr(SHAPE, f.name)) for f in fields(SHAPE)})  # type: ignore[arg-type]
+    shape = ModelShape(**{f.name: np.asarray(getattr(SHAPE, f.name))[()] for f in fields(SHAPE)})
     assert shape == SHAPE
     assert repr(shape.config(TASK)) == repr(SHAPE.config(TASK))
 

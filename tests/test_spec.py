@@ -130,7 +130,6 @@ WRONG = [
     ("ks = [1, 8]", 'scored_at = ["1"]', 21, "evaluation: scored_at must list temperatures between"),
     ("ks = [1, 8]", "fresh_problems = 1", 21, "evaluation: fresh_problems must be true or false, got 1"),
     ("ks = [1, 8]", "fresh_problems = true\nseed = 1", 22, "evaluation: seed must be left out with fresh_"),
-    ("seeds = 2", 'seeds = 2\nmatch_on = "sample"', 4, "match_on must be one of documents, samples, got 'sample'"),
     ("steps = 7", "eval_every = 0", 17, "rl: eval_every must be a whole number of at least 1"),
     ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),
     ("ks = [1, 8]", '[grid]\n"task.slip_rate" = []', 22, "must be a list of values"),
@@ -160,9 +159,7 @@ def test_wrong_specification_is_answered_with_file_line_and_remedy(
         assert re.search(rf"line {line}\b", sentence), sentence
 
 
-SAME_SCORING = GOOD.replace("ks = [1, 8]", "scored_at = [1, 0.75, 0]\nfresh_problems = true").replace(
-    "seeds = 2", 'seeds = 2\nmatch_on = "samples"'
-)
+SAME_SCORING = GOOD.replace("ks = [1, 8]", "scored_at = [1, 0.75, 0]\nfresh_problems = true")
 
 
 def test_every_arm_is_scored_at_the_same_temperatures_on_problems_of_its_seed(tmp_path: Path) -> None:
@@ -173,11 +170,10 @@ def test_every_arm_is_scored_at_the_same_temperatures_on_problems_of_its_seed(tm
     assert [row.evaluation.seed for row in rows] == [0] * 5 + [1] * 5
     assert rows[1].settings == rows[6].settings  # the seed is no setting
     assert rows[1].settings["evaluation"]["fresh_problems"] is True
-    assert rows[3].settings["reference"]["match_on"] == "samples"
 
 
 def test_keys_that_came_later_change_no_settings_where_they_are_left_out(tmp_path: Path) -> None:
-    later = {"scored_at", "fresh_problems", "match_on", "eval_problems"}
+    later = {"scored_at", "fresh_problems", "eval_problems"}
     for row in load(tmp_path, GOOD).rows:
         told = json.dumps(row.settings)
         assert not [name for name in later if name in told]
@@ -202,13 +198,9 @@ def test_task_without_rl_has_priors_alone(tmp_path: Path) -> None:
     assert {tuple(row.models) for row in rows} == {("before",)}
 
 
-@pytest.mark.parametrize("key", ["scored_at", "match_on"])
-def test_text_has_no_problems_to_score_or_match_on(key: str, tmp_path: Path) -> None:
-    top, last = ('match_on = "samples"\n', "") if key == "match_on" else ("", "scored_at = [1.0]\n")
-    text = f'{top}arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\n{last}'
-    with pytest.raises(
-        SpecError, match=rf"line {text[: text.index(key)].count(chr(10)) + 1}: .*{key} must be .* text"
-    ):
+def test_text_has_no_problems_to_score(tmp_path: Path) -> None:
+    text = 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\nscored_at = [1.0]\n'
+    with pytest.raises(SpecError, match=r"line 7: .*scored_at must be .* text"):
         load(tmp_path, text)
 
 

@@ -27,7 +27,7 @@ class AtRest(GenerationMixin):
     def __init__(self, prior: GPT, shaping: RewardShaping) -> None:
         super().__init__()
         self.config, self.eos_ids, self.pad_id = prior.config, prior.eos_ids, prior.pad_id
-        self.model = _Mapped(prior, shaping)
+        self.prior, self.shaping, self.model = prior, shaping, _Mapped(prior, shaping)
         like = prior.unembedding
         self.register_buffer("identity", torch.eye(prior.config.vocab_size, dtype=like.dtype, device=like.device))
 
@@ -39,7 +39,7 @@ class AtRest(GenerationMixin):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.model.mapped(self.model.prior(ids))
+        return stationary_logits(self.prior(ids), self.shaping)
 
 
 class _Mapped(nn.Module):
@@ -51,7 +51,5 @@ class _Mapped(nn.Module):
 
     def forward(self, *layout: Any) -> Tensor:
         """What `Decoder.forward` takes -> (..., V)"""
-        return self.mapped(F.linear(self.prior.model(*layout), self.prior.unembedding))
-
-    def mapped(self, logits: Tensor) -> Tensor:
+        logits = F.linear(self.prior.model(*layout), self.prior.unembedding)
         return stationary_logits(logits, self.shaping)

@@ -23,7 +23,6 @@ from pgce_mini.evaluation import (
     evaluate_run,
     is_evaluated,
     matching_temperature,
-    matching_temperature_on_samples,
     measured,
     sample_text,
 )
@@ -41,7 +40,7 @@ from pgce_mini.runs import (
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.predicted import AtRest
 from pgce_mini.study.tables import Columns, Curve, Key
-from pgce_mini.tasks import Task, Text
+from pgce_mini.tasks import Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
@@ -66,8 +65,6 @@ class Row:
     """leave evaluation.json and samples.jsonl beside each model"""
     fresh_problems: bool = False
     """the evaluation's seed is the row's own"""
-    match_on_samples: bool = False
-    """the reference's entropy is that of sampled completions, not that on held-out documents"""
 
     @property
     def variant(self) -> str:
@@ -123,8 +120,7 @@ class Row:
         if self.fresh_problems:
             evaluation = {**(of(self.evaluation, "seed") or {}), "fresh_problems": True}
         if self.reference and reference:
-            on = {"match_on": "samples"} if self.match_on_samples else {}
-            reference = {"arm": self.reference.arm.name, **on, **reference}
+            reference = {"arm": self.reference.arm.name, **reference}
         return {
             "pretrain": of(self.pretrain, "seed", "init_from"),
             "midtrain": of(self.midtrain, "seed", "init_from"),
@@ -224,9 +220,6 @@ class Row:
         model, corpus = load_model(prior)
         model_to_match, _ = load_model(self.reference.train_prior())
         config = self.evaluation
-        if self.match_on_samples:
-            assert isinstance(corpus, Task)
-            return matching_temperature_on_samples(model, model_to_match, corpus, config)
         documents = [corpus.document(config.seed, i, "heldout") for i in range(config.documents)]
         entropy = evaluate_documents(model_to_match, documents, config.batch_size)["entropy"]
         return matching_temperature(model, documents, entropy)

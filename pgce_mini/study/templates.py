@@ -55,8 +55,6 @@ class Templates:
     fresh_problems: bool = False
     """documents, problems and samples of an evaluation are drawn from the row's seed; by default all rows share
     those of `evaluation.seed`"""
-    match_on_samples: bool = False
-    """an arm that is matched has the entropy of the other on sampled completions; by default on documents"""
 
     def __post_init__(self) -> None:
         for name in ("folder", "runs"):
@@ -89,7 +87,7 @@ class Templates:
             evaluation = replace(evaluation, seed=seed)
         return Row(
             self.study, self.folder, self.varied, arm, seed, trained(self.pretrain, arm, "prior"), midtrain, rl,
-            evaluation, reference, self.keep_evaluations, self.fresh_problems, self.match_on_samples,
+            evaluation, reference, self.keep_evaluations, self.fresh_problems,
         )  # fmt: skip
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:

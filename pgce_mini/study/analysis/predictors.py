@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.predictions import TOLERANCES
 from pgce_mini.study.tables import Columns, Curve, Key, key_of
 from pgce_mini.tasks import ChainSum, task_from_dict
@@ -131,7 +131,9 @@ class _Case:
         """What is predicted and what is measured, over these seeds: (2, 3 + positions)"""
         start, measured = (np.mean([of[seed] for seed in seeds], 0) for of in (self.start, self.measured))
         if self.predictor in ("A", "C"):
-            task = self.task if self.predictor == "A" else fit_chain(*start[: len(RATES)], self.task)
+            share, if_reasoned, if_direct = start[: len(RATES)].tolist()
+            fitted = self.predictor == "C"
+            task = fit_chain(share, if_reasoned, if_direct, self.task) if fitted else self.task
             prediction = predict_chain(task, self.shaping)
             rates = [getattr(prediction, name) for name in RATES]
             start = np.array([*rates, *prediction.entropy_by_position])
