@@ -185,7 +185,7 @@ def _answer(evidence: Evidence) -> str:
 
 def _reading() -> str:
     pages = " and the ".join(f"[protocol of {protocol.name}]({protocol.page})" for protocol in PROTOCOLS)
-    seeds = " or ".join(str(protocol.seeds) for protocol in PROTOCOLS)
+    seeds = " or ".join(map(str, sorted({n for protocol in PROTOCOLS for n in protocol.seeds.values()})))
     effects = [[effect.measures, f"±{effect.size:g} {effect.unit}", effect.why] for effect in SMALLEST_EFFECTS]
     return WORDS.format(protocols=pages, seeds=seeds) + _table(["measure", "d", "why"], effects)
 
