@@ -34,7 +34,9 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
         f"{SHAPED} labels tokens q start steps axis lr predict train rl right group_size rl_lr rl_steps rl_start",
     ),
     "policy-gradient": Page("policy_gradient", "CE is a policy gradient", "x n baseline seed"),
-    "hidden-rewards": Page("hidden_rewards", "Hidden rewards", "losses pi beta gamma q epsilon alpha"),
+    "hidden-rewards": Page(
+        "hidden_rewards", "Hidden rewards", "losses pi beta gamma q epsilon alpha tau samples terms"
+    ),
     "simplex": Page("simplex", "Three tokens", f"{SHAPED} labels labels_rest start start_rest"),
     "where-training-ends": Page("where_training_ends", "Where training ends", f"{SHAPED} labels over"),
     "tiny-gpts": Page(

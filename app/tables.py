@@ -24,8 +24,9 @@ from pgce_mini.study.analysis import (
     FAMILIES,
     Evidence,
     PairedDifference,
-    Seen,
     Summary,
+    Verdict,
+    advice,
     decide_claims,
     format_difference,
     precision_answer,
@@ -281,25 +282,21 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
         if not gaps:
             raise ValueError(f"no picked arm beside {baseline} shares two seeds with it yet")
         evidence = evidence_of(study.folder, stamp)
-        seen = {arm: evidence.seen(study.name, arm, metric, baseline, variant) for arm in gaps}
-        sentence = f"{column_title(metric, m)}, minus {baseline}: {verdicts(gaps, seen)}."
-        columns = ("n", "mean", "low", "high", "p", "detectable")
+        found = {arm: evidence.verdict(study.name, arm, metric, baseline, variant) for arm in gaps}
+        sentence = f"{column_title(metric, m)}, minus {baseline}: {verdicts(gaps, found)}."
+        columns = ("n", "mean", "low", "high", "low_90", "high_90", "p")
         table = {
             "arm": list(gaps),
-            "seen": [words or "not planned" for words in seen.values()],
+            "verdict": ["not planned" if verdict is None else str(verdict) for verdict in found.values()],
             **{name: [getattr(gap, name) for gap in gaps.values()] for name in columns},
         }
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
 
 
-def verdicts(gaps: dict[str, PairedDifference], seen: dict[str, Seen | None]) -> str:
-    """What the planned comparisons found, each arm with its interval; of the others the one furthest from 0."""
-    told: dict[Seen, list[str]] = {}
-    for arm, words in seen.items():
-        if words:
-            told.setdefault(words, []).append(f"{arm} {format_difference(gaps[arm])}")
-    parts = [f"{words}: {', '.join(told[words])}" for words in sorted(told)]
-    others = [arm for arm, words in seen.items() if words is None]
+def verdicts(gaps: dict[str, PairedDifference], found: dict[str, Verdict | None]) -> str:
+    """The verdict of each planned comparison with its interval; of the others the one furthest from 0."""
+    parts = [f"{arm} {format_difference(gaps[arm])} ({verdict})" for arm, verdict in found.items() if verdict]
+    others = [arm for arm, verdict in found.items() if verdict is None]
     if others:
         arm = max(others, key=lambda name: abs(gaps[name].mean))
         which = "not planned, an estimate" if len(others) == 1 else f"furthest from 0 of {len(others)} not planned"
@@ -364,20 +361,24 @@ def progress(studies: Sequence[StudyState]) -> str:
 
 
 def present_answer() -> None:
-    """The question of the paper, and what the tables of the package say."""
+    """The question of the paper, what the tables of the package say, and what to do in a run of one's own."""
+    evidence = evidence_of(RESULTS, stamp(RESULTS))
     try:
-        answer = precision_answer(evidence_of(RESULTS, stamp(RESULTS)))
+        answer, lines = precision_answer(evidence), advice(evidence)
     except RunError as error:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
-    else:
-        st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
+        return
+    st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
+    with st.container(border=True):
+        st.subheader("In your own run")
+        st.markdown("\n".join(f"- {line}" for line in lines))
 
 
 def present_claims(evidence: Evidence) -> None:
     """The paper's claims and every planned comparison, judged by these tables."""
     st.subheader("The paper's claims, one by one")
     decided = decide_claims(evidence)
-    lines = ["\n- ".join(decision.lines) for decision in decided.values()]
+    lines = ["\n".join(decision.lines) for decision in decided.values()]
     columns = {"the paper's claim": list(decided), "at this scale, on these tasks (ours)": lines}
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
@@ -393,9 +394,11 @@ def present_claims(evidence: Evidence) -> None:
                     "difference": [None if gap is None else gap.mean for gap in gaps],
                     "low": [None if gap is None else gap.low for gap in gaps],
                     "high": [None if gap is None else gap.high for gap in gaps],
+                    "low, 90 %": [None if gap is None else gap.low_90 for gap in gaps],
+                    "high, 90 %": [None if gap is None else gap.high_90 for gap in gaps],
                     "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
                     "expected": [f.comparison.expected for _, f in findings],
-                    "seen": [f.seen for _, f in findings],
+                    "verdict": [str(f.verdict) for _, f in findings],
                 },
                 "Every planned comparison",
             )

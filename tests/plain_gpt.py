@@ -15,6 +15,9 @@ SHAPES = {
     "grouped": GPTConfig(23, 32, 3, 4, 2, max_position_embeddings=64, rope_theta=1e6),
     "wide heads": GPTConfig(23, 32, 2, 4, 1, head_dim=12, max_position_embeddings=64),
     "untied": GPTConfig(23, 32, 1, 2, 2, max_position_embeddings=64, tie_word_embeddings=False),
+    "mixture": GPTConfig(
+        23, 32, 2, 4, 2, max_position_embeddings=64, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24
+    ),
 }
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14]]
 
@@ -61,6 +64,20 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (scores.masked_fill(later, -torch.inf).softmax(-1) @ v).transpose(1, 2)
 
 
+def plain_mlp(mlp: Any, x: Tensor) -> Tensor:
+    return mlp.down_proj(F.silu(mlp.gate_proj(x)) * mlp.up_proj(x))
+
+
+def plain_mixture(mixture: Any, x: Tensor, config: GPTConfig) -> Tensor:
+    """Every expert for every token, with a weight that is 0 but for the likeliest."""
+    shares = mixture.gate(x).softmax(-1)  # (..., E)
+    least = shares.sort(-1, descending=True).values[..., config.num_experts_per_tok - 1, None]
+    weights = shares * (shares >= least)
+    if config.norm_topk_prob:
+        weights = weights / weights.sum(-1, keepdim=True)
+    return sum(weights[..., i, None] * plain_mlp(expert, x) for i, expert in enumerate(mixture.experts))
+
+
 def plain_states(gpt: GPT, ids: Tensor) -> Tensor:
     """(B, T) -> (B, T, d)"""
     heads, theta = (-1, gpt.config.size_of_head), gpt.config.rope_theta
@@ -74,7 +91,7 @@ def plain_states(gpt: GPT, ids: Tensor) -> Tensor:
         read = attend(q, k, attention.v_proj(h).unflatten(-1, heads))
         x = x + attention.o_proj(read.flatten(-2))
         h = rms_norm(x, layer.post_attention_layernorm)
-        x = x + mlp.down_proj(F.silu(mlp.gate_proj(h)) * mlp.up_proj(h))
+        x = x + (plain_mixture(mlp, h, gpt.config) if gpt.config.num_experts else plain_mlp(mlp, h))
     return rms_norm(x, gpt.model.norm)
 
 

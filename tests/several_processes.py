@@ -28,6 +28,7 @@ from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, loop, pre
 from pgce_mini.training.distributed import rank
 
 SHAPE = ModelShape(32, 2, 4, 2, 32, 128)
+EXPERTS = replace(SHAPE, num_experts=4, moe_intermediate_size=16, router_aux_loss_coef=1.0)
 STOPS = {"stopped": (1, 3), "stopped in parts": (0, 6)}
 """The process that gets Ctrl-C, and the step."""
 
@@ -47,6 +48,8 @@ def pretrainings(folder: Path, prior: Path) -> dict[str, PretrainConfig]:
         "text": replace(config, corpus=Text(path=str(text))),
         "mid-training": replace(config, init_from=prior, lr=1e-3),
         "in parts": replace(config, fsdp=True),
+        "experts": replace(config, model=EXPERTS, gradient_accumulation_steps=2),
+        "experts in parts": replace(config, model=EXPERTS, fsdp=True),
     }
     configs = {**arms, **others}
     configs["precision"] = replace(configs["precision"], steps=50)
@@ -55,7 +58,8 @@ def pretrainings(folder: Path, prior: Path) -> dict[str, PretrainConfig]:
 
 def reinforcements(folder: Path, prior: Path) -> dict[str, GRPOConfig]:
     """With refills, with updates of fewer groups than there are processes, with each normalisation."""
-    config = GRPOConfig(prior=prior, steps=4, prompts_per_step=4, num_generations=4, max_refills=2)
+    config = GRPOConfig(prior=prior, steps=4, prompts_per_step=4, num_generations=4, max_refills=2,
+                        eval_every=2, eval_problems=5)  # fmt: skip
     all_kept = replace(config, dynamic_sampling=False, num_iterations=2)
     configs = {
         "rl": replace(config, num_minibatches=3),

@@ -39,7 +39,12 @@ STATES = {
         "live_size=tiny&live_arm=precision&live_beside=ce,+tiny,+seed+0",
     ],
     "trained_beta": ["", "beta=-0.5&sum=1+0+0+0+2+0+0+1=&seed=3"],
-    "trap_game": ["", "shown=true&share=0.2&slip=0.1&beta=1&bet_share=0.9", "shown=true&beta=0"],
+    "trap_game": [
+        "",
+        "shown=true&share=0.2&slip=0.1&beta=1&bet_share=0.9",
+        "shown=true&beta=0",
+        "shown=true&start=what+cross-entropy+learnt&beta=0.5",
+    ],
     "diversity_or_precision": [
         "",
         "study=chain&picture=minus+the+baseline",

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.tasks import ChainSum
 from pgce_mini.tasks.chain_sum import EQUALS_ID, ZERO_ID
-from pgce_mini.theory import predict_chain
+from pgce_mini.theory import fit_chain, predict_chain
 
 TASK = ChainSum(reasoned_share=0.3, slip_rate=0.1)
 
@@ -77,3 +78,39 @@ def test_corpus_without_slips_or_guesses_is_predicted_without_error() -> None:
     assert certain.reasoned_share == pytest.approx(1)
     assert certain.accuracy == pytest.approx(1)
     assert sum(certain.entropy_by_position) == pytest.approx(0, abs=1e-9)
+
+
+@settings(max_examples=15)
+@given(st.floats(0.01, 1), st.floats(0, 0.9), st.floats(0.3, 6))
+def test_fit_finds_the_rates_of_the_prior_that_it_was_given(share: float, slip: float, noise: float) -> None:
+    true = replace(TASK, reasoned_share=share, slip_rate=slip, direct_noise=noise)
+    found = fit_chain(*rates(true), TASK)
+    assert (found.reasoned_share, found.slip_rate) == pytest.approx((share, slip), abs=1e-6)
+    assert found.direct_noise == pytest.approx(noise, abs=1e-4)
+
+
+def test_fit_by_hand() -> None:
+    # Two operands, totals 0 to 62: a right total stays right with probability 1 - 0.3 + 0.3 / 63, twice.
+    task = ChainSum(num_operands=2, max_operand=31)
+    stays, returns = 0.7 + 0.3 / 63, 0.3 / 63
+    found = fit_chain(0.4, stays**2 + (1 - stays) * returns, 1, task)
+    assert (found.reasoned_share, found.slip_rate, found.direct_noise) == pytest.approx((0.4, 0.3, 0))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((1.2, 0.5, 0.5), "reasoned_share must be a number between 0 and 1, got 1.2"),
+        ((0.2, None, 0.5), "accuracy_if_reasoned must be a number between 0 and 1, got None"),
+        ((0.2, 0.03, 0.5), "accuracy_if_reasoned must be at least 0.0303, what blind totals give, got 0.03"),
+        ((0.2, 0.5, 0.0), "accuracy_if_direct must be at least .*no noise fits this prior"),
+    ],
+)
+def test_what_no_rates_give_is_refused(numbers: tuple[float, float, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fit_chain(*numbers, TASK)
+
+
+def rates(task: ChainSum) -> tuple[float, float, float]:
+    found = predict_chain(task, RewardShaping())
+    return found.reasoned_share, found.accuracy_if_reasoned, found.accuracy_if_direct

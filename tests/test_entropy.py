@@ -1,4 +1,4 @@
-"""Entropy of tokens and completions, and the temperature that matches one."""
+"""Entropy of tokens and completions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import torch
 from echo import entropy_of, real_model
-from tiny import TASK, new_model
 
-from pgce_mini.evaluation import completion_entropy, evaluate_documents, matching_temperature, token_entropy
+from pgce_mini.evaluation import completion_entropy, token_entropy
 from pgce_mini.tasks import EOS_ID
-
-DOCUMENTS = [TASK.document(0, index, "heldout") for index in range(20)]
 
 
 def test_token_entropy_is_the_sum_of_p_log_p_even_where_p_is_zero() -> None:
@@ -37,27 +34,3 @@ def test_padding_changes_no_entropy_of_the_real_model() -> None:
         logits = gpt(torch.tensor([prompt + completion]))[0, len(prompt) - 1 : -1].double()
         brute = [entropy_of(row) for row in (logits / 0.7).softmax(-1)]
         np.testing.assert_allclose(entropy, brute, atol=1e-5)
-
-
-# --- the temperature that matches an entropy ---
-
-
-def test_own_entropy_is_matched_at_temperature_one() -> None:
-    model = new_model()
-    own = evaluate_documents(model, DOCUMENTS, batch_size=7)["entropy"]
-    assert matching_temperature(model, DOCUMENTS, own) == pytest.approx(1, abs=1e-4)
-
-
-@pytest.mark.parametrize("temperature", [0.3, 0.75, 1.5, 4.0])
-def test_temperature_that_made_an_entropy_is_found_again(temperature: float) -> None:
-    model = new_model()
-    with torch.no_grad():
-        logits = torch.cat([model(torch.tensor(document[:-1])[None])[0] for document in DOCUMENTS]).double()
-    entropy = token_entropy(logits / temperature).mean().item()
-    assert matching_temperature(model, DOCUMENTS, entropy) == pytest.approx(temperature, rel=1e-6)
-
-
-@pytest.mark.parametrize("entropy", [-0.1, 10.0])
-def test_entropy_that_no_temperature_gives_is_refused(entropy: float) -> None:
-    with pytest.raises(ValueError, match="entropy must be one that a temperature between"):
-        matching_temperature(new_model(), DOCUMENTS, entropy)

@@ -7,10 +7,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from echo import THINK_ID, ZERO_ID, Echo, EchoModel, Letters, ScriptedModel, entropy_of, real_model, small_config
 from tiny import TASK
 
 from pgce_mini.evaluation import EvaluationConfig, calibration, evaluate
+from pgce_mini.shipped import priors
 from pgce_mini.tasks.base import EOS_ID, Corpus
 
 
@@ -74,6 +76,43 @@ def test_heldout_numbers_are_means_over_every_token_of_every_document() -> None:
     assert heldout["reliability"] == calibration(confidences, hits)["reliability"]
 
 
+def test_completions_are_measured_without_their_prompts() -> None:
+    model = EchoModel(think=0.4, skill=0.8, luck=0.3, ramble=0.3)
+    losses, entropies = [], []
+    for index in range(7):
+        document = Echo().document(3, index, "heldout")
+        for t in range(2, len(document)):  # a prompt has two tokens
+            probs = model.probs(document[:t])
+            losses.append(-probs[document[t]].log().item())
+            entropies.append(entropy_of(probs))
+    config = small_config(documents=7, batch_size=2, seed=3)
+    heldout = evaluate(model, Echo(), config)["heldout"]
+    assert heldout["completion_cross_entropy"] == pytest.approx(np.mean(losses))
+    assert heldout["completion_entropy"] == pytest.approx(np.mean(entropies))
+    of_all = evaluate(model, Letters(), config)["heldout"]  # the same documents, of a corpus without prompts
+    assert {name: heldout[name] for name in of_all} == of_all
+    assert "completion_entropy" not in of_all
+
+
+def test_further_temperatures_have_the_accuracy_of_an_evaluation_at_them() -> None:
+    (gpt, task), problems = priors.load("chain-sum", "ce"), 12
+    plain = small_config(problems=problems, temperature=0.7)
+    both = small_config(problems=problems, temperature=0.7, scored_at=(0.7, 1.5, 0))
+    samples = evaluate(gpt, task, both)["samples"]
+    scored_at = samples.pop("scored_at")
+    assert samples == evaluate(gpt, task, plain)["samples"]
+    at_other = evaluate(gpt, task, small_config(problems=problems, temperature=1.5))["samples"]
+    assert scored_at["avg_at_m_at_1.5"] == at_other["avg_at_m"] != samples["avg_at_m"]
+    right = []
+    for index in range(problems):  # the likeliest token, again and again
+        problem = task.problem(both.seed, index, "heldout")
+        ids = list(problem.prompt)
+        while len(ids) < len(problem.prompt) + task.max_completion_length and ids[-1] != EOS_ID:
+            ids.append(int(gpt(torch.tensor([ids]))[0, -1].argmax()))
+        right.append(task.reward(problem, ids[len(problem.prompt) :]))
+    assert scored_at["greedy"]["value"] == np.mean(right)
+
+
 def test_an_impossible_token_makes_cross_entropy_none_and_not_infinity() -> None:
     evaluation = evaluate(EchoModel(think=0.0), Letters(), small_config())  # documents do think
     assert evaluation["heldout"]["cross_entropy"] is None
@@ -110,6 +149,12 @@ def test_progress_counts_problems_up_to_the_last() -> None:
         ({"ks": (1, 17)}, "ks"),
         ({"ks": (0,)}, "ks"),
         ({"temperature": 0.0}, "temperature"),
+        ({"scored_at": 0.75}, "scored_at"),
+        ({"scored_at": ("1",)}, "scored_at"),
+        ({"scored_at": (0.0, 1.0)}, "scored_at"),
+        ({"scored_at": (1.0, 0.75, 0.75)}, "scored_at"),
+        ({"scored_at": (1.0, 1e-4)}, "scored_at"),
+        ({"scored_at": (0.75, 1.0)}, "scored_at"),
     ],
 )
 def test_the_config_names_the_value_that_makes_no_sense(change: dict[str, object], named: str) -> None:

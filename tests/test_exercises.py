@@ -68,7 +68,7 @@ ODD = [
     np.array(["higher", "lower"]), torch.tensor(1j), torch.tensor([1.0, 2.0], requires_grad=True), torch.nan,
     range(6), iter([1, 2]), {"shaping": None}, itertools.cycle(["blue"]), lambda: 1, lambda *given: None,
     lambda *given: 1 / 0, lambda *given: sys.exit(), lambda *given: given[0], lambda *given: np.array(["a", "b"]),
-    lambda *given: [torch.ones((), requires_grad=True)], lambda *given: "No difference seen", lambda *given: 0.0,
+    lambda *given: [torch.ones((), requires_grad=True)], lambda *given: "Undecided", lambda *given: 0.0,
 ]  # fmt: skip
 
 
@@ -149,10 +149,15 @@ def clips_in_numpy(ratio, advantage, epsilon, epsilon_high):
         ("06-2", lambda *given: clips_in_numpy(*given).tolist(), True, ""),
         ("06-2", lambda *given: clips_in_numpy(*given)[:3], False, "Expected 10 numbers in a row"),
         ("06-3", lambda z, a, t: [float(logp) for logp in (z / t).log_softmax(-1)[range(6), a]], True, ""),
-        ("08-2", lambda low, high, p: "Higher." if p < 0.05 and low > 0 else "lower" if p < 0.05 and high < 0
-         else "No difference seen.", True, ""),
-        ("08-2", lambda low, high, p: "Higher " if p < 0.05 and low > 0 else "lower" if p < 0.05 and high <= 0
-         else "no difference seen", False, "holds 0"),
+        ("08-2", lambda gap, p, d: "Higher." if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high < 0
+         else "Null." if -d < gap.low_90 and gap.high_90 < d else "Undecided.", True, ""),
+        ("08-2", lambda gap, p, d: "Higher " if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high <= 0
+         else "null" if -d < gap.low_90 and gap.high_90 < d else "undecided", False, "holds 0"),
+        ("08-2", lambda gap, p, d: "higher" if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high < 0
+         else "undecided", False, "inside"),
+        ("08-2", lambda gap, p, d: "null" if -d < gap.low_90 and gap.high_90 < d else "higher"
+         if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high < 0 else "undecided", False,
+         "however small"),
     ],
 )  # fmt: skip
 def test_a_right_answer_in_any_form_and_the_mistakes_that_are_made(number, answer, verdict, hint, capsys):

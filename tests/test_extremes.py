@@ -56,7 +56,15 @@ from pgce_mini.theory import (
     simplex_field,
     tempered,
 )
-from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, group_advantages, grpo_loss, masked_mean
+from pgce_mini.training import (
+    CONTROLS,
+    GRPOConfig,
+    ModelShape,
+    PretrainConfig,
+    group_advantages,
+    grpo_loss,
+    masked_mean,
+)
 
 DENORMAL, HUGE = 5e-324, 1.7e308
 EXTREMES = (DENORMAL, 1e-300, 1e-45, 1e-38, 1e-13, 1e13, 1e39, HUGE, 10**400, math.inf, math.nan)
@@ -140,7 +148,7 @@ def test_entropy_that_is_none_is_refused(nats: float) -> None:
 REAL = {
     RewardShaping: ("beta", "lambda_head", "lambda_tail"),
     PlaygroundState: ("beta", "lambda_head", "lambda_tail", "lr"),
-    PretrainConfig: ("lr", "label_smoothing", "focal_gamma", "final_lr_share", "weight_decay", "max_grad_norm"),
+    PretrainConfig: ("lr", *CONTROLS, "final_lr_share", "weight_decay", "max_grad_norm"),
     GRPOConfig: ("lr", "weight_decay", "max_grad_norm", "epsilon", "epsilon_high", "kl_coef"),
     ChainSum: ("reasoned_share", "slip_rate", "direct_noise"),
     Countdown: ("hit_rate", "slip_rate"),
@@ -459,7 +467,7 @@ def test_what_is_no_number_is_refused_by_name(kind: type, name: str, value: Any)
 
 
 def test_model_shape_of_numpy_is_a_model() -> None:
-    shape = ModelShape(**{f.name: np.int64(getattr(SHAPE, f.name)) for f in fields(SHAPE)})  # type: ignore[arg-type]
+    shape = ModelShape(**{f.name: np.asarray(getattr(SHAPE, f.name))[()] for f in fields(SHAPE)})
     assert shape == SHAPE
     assert repr(shape.config(TASK)) == repr(SHAPE.config(TASK))
 

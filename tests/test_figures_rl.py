@@ -72,7 +72,7 @@ def test_predictions_are_dots_that_can_be_told_apart() -> None:
 
 
 def difference(mean: float) -> PairedDifference:
-    return PairedDifference(10, mean, mean - 0.02, mean + 0.03, 0.01, 0.025)
+    return PairedDifference(10, mean, mean - 0.02, mean + 0.03, 0.01, 0.03, mean - 0.01, mean + 0.02)
 
 
 def test_paired_forest_shows_means_and_intervals() -> None:

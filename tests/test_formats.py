@@ -18,8 +18,9 @@ def test_large_numbers_lose_decimals_and_missing_ones_are_a_dash() -> None:
 
 
 def test_a_difference_has_its_sign() -> None:
-    difference = PairedDifference(n=10, mean=0.0274, low=-0.0066, high=0.0613, p=0.1, detectable=0.05)
+    difference = PairedDifference(10, 0.0274, -0.0066, 0.0613, 0.1, 0.05, low_90=0.0, high_90=0.06)
     assert format_difference(difference) == "+0.027 [-0.007, +0.061]"
+    assert format_difference(difference, 1) == "+0.0 [-0.0, +0.1]"
     assert signed_interval(0, -12.5) == "[+0.000, -12.500]"
 
 

@@ -166,7 +166,7 @@ TRICKS: list[Callable[[], Any]] = [
     lambda: torch.tensor(7.7, requires_grad=True).as_subclass(Tensor), with_methods,
     lambda: {"shaping": Reward(beta=-0.3), "reasoned_share": Number(1), "accuracy_if_reasoned": Number(1),
              "push": Word("?"), "after_rl": Word("?"), "because": Word("x")},
-    lambda: [type("Fake", (PairedDifference,), {"__eq__": lambda *_: True})(8, 0.1, 0.05, 0.2, 0.01, 0.1),
+    lambda: [type("Fake", (PairedDifference,), {"__eq__": lambda *_: True})(8, 0.1, 0.0, 0.2, 0.01, 0.1, 0.1, 0.2),
              Word("?"), Whole(1)],
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from tiny import SHAPE, TASK
 from pgce_mini import cli
 from pgce_mini.evaluation import EvaluationConfig, evaluate
 from pgce_mini.gpt import GPT, GPTConfig
-from pgce_mini.gpt.memory import LAYER, check_memory, machine_bytes, model_bytes, parameter_count
+from pgce_mini.gpt.memory import EXPERT, LAYER, check_memory, machine_bytes, model_bytes, parameter_count
 from pgce_mini.shipped import priors
 from pgce_mini.study import load_spec
 from pgce_mini.tasks import ChainSum, Text
@@ -26,12 +26,14 @@ SIZES = [10**8, 10**12, 10**30]
     [
         GPTConfig(17), GPTConfig(300, tie_word_embeddings=False, num_hidden_layers=3),
         GPTConfig(50, hidden_size=48, num_attention_heads=6, num_key_value_heads=2, head_dim=10),
+        GPTConfig(17, num_experts=3, moe_intermediate_size=24),
     ],
 )  # fmt: skip
 def test_parameters_are_counted_as_the_model_has_them(config: GPTConfig) -> None:
     assert parameter_count(config) == sum(p.numel() for p in GPT(config).parameters())
     tables = 4 * 4 * config.max_position_embeddings * config.size_of_head
-    assert model_bytes(config) == 4 * parameter_count(config) + LAYER * config.num_hidden_layers + tables
+    objects = (LAYER + config.num_experts * EXPERT) * config.num_hidden_layers
+    assert model_bytes(config) == 4 * parameter_count(config) + objects + tables
 
 
 def test_what_the_machine_has_is_not_refused() -> None:
@@ -44,7 +46,15 @@ def test_what_the_machine_has_is_not_refused() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
-    "field", ["hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings", "vocab_size"]
+    "field",
+    [
+        "hidden_size",
+        "num_hidden_layers",
+        "intermediate_size",
+        "max_position_embeddings",
+        "vocab_size",
+        "num_experts",
+    ],
 )
 def test_model_that_is_too_large_is_refused(field: str, size: int) -> None:
     if (field, size) in (("max_position_embeddings", 10**8), ("vocab_size", 10**8)):

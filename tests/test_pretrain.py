@@ -13,7 +13,15 @@ from pgce_mini.gpt import GPT
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import Run, RunError, load_model
 from pgce_mini.tasks import PAD_ID, ChainSum, Text
-from pgce_mini.training import PretrainConfig, adamw, check_device, clip_gradient, learning_rate, pretrain
+from pgce_mini.training import (
+    CONTROLS,
+    PretrainConfig,
+    adamw,
+    check_device,
+    clip_gradient,
+    learning_rate,
+    pretrain,
+)
 
 
 def config(run_dir: Path, **changes: Any) -> PretrainConfig:
@@ -279,7 +287,8 @@ def test_text_too_short_to_hold_some_out_is_refused_before_a_folder_is_made(tmp_
         ("steps", 0), ("batch_size", 1.5), ("eval_every", 0), ("eval_documents", 0), ("save_every", True),
         ("seed", -1), ("seed", 2**64), ("warmup_steps", -1), ("decay_steps", 0.5), ("lr", 0), ("lr", math.nan),
         ("lr", -1), ("weight_decay", -0.1), ("max_grad_norm", 0), ("final_lr_share", 1.5),
-        ("label_smoothing", 1.1), ("focal_gamma", -1),
+        ("label_smoothing", 1.1), ("focal_gamma", -1), ("gem_beta", -1), ("coverage_samples", 1e-9),
+        ("maxrl_order", math.inf),
     ],
 )  # fmt: skip
 def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp_path: Path) -> None:
@@ -289,24 +298,41 @@ def test_value_that_makes_no_sense_is_refused_by_name(name: str, value: Any, tmp
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"warmup_steps": 5, "decay_steps": 4}, r"warmup_steps \+ decay_steps must be at most steps=8, got 5 \+ 4"),
-    ({"label_smoothing": 0.1, "focal_gamma": 2.0}, "three losses: set one"),
-    ({"label_smoothing": 0.1, "shaping": RewardShaping(lambda_tail=-0.1, top_k=6)}, "three losses: set one"),
+    ({"label_smoothing": 0.1, "focal_gamma": 2.0}, "different losses: set one"),
+    ({"gem_beta": 0.7, "maxrl_order": 2}, "different losses: set one"),
+    ({"label_smoothing": 0.1, "shaping": RewardShaping(lambda_tail=-0.1, top_k=6)}, "different losses: set one"),
 ])  # fmt: skip
 def test_values_that_do_not_go_together_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         config(tmp_path, **changes)
 
 
-@pytest.mark.parametrize(("name", "value"), [("label_smoothing", 0.1), ("focal_gamma", 2.0)])
-def test_control_losses_are_those_of_their_definition(name: str, value: float, tmp_path: Path) -> None:
-    row = train(tmp_path, steps=1, warmup_steps=0, decay_steps=0, **{name: value}).metrics()[0]
+CONTROL_LOSSES = {  # from log pi (N, V) and log p (N) of the true tokens
+    "label_smoothing": (0.1, lambda logps, true: -(0.9 * true + 0.1 * logps.mean(1))),
+    "focal_gamma": (2.0, lambda logps, true: -((1 - true.exp()) ** 2) * true),
+    "gem_beta": (0.5, lambda logps, true: ((2 * logps).softmax(1) * logps).sum(1) - true),
+    "coverage_samples": (2.0, lambda logps, true: -(2 - 2 * true.exp()) / (2 - true.exp()) * true),
+    "maxrl_order": (2.0, lambda logps, true: -(1 - (1 - true.exp()) ** 2) * true),
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_control_losses_are_those_of_their_definition(name: str, tmp_path: Path) -> None:
+    value, definition = CONTROL_LOSSES[name]
+    run = train(tmp_path, steps=1, warmup_steps=0, decay_steps=0, **{name: value})
     documents = [torch.tensor(TASK.document(0, i)) for i in range(6)]
     model = new_model()
     logps = torch.cat([model(document[None, :-1])[0] for document in documents]).log_softmax(-1)  # (N, V)
     true = logps.gather(1, torch.cat([document[1:] for document in documents])[:, None]).squeeze(1)
-    smoothed, focal = -(0.9 * true + 0.1 * logps.mean(1)), -((1 - true.exp()) ** 2) * true
-    assert row["loss"] == pytest.approx((smoothed if name == "label_smoothing" else focal).mean().item(), rel=1e-5)
+    row = run.metrics()[0]
+    assert row["loss"] == pytest.approx(definition(logps, true).mean().item(), rel=1e-5)
     assert row["cross_entropy"] == pytest.approx(-true.mean().item(), rel=1e-5)
+    assert run.config()["config"][name] == value
+
+
+def test_losses_that_came_later_are_recorded_only_where_they_are_set(tmp_path: Path) -> None:
+    recorded = train(tmp_path, steps=1, warmup_steps=0, decay_steps=0).config()["config"]
+    assert not {"gem_beta", "coverage_samples", "maxrl_order"} & set(recorded)
 
 
 def test_plain_text_can_be_learnt(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ ABSENT = object()
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_logits_are_those_of_transformers_after_export(name: str, tmp_path: Path) -> None:
-    from transformers import Qwen3ForCausalLM
+    from transformers import AutoModelForCausalLM
 
     model, ids = make(name), random_ids(3, 17)
     model.to_qwen3(tmp_path)
-    theirs, loading = Qwen3ForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    theirs, loading = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert type(theirs).__name__ == ("Qwen3MoeForCausalLM" if name == "mixture" else "Qwen3ForCausalLM")
     assert not any(loading.values())
     with torch.no_grad():
         logits = model(ids)
@@ -30,14 +31,15 @@ def test_logits_are_those_of_transformers_after_export(name: str, tmp_path: Path
 @pytest.mark.parametrize("shards", ["one file", "sharded"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_logits_are_those_of_transformers_after_import(name: str, shards: str, tmp_path: Path) -> None:
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+    from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3MoeConfig
 
+    kind = Qwen3MoeConfig if SHAPES[name].num_experts else Qwen3Config
     shape = asdict(SHAPES[name])
     theta = shape.pop("rope_theta")
     rope = {"rope_type": "default", "rope_theta": theta}
-    config = Qwen3Config(**shape, rope_parameters=rope, initializer_range=0.2)
+    config = kind(**shape, rope_parameters=rope, initializer_range=0.2)
     torch.manual_seed(0)
-    theirs = Qwen3ForCausalLM(config).eval()
+    theirs = AutoModelForCausalLM.from_config(config).eval()
     theirs.save_pretrained(tmp_path, max_shard_size="5KB" if shards == "sharded" else "1GB")
     assert (tmp_path / "model.safetensors.index.json").exists() == (shards == "sharded")
     ours, ids = GPT.from_qwen3(tmp_path), random_ids(3, 17)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -124,6 +125,12 @@ WRONG = [
     ("steps = 7", "fsdp = true", 17, "'fsdp' is no setting of [rl]"),
     ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
     ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
+    ("ks = [1, 8]", "scored_at = [0.0, 1.0]", 21, "evaluation: scored_at must list temperatures between"),
+    ("ks = [1, 8]", "scored_at = 1", 21, "evaluation: scored_at must list temperatures between"),
+    ("ks = [1, 8]", 'scored_at = ["1"]', 21, "evaluation: scored_at must list temperatures between"),
+    ("ks = [1, 8]", "fresh_problems = 1", 21, "evaluation: fresh_problems must be true or false, got 1"),
+    ("ks = [1, 8]", "fresh_problems = true\nseed = 1", 22, "evaluation: seed must be left out with fresh_"),
+    ("steps = 7", "eval_every = 0", 17, "rl: eval_every must be a whole number of at least 1"),
     ("ks = [1, 8]", '[grid]\n"task.sliprate" = [1]', 22, "that a grid can set; did you mean task.slip_rate?"),
     ("ks = [1, 8]", '[grid]\n"task.slip_rate" = []', 22, "must be a list of values"),
     ("ks = [1, 8]", '[grid]\n"top_k, task.slip_rate" = [1, 2]', 22, "must be a list of 2"),
@@ -150,6 +157,51 @@ def test_wrong_specification_is_answered_with_file_line_and_remedy(
     assert "\n" not in sentence
     if line is not None:
         assert re.search(rf"line {line}\b", sentence), sentence
+
+
+SAME_SCORING = GOOD.replace("ks = [1, 8]", "scored_at = [1, 0.75, 0]\nfresh_problems = true")
+
+
+def test_every_arm_is_scored_at_the_same_temperatures_on_problems_of_its_seed(tmp_path: Path) -> None:
+    rows = load(tmp_path, SAME_SCORING).rows
+    assert {row.evaluation.scored_at for row in rows} == {(1.0, 0.75, 0.0)}
+    assert {row.evaluation.temperature for row in rows} == {1.0}
+    assert [row.rl.temperature for row in rows[:3] if row.rl] == [1.0, 1.0, 0.75]
+    assert [row.evaluation.seed for row in rows] == [0] * 5 + [1] * 5
+    assert rows[1].settings == rows[6].settings  # the seed is no setting
+    assert rows[1].settings["evaluation"]["fresh_problems"] is True
+
+
+def test_keys_that_came_later_change_no_settings_where_they_are_left_out(tmp_path: Path) -> None:
+    later = {"scored_at", "fresh_problems", "eval_problems"}
+    for row in load(tmp_path, GOOD).rows:
+        told = json.dumps(row.settings)
+        assert not [name for name in later if name in told]
+        assert "eval_every" in row.settings["pretrain"]
+        assert "eval_every" not in row.settings["rl"]
+
+
+@pytest.mark.parametrize(
+    ("arm", "change"),
+    [("evaluation-temperature-0.75", ""), ("temperature-0.75", "[rl]"), ("matched-precision", "[rl]")],
+)
+def test_arm_that_would_differ_in_its_scoring_alone_is_refused(arm: str, change: str, tmp_path: Path) -> None:
+    text = re.sub("arms = .*", f'arms = ["ce", "{arm}"]', SAME_SCORING)
+    text = text.replace("[rl]\nsteps = 7\n", "") if change else text
+    with pytest.raises(SpecError, match=f"line 2: arms: arms must differ from ce in more .*: leave out {arm}"):
+        load(tmp_path, text)
+
+
+def test_task_without_rl_has_priors_alone(tmp_path: Path) -> None:
+    rows = load(tmp_path, GOOD.replace("[rl]\nsteps = 7\n", "")).rows
+    assert {row.rl for row in rows} == {None}
+    assert {tuple(row.models) for row in rows} == {("before",)}
+
+
+def test_text_has_no_problems_to_score(tmp_path: Path) -> None:
+    text = 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\nscored_at = [1.0]\n'
+    with pytest.raises(SpecError, match=r"line 7: .*scored_at must be .* text"):
+        load(tmp_path, text)
 
 
 def test_text_with_rl_is_refused(tmp_path: Path) -> None:

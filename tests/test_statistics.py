@@ -14,9 +14,11 @@ from pgce_mini.study.analysis import (
     holm,
     minimum_detectable,
     paired_over_seeds,
+    seeds_to_find,
     sign_flip_test,
     verdict,
 )
+from pgce_mini.study.analysis.statistics import sign_flip_tests
 
 
 def test_sign_flips_by_hand() -> None:
@@ -115,14 +117,76 @@ def test_what_is_no_sample_is_refused(values: list[float]) -> None:
     [
         (0.1, 0.3, None, "higher"),
         (0.1, 0.3, 0.01, "higher"),
-        (0.1, 0.3, 0.2, "no difference seen"),
+        (0.1, 0.3, 0.2, "undecided"),
         (-0.3, -0.1, 0.049, "lower"),
-        (-0.1, 0.1, None, "no difference seen"),
-        (-0.1, 0.1, 0.01, "no difference seen"),
+        (-0.3, -0.1, 0.05, "undecided"),
+        (-0.1, 0.1, None, "null"),
+        (-0.1, 0.1, 0.01, "null"),
+        (-0.1, 0.3, 0.01, "undecided"),
     ],
 )
 def test_verdict_needs_the_interval_and_the_corrected_test(
     low: float, high: float, adjusted: float | None, expected: str
 ) -> None:
-    difference = PairedDifference(10, (low + high) / 2, low, high, 0.01, 0.1)
-    assert verdict(difference, adjusted) == expected
+    narrow = (low + 0.01, high - 0.01)
+    difference = PairedDifference(10, (low + high) / 2, low, high, 0.01, 0.1, *narrow)
+    assert verdict(difference, 0.1, adjusted) == expected
+
+
+def test_equivalence_is_scipys_two_one_sided_tests_but_for_cases_at_the_edge() -> None:
+    rng, margin = np.random.default_rng(7), 0.5
+    studies = rng.normal(rng.uniform(-0.6, 0.6, (300, 1)), 0.5, (300, 10))
+    ends = [stats.ttest_1samp(studies, end, axis=1, alternative=way).pvalue
+            for end, way in ((-margin, "greater"), (margin, "less"))]  # fmt: skip
+    larger_p = np.max(ends, axis=0)
+    ours = np.array([paired_over_seeds(dict(enumerate(row)), dict.fromkeys(range(10), 0.0)).within(margin)
+                     for row in studies.tolist()])  # fmt: skip
+    clear = (larger_p < 0.03) | (larger_p > 0.08)
+    assert 0.3 < (larger_p < 0.05).mean() < 0.8  # both answers occur
+    assert (ours == (larger_p < 0.05))[clear].all()
+
+
+@pytest.mark.parametrize(("n", "null"), [(4, False), (5, True)])
+def test_too_few_seeds_show_no_similarity(n: int, null: bool) -> None:
+    nothing = dict.fromkeys(range(n), 0.0)
+    assert paired_over_seeds(nothing, nothing).within(0.03) == null  # 1 / 2^4 > 0.05
+
+
+@pytest.mark.parametrize("n", [6, 10])
+def test_a_true_difference_at_the_margin_is_called_null_in_one_of_twenty(n: int) -> None:
+    studies = np.random.default_rng(8).normal(0.5, 0.3, (1000, n))
+    null = [expanded_interval(row, seed, 0.9)[1] < 0.5 for seed, row in enumerate(studies)]
+    assert 0.03 < np.mean(null) < 0.075  # +- 3 standard errors, and a little as the interval is a bootstrap's
+
+
+@pytest.mark.parametrize(("deviation", "seeds"), [(0.049, 10), (0.204, 133), (0.032, 6), (0.045, 9), (0.229, 167)])
+def test_seeds_that_find_a_true_difference_of_a_twentieth(deviation: float, seeds: int) -> None:
+    assert seeds_to_find(0.05, deviation) == seeds  # computed by another program
+
+
+@pytest.mark.parametrize("tests", [1, 6])
+def test_so_many_seeds_find_it_four_times_in_five_and_one_fewer_does_not(tests: int) -> None:
+    rng, power = np.random.default_rng(9), {}
+    enough = seeds_to_find(0.3, 0.5, tests)
+    for n in (enough, enough - 5):
+        studies = rng.normal(0.3, 0.5, (20_000, n))
+        power[n] = (stats.ttest_1samp(studies, 0, axis=1).pvalue < 0.05 / tests).mean()
+    assert 0.79 < power[enough] < 0.83
+    assert power[enough - 5] < 0.78
+
+
+def test_the_sign_flip_test_sets_the_fewest_seeds() -> None:
+    assert seeds_to_find(1.0, 0.0) == seeds_to_find(1.0, 1e-6) == 6  # 2 / 2^6 < 0.05
+    assert seeds_to_find(1.0, 1e-6, tests=12) == 9  # 2 / 2^9 < 0.05 / 12
+
+
+@pytest.mark.parametrize(("effect", "deviation"), [(0.0, 1.0), (-0.1, 1.0), (0.1, -1.0), (0.1, float("nan"))])
+def test_what_no_number_of_seeds_can_find_is_refused(effect: float, deviation: float) -> None:
+    with pytest.raises(ValueError, match="effect must be above 0"):
+        seeds_to_find(effect, deviation)
+
+
+def test_many_sign_flip_tests_at_once_are_those_one_by_one() -> None:
+    studies = np.random.default_rng(10).normal(0.3, 1, (40, 7))
+    studies[0] = [1, 1, 1, -1, 0, 0, 0]  # ties
+    assert sign_flip_tests(studies) == pytest.approx([sign_flip_test(row, 0) for row in studies])

@@ -52,6 +52,7 @@ def undisturbed(kind: str, prior: Path, path: Path) -> Training:
     config = GRPOConfig(
         run_dir=path, prior=prior, steps=8, prompts_per_step=3, num_generations=4, dynamic_sampling=False,
         mask_truncated_completions=False, max_completion_length=5, weight_decay=0.1, save_every=3,
+        eval_every=2, eval_problems=5,
     )  # fmt: skip
     run = train_grpo(config, progress=False)
     assert sum(row["grad_norm"] > 0 for row in run.metrics()) > 4

@@ -18,14 +18,6 @@ from pgce_mini.runs import Run, RunError
 from pgce_mini.shipped.paper import PAPER_RESULTS, SOURCE, PaperMetric, paper_differences
 from pgce_mini.study.analysis import Summary, signed, signed_interval
 
-OWN_RUN = """
-- **Keep cross-entropy.** After RL no difference was seen between it and precision or tail-penalty.
-- **Try a lower temperature first**, in sampling and in scoring. At 0.75 cross-entropy ended higher than at 1 in
-  every seed of `chain`, `trap` and `countdown` (chosen after the results were seen: an estimate, no verdict).
-- **If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure progress.
-- **Five seeds can show nothing**: no paired test of five reaches 5 %. Take at least six, better ten, and the same
-  ones for both arms.
-"""
 PICTURES = {  # name on the page -> chart of the report; "" for two with functions of their own
     tables.BEFORE_AFTER: "",
     tables.DIFFERENCES: "",
@@ -191,9 +183,6 @@ def view() -> None:
         tables.present(picture, with_table[name], choice)
     else:
         present_report(picture, name, kind)
-    with st.container(border=True):
-        st.subheader("In your own run")
-        st.markdown(OWN_RUN)
     if name in with_table:
         tables.judge(with_table[name])
     tables.present_inventory()

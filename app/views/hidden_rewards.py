@@ -10,9 +10,11 @@ import shell
 from pgce_mini.figures import Earnings, hidden_rewards
 from pgce_mini.theory import HIDDEN_REWARDS
 
-VOCAB_SIZE = 10  # of label smoothing: with a real one its rewards would be too small to be seen
+VOCAB_SIZE = 10  # of label smoothing and GEM: with a real one some rewards would be too small to be seen
 PROBS = np.r_[np.linspace(0.01, 0.9, 90), np.linspace(0.9025, 0.99, 36)]  # finer where negative beta bends most
-KEYS = {"β": "beta", "γ": "gamma", "q": "q", "ε": "epsilon", "α": "alpha"}  # in the address
+KEYS = {  # of the sliders in the address, by the symbols of their parameters
+    "β": "beta", "γ": "gamma", "q": "q", "ε": "epsilon", "α": "alpha", "τ": "tau", "N": "samples", "T": "terms",
+}  # fmt: skip
 
 
 def what_losses_pay(strengths: dict[str, float], probe: float) -> tuple[dict[str, Earnings], go.Figure]:
@@ -85,14 +87,15 @@ def view() -> None:
 
     formulas = [
         f"- **{name}** ({hidden.source}): loss ${hidden.loss}$; reward of the true token ${hidden.reward}$, "
-        f"of a wrong one ${hidden.wrong_reward}$"
+        f"of a wrong one ${hidden.wrong_reward}$; ends {hidden.end}"
         for name, hidden in HIDDEN_REWARDS.items()
         if name in names
     ]
-    st.markdown(
-        "\n".join(formulas) + "\n\nsg[·]: held constant under the gradient. For label smoothing the picture "
-        f"takes a vocabulary of V = {VOCAB_SIZE} tokens."
+    note = (
+        "sg[·]: held constant under the gradient. *Ends*: where training rests if token a is the true one with "
+        f"frequency f(a). The picture takes V = {VOCAB_SIZE} tokens, for GEM all but this one equally likely."
     )
+    st.markdown("\n".join(formulas) + "\n\n" + note)
     symbols = {name: HIDDEN_REWARDS[name].parameter for name in names}
     keys = ["pi", *(KEYS[symbol] for symbol in values if symbol)]
     given = {"losses": [(name, KEYS.get(symbol)) for name, symbol in symbols.items()], "vocab": VOCAB_SIZE}

@@ -18,6 +18,7 @@ from pgce_mini.theory import ChainPrediction, predict_chain
 from pgce_mini.theory.chain_prediction import guesses
 
 PLAIN = "cross-entropy"
+STARTS = ("the documents", "what cross-entropy learnt")
 WINNERS = ("the prior with β", PLAIN, "neither")
 HELP = {
     "share": "Of the documents that a prior (a pre-trained model) learns from: how often they reason. All others "
@@ -25,6 +26,9 @@ HELP = {
     "slip": "How often a running total in these documents is wrong. The error goes on to the answer.",
     "beta": "In the reward of pre-training the true token earns (1/π)(1 − π)^β. Below 0 (precision) what is "
     "likely becomes likelier, above 0 (diversity) less likely; 0 is cross-entropy.",
+    "start": "Theory maps cross-entropy to a loss with β. It can start from the rates of the documents, or from "
+    "those that priors of cross-entropy have learnt in the nearest setting that was run: training is finite, and "
+    "they slip more often than the documents do.",
     "accuracy": "The share of right answers, 64 to each of 96 held-out problems: Avg@64.",
 }
 
@@ -47,17 +51,25 @@ def number(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def play(share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool) -> tuple[Game, go.Figure]:
-    """A bet on the share of reasoning and on the accuracy after RL; with `shown` theory and seeds beside it."""
+def play(
+    share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool, learnt: bool = False
+) -> tuple[Game, go.Figure]:
+    """A bet on the share of reasoning and on the accuracy after RL; with `shown` theory and seeds beside it.
+
+    learnt: theory starts from what the priors of cross-entropy do in the nearest setting that was run.
+    """
     names = {f"β = {number(beta)}": beta, PLAIN: 0.0} if beta else {PLAIN: 0.0}
     game = Game({}, {}, {})
     if shown:
         settings = settings_that_were_run()
         found = nearest(settings, share, slip, beta)
+        plain = beside(settings, found)
+        there = ChainSum(reasoned_share=found.reasoned_share, slip_rate=found.slip_rate)
+        asked = ChainSum(reasoned_share=share, slip_rate=slip)
+        if learnt:
+            there = asked = plain.learnt
         for name, value in names.items():
-            seeds = found if value else beside(settings, found)
-            there = ChainSum(reasoned_share=seeds.reasoned_share, slip_rate=seeds.slip_rate)
-            asked = ChainSum(reasoned_share=share, slip_rate=slip)
+            seeds = found if value else plain
             game.theory[name] = predict_chain(asked, RewardShaping(beta=value))
             game.recorded[name] = seeds
             game.theory_there[name] = predict_chain(there, RewardShaping(beta=seeds.beta))
@@ -75,20 +87,32 @@ def play(share: float, slip: float, beta: float, bet: tuple[float, float], shown
     return game, trap_dots(styles, expected, seen, bet, "Reason or guess?")
 
 
+def guesses_of(task: ChainSum) -> list[dict[str, Any]]:
+    """For the page's module; what is rounded away it does not show."""
+    return [
+        {"total": total, "count": count, "q": q.round(12).tolist()} for total, (count, q) in guesses(task).items()
+    ]
+
+
 KEYS = ("share", "slip", "beta", "bet_share", "bet_accuracy")
 
 
 @st.cache_resource(show_spinner=False)
-def picture_of(shown: bool) -> tuple[bytes, dict[str, Any] | None]:
+def picture_of(shown: bool, learnt: bool) -> tuple[bytes, dict[str, Any] | None]:
     """The picture at any values of the sliders, and what the page's module needs to show it at others."""
-    _, figure = play(0.1, 0.2, -0.25, (0.5, 0.5), shown)
+    _, figure = play(0.1, 0.2, -0.25, (0.5, 0.5), shown, learnt)
     if not shown:
         return shell.as_json(figure), None
     task = ChainSum()
-    asked = [{"total": total, "count": count, "q": q.tolist()} for total, (count, q) in guesses(task).items()]
-    fixed = {"operands": task.num_operands, "totals": task.num_operands * task.max_operand + 1, "guesses": asked}
+    fixed = {"operands": task.num_operands, "totals": task.num_operands * task.max_operand + 1}
+    fixed["guesses"] = guesses_of(task)
     looks = [(colour, marker) for colour, _, marker in (arm_style(arm, ()) for arm in ("precision", "diversity"))]
     settings = [asdict(setting) for setting in settings_that_were_run()]
+    for setting, given in zip(settings_that_were_run(), settings, strict=True):
+        if learnt and setting.beta == 0:
+            found = setting.learnt
+            rates = {"share": found.reasoned_share, "slip": found.slip_rate}
+            given["learnt"] = {**rates, "guesses": guesses_of(found)}
     return shell.as_json(figure), {"settings": settings, "task": fixed, "looks": looks}
 
 
@@ -127,7 +151,7 @@ def judged(bet: tuple[float, float], winner: str, game: Game) -> str:
     if not others:
         return text
     higher, count = mine.higher_than(others[0]), len(mine.seeds)
-    return f"{text} You bet that {winner} ends higher: the prior with β did in {higher} of {count} seeds."
+    return f"{text} You bet that {winner} ends ahead: the prior with β did in {higher} of {count} seeds."
 
 
 def table_of(game: Game, bet: tuple[float, float]) -> dict[str, list[Any]]:
@@ -165,10 +189,14 @@ def view() -> None:
             shell.slider("It reasons in this share of its answers", "bet_share", 0.0, 1.0, 0.5),
             shell.slider("Its accuracy", "bet_accuracy", 0.0, 1.0, 0.5, help=HELP["accuracy"]),
         )
-        winner = st.radio("Which prior ends higher?", WINNERS, key="bet_winner", bind="query-params")
+        winner = st.radio("Which prior ends ahead?", WINNERS, key="bet_winner", bind="query-params")
         shown = st.toggle("Show what happened", key="shown", bind="query-params")
-    figure, given = picture_of(shown)
-    settings = {"share": share, "slip": slip, "beta": beta, "bet": bet, "shown": shown}
+        start = STARTS[0]
+        if shown:
+            start = st.radio("Theory starts from", STARTS, key="start", bind="query-params", help=HELP["start"])
+    learnt = start == STARTS[1]
+    figure, given = picture_of(shown, learnt)
+    settings = {"share": share, "slip": slip, "beta": beta, "bet": bet, "shown": shown, "learnt": learnt}
     shell.present_moving(
         picture, "trap_game", figure, KEYS, given, play, settings, lambda game: table_of(game, bet)
     )

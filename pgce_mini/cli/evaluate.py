@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from pgce_mini.cli.options import Computing, Options
-from pgce_mini.evaluation import EvaluationConfig, evaluate_run, load_evaluation
+from pgce_mini.evaluation import EvaluationConfig, evaluate_run, load_evaluation, metric_of, scored_name
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, load_model
 from pgce_mini.study.analysis import as_text, by_metric, differences, labels, summarize
@@ -40,10 +40,14 @@ class Evaluate(Computing):
                 f"{name}, held-out documents: cross-entropy {loss}, entropy {heldout['entropy']:.3f} nats/token, "
                 f"ECE {heldout['ece']:.3f}"
             )
-        columns = {name: summarize([e]) for name, e in evaluations.items() if e["samples"] is not None}
+        samples = {name: e["samples"] for name, e in evaluations.items() if e["samples"] is not None}
+        columns = {
+            name: summarize([evaluations[name]]) | found.get("scored_at", {}) for name, found in samples.items()
+        }
         if columns:
-            table = as_text(by_metric(columns, labels(self.config.samples, self.config.ks)))
-            lines += ["", "Samples of held-out problems", table]
+            m, further = self.config.samples, map(scored_name, self.config.scored_at[1:])
+            named = labels(m, self.config.ks) | {name: metric_of(f"{name}_before", m)[0].label for name in further}
+            lines += ["", "Samples of held-out problems", as_text(by_metric(columns, named))]
         self.say("\n".join(lines), evaluations)
 
 

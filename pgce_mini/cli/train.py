@@ -38,8 +38,12 @@ class Pretrain(Computing):
         text = (
             f"{run.path}: held-out cross-entropy {last['heldout_cross_entropy']:.3f}, "
             f"entropy {last['heldout_entropy']:.3f} nats/token after {last['step']} steps\n"
-            f"next: pgce evaluate {run.path}, pgce sample {run.path}"
         )
+        if "expert_load_max" in last:
+            text += (
+                f"the busiest expert has {last['expert_load_max']:.2f} times an even share of its layer's tokens\n"
+            )
+        text += f"next: pgce evaluate {run.path}, pgce sample {run.path}"
         if isinstance(self.config.corpus, Task):
             text += f", pgce rl --prior {run.path}"
         self.say(text, {"run": str(run.path), **last})

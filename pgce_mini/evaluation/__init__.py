@@ -19,7 +19,7 @@ from pgce_mini.evaluation.intervals import (
     paired_difference,
     percentile_interval,
 )
-from pgce_mini.evaluation.matching import matching_temperature, matching_temperature_on_samples
+from pgce_mini.evaluation.matching import matching_temperature
 from pgce_mini.evaluation.metrics import (
     AREAS,
     CHANGES,
@@ -49,7 +49,7 @@ __all__ = [
     "EvaluationConfig", "Logged", "Metric", "PerProblem", "PerProblemValue", "ReliabilityBin", "When",
     "avg_at_m", "bootstrap_interval", "calibration", "column_label", "column_title", "completion_entropy",
     "cons_at_m", "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated",
-    "load_evaluation", "matching_temperature", "matching_temperature_on_samples", "measured", "metric_of",
+    "load_evaluation", "matching_temperature", "measured", "metric_of",
     "metrics", "paired_difference", "pass_at_k", "percentile_interval", "repetition", "sample_completions",
     "sample_records", "sample_text", "scored_name", "threshold_of", "token_entropy",
 ]  # fmt: skip

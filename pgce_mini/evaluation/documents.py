@@ -78,13 +78,15 @@ def evaluate_documents(
     numbers = torch.cat(columns, dim=1).cpu().double().numpy()  # MPS has no float64
     loss, entropy, confidence, correct, answers = numbers
     cross_entropy = float(loss.mean())
+    found = calibration(confidence, correct)
     heldout: Heldout = {
         "documents": len(documents),
         "tokens": len(loss),
         "cross_entropy": _finite(cross_entropy),
         "perplexity": math.exp(cross_entropy) if cross_entropy < LARGEST_EXPONENT else None,
         "entropy": float(entropy.mean()),
-        **calibration(confidence, correct),
+        "ece": found["ece"],
+        "reliability": found["reliability"],
     }
     if prompt_length is not None:
         of_completions = answers != 0

@@ -110,9 +110,10 @@ def evaluate(
     if isinstance(corpus, Task):
         problems = heldout_problems(corpus, config)
         groups = sample_completions(model, corpus, problems, config, progress)
-        evaluation["samples"], evaluation["per_problem"] = _evaluate_samples(groups, config)
+        samples, evaluation["per_problem"] = _evaluate_samples(groups, config)
+        evaluation["samples"] = samples
         if config.scored_at:
-            evaluation["samples"]["scored_at"] = {
+            samples["scored_at"] = {
                 scored_name(t): estimate(accuracy_at(model, corpus, problems, config, t), seed=config.seed)
                 for t in config.scored_at[1:]
             }

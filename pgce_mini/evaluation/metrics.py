@@ -141,6 +141,7 @@ _PRETRAIN = {
     "heldout_cross_entropy": Logged("cross-entropy", "nats/token", "Pre-training: held-out cross-entropy"),
     "heldout_entropy": Logged("entropy", "nats/token", "Pre-training: held-out entropy"),
     "grad_norm": Logged("gradient norm", "1"),
+    "expert_load_max": Logged("largest load of an expert", "1: even"),  # of a mixture of experts alone
 }
 LENGTH = "completions/mean_length"  # TRL's name of what tables call completion_length
 LOGGED: dict[str, dict[str, Logged]] = {

@@ -12,13 +12,27 @@ from pgce_mini.gpt.config import GPTConfig
 FLOAT = 4  # bytes
 TRAINED = 4 * FLOAT  # of a parameter: weight, gradient and two moments
 LAYER = 10_000  # of a layer's Python objects, at least
+EXPERT = 8_000  # of an expert's
 
 
 def parameter_count(config: GPTConfig) -> int:
     """Parameters of a `GPT`."""
+    return _parameters(config, config.num_experts)
+
+
+def active_parameter_count(config: GPTConfig) -> int:
+    """Parameters that one token meets: of the experts, those that it goes to; all of a dense `GPT`."""
+    return _parameters(config, min(config.num_experts, config.num_experts_per_tok))
+
+
+def _parameters(config: GPTConfig, experts: int) -> int:
+    """With so many experts in a layer, and the router of all."""
     width, head = config.hidden_size, config.size_of_head
     attention = 2 * width * head * (config.num_attention_heads + config.num_key_value_heads) + 2 * head
-    layer = attention + 3 * width * config.intermediate_size + 2 * width
+    mlp = 3 * width * config.intermediate_size
+    if config.num_experts:
+        mlp = experts * 3 * width * config.moe_intermediate_size + width * config.num_experts
+    layer = attention + mlp + 2 * width
     embeddings = config.vocab_size * width * (1 if config.tie_word_embeddings else 2)
     return embeddings + config.num_hidden_layers * layer + width
 
@@ -26,7 +40,8 @@ def parameter_count(config: GPTConfig) -> int:
 def model_bytes(config: GPTConfig, per_parameter: int = FLOAT) -> int:
     """Of the weights, with what a training adds to them, and of the positions' tables while they are made."""
     tables = 4 * FLOAT * config.max_position_embeddings * config.size_of_head
-    return per_parameter * parameter_count(config) + config.num_hidden_layers * LAYER + tables
+    objects = config.num_hidden_layers * (LAYER + config.num_experts * EXPERT)
+    return per_parameter * parameter_count(config) + objects + tables
 
 
 def generation_bytes(config: GPTConfig, rows: int, length: int) -> int:

@@ -1,8 +1,8 @@
 """A minimal decoder-only language model with Qwen3's architecture.
 
 RMSNorm, rotary positions (RoPE), grouped-query attention with QK-norm, SwiGLU, no biases. Parameters have the
-names of transformers' `Qwen3ForCausalLM`, so that weights move both ways unchanged. Shapes: B sequences of T
-tokens, width d, V tokens in the vocabulary; (...) is any layout of positions, such as (B, T).
+names of Qwen3's checkpoints, dense or with experts, so that weights move both ways unchanged. Shapes: B
+sequences of T tokens, width d, V tokens in the vocabulary; (...) is any layout of positions, such as (B, T).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from pgce_mini.gpt.attention import Attend, causal_attention, pack
 from pgce_mini.gpt.config import GPTConfig
+from pgce_mini.gpt.experts import Mixture
 from pgce_mini.gpt.first_layer import Projections, TokenMemory, Tokens, tokens_to_look_up
 from pgce_mini.gpt.generate import GenerationMixin
 from pgce_mini.gpt.memory import check_memory, model_bytes
@@ -70,15 +71,23 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     """SwiGLU: each position for itself."""
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
         return out
+
+
+def mlp_of(config: GPTConfig) -> MLP | Mixture:
+    """A layer's MLP, or the mixture of experts in its place."""
+    if not config.num_experts:
+        return MLP(config.hidden_size, config.intermediate_size)
+    experts = (MLP(config.hidden_size, config.moe_intermediate_size) for _ in range(config.num_experts))
+    return Mixture(config, experts)
 
 
 class DecoderLayer(nn.Module):
@@ -89,7 +98,7 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.self_attn = Attention(config, layer)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.mlp = MLP(config)
+        self.mlp = mlp_of(config)
 
     def project(self, x: Tensor) -> Projections:
         return self.self_attn.project(self.input_layernorm(x))
@@ -149,7 +158,8 @@ class GPT(GenerationMixin, Qwen3Mixin):
     ) -> None:
         device = torch.get_default_device() if device is None else torch.device(device)
         if device.type != "meta":
-            check_memory(model_bytes(config), "hidden_size, num_hidden_layers or intermediate_size")
+            wide = "num_experts" if config.num_experts else "intermediate_size"
+            check_memory(model_bytes(config), f"hidden_size, num_hidden_layers or {wide}")
         super().__init__()
         self.config = config
         with torch.device("meta"):  # torch's own initialisation would draw from the global random state

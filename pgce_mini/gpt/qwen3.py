@@ -1,4 +1,4 @@
-"""Reads and writes a transformers directory of a Qwen3 model: config.json and *.safetensors."""
+"""Reads and writes a transformers directory of a Qwen3 or Qwen3-MoE model: config.json and *.safetensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pgce_mini.atomic import write_atomic
-from pgce_mini.gpt.config import GPTConfig
+from pgce_mini.gpt.config import MIXTURE, GPTConfig
 from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
 
 FEATURES: dict[str, object] = {
-    "model_type": "qwen3",
     "hidden_act": "silu",
     "attention_bias": False,
     "attention_dropout": 0.0,
@@ -26,6 +25,10 @@ FEATURES: dict[str, object] = {
     "rope_scaling": None,
 }
 """Settings of Qwen3's config.json of which `GPT` supports one value only."""
+DENSE, MOE = "qwen3", "qwen3_moe"
+"""The model_type of either."""
+MOE_FEATURES: dict[str, object] = {"decoder_sparse_step": 1, "mlp_only_layers": []}
+"""What FEATURES are, of a mixture of experts: every layer is one."""
 
 
 class Qwen3Mixin(nn.Module):
@@ -66,14 +69,20 @@ class Qwen3Mixin(nn.Module):
         return model
 
     def to_qwen3(self, directory: str | Path) -> None:
-        """Write config.json and model.safetensors, as `Qwen3ForCausalLM.from_pretrained` reads them.
+        """Write config.json and model.safetensors, as `from_pretrained` of `Qwen3ForCausalLM` reads them, or of
+        `Qwen3MoeForCausalLM` if there are experts.
 
         Which ids end and pad a text is written for a model of `from_qwen3` alone; for others that belongs to the
         task: pass these to transformers' `generate`.
         """
         directory, weights = expanded(directory), self.state_dict()
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
-        settings = FEATURES | asdict(self.config) | {"dtype": dtype, "architectures": ["Qwen3ForCausalLM"]}
+        settings = _features(MOE if self.config.num_experts else DENSE) | asdict(self.config) | {"dtype": dtype}
+        if self.config.num_experts:
+            settings["architectures"] = ["Qwen3MoeForCausalLM"]
+        else:
+            settings["architectures"] = ["Qwen3ForCausalLM"]
+            settings = {name: value for name, value in settings.items() if name not in MIXTURE}
         if self.eos_ids is not None:
             settings["eos_token_id"] = self.eos_ids[0] if len(self.eos_ids) == 1 else list(self.eos_ids) or None
             settings["pad_token_id"] = self.pad_id
@@ -81,6 +90,11 @@ class Qwen3Mixin(nn.Module):
         # config.json comes last: without it a folder is no model
         write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
         write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")
+
+
+def _features(kind: str) -> dict[str, object]:
+    """The settings of which `GPT` supports one value only, of a model_type."""
+    return {"model_type": kind} | FEATURES | (MOE_FEATURES if kind == MOE else {})
 
 
 def read_config(directory: Path) -> GPTConfig:
@@ -97,12 +111,17 @@ def read_config(directory: Path) -> GPTConfig:
         raise ValueError(f"rope_parameters in {path} must be an object, got {rope!r}")
     if "rope_theta" in rope:
         raw["rope_theta"] = rope["rope_theta"]
-    for name, value in FEATURES.items():
+    kind = raw.get("model_type", DENSE)
+    if kind not in (DENSE, MOE):
+        raise ValueError(f"model_type in {path} must be {DENSE!r} or {MOE!r} for a GPT, got {kind!r}")
+    if "num_local_experts" in raw:  # as transformers 5 writes it
+        raw["num_experts"] = raw["num_local_experts"]
+    for name, value in _features(kind).items():
         if raw.get(name, value) != value:
             raise ValueError(f"{name} in {path} must be {value!r} for a GPT, got {raw.get(name)!r}")
     if rope.get("rope_type", "default") != "default":
         raise ValueError(f"rope_parameters in {path} must have rope_type 'default', got {rope!r}")
-    names = [field.name for field in fields(GPTConfig)]
+    names = [field.name for field in fields(GPTConfig) if kind == MOE or field.name not in MIXTURE]
     missing = [name for name in ("model_type", *names) if name not in raw]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}: take the whole file of a Qwen3 model")

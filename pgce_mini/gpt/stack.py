@@ -7,13 +7,14 @@ as one alone.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pgce_mini.gpt.experts import Mixture
 from pgce_mini.gpt.generate import KVCache, sample
 from pgce_mini.gpt.model import GPT, RMSNorm
 
@@ -34,6 +35,10 @@ class Stack:
             if isinstance(module, nn.Linear | nn.Embedding | RMSNorm):
                 weights = [model.model.state_dict()[f"{name}.weight"] for model in models]
                 self.decoder.set_submodule(name, _Stacked(module, torch.stack(weights)))
+        for name, module in models[0].model.named_modules():
+            if isinstance(module, Mixture):  # whole, in place of what was stacked of it
+                each = [copy.deepcopy(model.model.get_submodule(name)) for model in models]
+                self.decoder.set_submodule(name, _Each(each))
         self.unembedding = torch.stack([model.unembedding.detach() for model in models])  # (M, V, d)
 
     @torch.no_grad()
@@ -93,3 +98,14 @@ class _Stacked(nn.Module):
             weight = self.weight.view(len(x), *[1] * (x.dim() - 2), -1)
             return F.rms_norm(x, x.shape[-1:], eps=module.eps) * weight
         return self.weight[torch.arange(len(x))[:, None], x]
+
+
+class _Each(nn.Module):
+    """A mixture of each of M models, one after the other: their tokens go to other experts. (M, n, ...)"""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.each = nn.ModuleList(modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([module(of_model) for module, of_model in zip(self.each, x, strict=True)])

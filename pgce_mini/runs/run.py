@@ -45,7 +45,11 @@ Kind = Literal["pretrain", "rl", "study", "import"]
 TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
 """Where and how it runs: a run may be moved."""
-RECORDED_IF_SET: tuple[str, ...] = ("GRPOConfig.eval_every", "eval_problems", "scored_at")
+RECORDED_IF_SET: tuple[str, ...] = (
+    "GRPOConfig.eval_every", "eval_problems", "scored_at", "num_experts", "num_experts_per_tok",
+    "moe_intermediate_size", "norm_topk_prob", "router_aux_loss_coef", "gem_beta", "coverage_samples",
+    "maxrl_order",
+)  # fmt: skip
 """Settings that came later: at their defaults they change nothing, and earlier runs do not have them. One stands
 with its class where another class has an earlier setting of that name."""
 

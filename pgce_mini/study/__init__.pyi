@@ -10,6 +10,7 @@ from .engines.local import check_row as check_row, run_spec as run_spec
 from .engines.on_ray import run_on_ray as run_on_ray
 from .engines.shards import Shard as Shard, gather as gather, run_shard as run_shard
 from .inventory import STATES as STATES, StudyState as StudyState, inventory as inventory
+from .predicted import AtRest as AtRest
 from .rows import RL_STEP_WORK as RL_STEP_WORK, Row as Row, lines_of as lines_of
 from .spec import SpecError as SpecError, load_spec as load_spec
 from .store import StudyStore as StudyStore, StudyTable as StudyTable

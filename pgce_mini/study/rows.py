@@ -23,10 +23,10 @@ from pgce_mini.evaluation import (
     evaluate_run,
     is_evaluated,
     matching_temperature,
-    matching_temperature_on_samples,
     measured,
     sample_text,
 )
+from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import (
     Run,
     RunError,
@@ -38,8 +38,9 @@ from pgce_mini.runs import (
     write_json,
 )
 from pgce_mini.study.arms import Arm
+from pgce_mini.study.predicted import AtRest
 from pgce_mini.study.tables import Columns, Curve, Key
-from pgce_mini.tasks import Task, Text
+from pgce_mini.tasks import Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 RL_STEP_WORK = 6  # an RL step takes about as long as this many pre-training steps: for the remaining time
@@ -64,8 +65,6 @@ class Row:
     """leave evaluation.json and samples.jsonl beside each model"""
     fresh_problems: bool = False
     """the evaluation's seed is the row's own"""
-    match_on_samples: bool = False
-    """the reference's entropy is that of sampled completions, not that on held-out documents"""
 
     @property
     def variant(self) -> str:
@@ -100,7 +99,7 @@ class Row:
         """The result is there, of the models that are there, and so are the evaluations that are to be kept."""
         if not self.result_path.exists():
             return False
-        weights, kept = self._content()["weights"], self.keep_evaluations
+        weights, kept = self._content()["weights"], self.keep_evaluations and not self.arm.at_rest
         try:
             return all(
                 is_evaluated(path, self.evaluation) if kept else is_made_from(path, weights.get(when))
@@ -121,14 +120,14 @@ class Row:
         if self.fresh_problems:
             evaluation = {**(of(self.evaluation, "seed") or {}), "fresh_problems": True}
         if self.reference and reference:
-            on = {"match_on": "samples"} if self.match_on_samples else {}
-            reference = {"arm": self.reference.arm.name, **on, **reference}
+            reference = {"arm": self.reference.arm.name, **reference}
         return {
             "pretrain": of(self.pretrain, "seed", "init_from"),
             "midtrain": of(self.midtrain, "seed", "init_from"),
             "rl": of(self.rl, "seed", "prior"),
             "evaluation": evaluation,
             "reference": reference,
+            **({"at_rest": of(self.arm.at_rest)} if self.arm.at_rest else {}),
         }
 
     @property
@@ -180,7 +179,7 @@ class Row:
             train_grpo(replace(rl, prior=prior), progress=False)
             curves += _curves(rl.run_dir, "rl")
         for when, path in self.models.items():
-            numbers, by_position = measure(path, evaluation, self.keep_evaluations)
+            numbers, by_position = measure(path, evaluation, self.keep_evaluations, self.arm.at_rest)
             row |= {f"{name}_{when}": value for name, value in numbers.items()}
             if by_position:
                 steps = list(range(1, len(by_position) + 1))
@@ -221,9 +220,6 @@ class Row:
         model, corpus = load_model(prior)
         model_to_match, _ = load_model(self.reference.train_prior())
         config = self.evaluation
-        if self.match_on_samples:
-            assert isinstance(corpus, Task)
-            return matching_temperature_on_samples(model, model_to_match, corpus, config)
         documents = [corpus.document(config.seed, i, "heldout") for i in range(config.documents)]
         entropy = evaluate_documents(model_to_match, documents, config.batch_size)["entropy"]
         return matching_temperature(model, documents, entropy)
@@ -247,13 +243,20 @@ def work_done(run_dir: Path) -> int:
     return lines_of(Run(run_dir).metrics_path) * (RL_STEP_WORK if run_dir.name == "policy" else 1)
 
 
-def measure(path: Path, config: EvaluationConfig, keep: bool) -> tuple[dict[str, float | None], list[float]]:
+def measure(
+    path: Path, config: EvaluationConfig, keep: bool, at_rest: RewardShaping | None = None
+) -> tuple[dict[str, float | None], list[float]]:
     """Every metric of a finished run, and the entropy of its samples by position (empty for plain text).
 
-    keep: leave the evaluation and a few samples in the run's folder.
+    keep: leave the evaluation and a few samples in the run's folder; at_rest: not of the run's model, but of what
+    theory makes of it.
     """
     model, corpus = load_model(path)
-    evaluation = evaluate_run(path, config, progress=False) if keep else evaluate(model, corpus, config)
+    if at_rest:
+        model = AtRest(model, at_rest)  # type: ignore[assignment]
+    evaluation = (
+        evaluate_run(path, config, progress=False) if keep and not at_rest else evaluate(model, corpus, config)
+    )
     samples = evaluation["samples"]
     if samples is None:
         assert isinstance(corpus, Text)

@@ -4,8 +4,6 @@
     arms = ["ce", "precision", "temperature-0.75"]   names of `study.arms`; the first is compared with the others
     seeds = 10                  that many, from 0 on; or a list
     top_k = 6                   optional: tokens in the head, in place of the paper's 100
-    match_on = "samples"        optional: matched-ARM has the entropy of ARM's prior on the samples of each; by
-                                default ("documents") that on held-out documents
 
     [task]                      name = "chain-sum", "countdown" or "text", and its settings
     [model]                     of ModelShape
@@ -36,7 +34,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checks import check_choice, check_seed, check_whole, is_finite
+from pgce_mini.checks import check_seed, check_whole, is_finite
 from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.paths import expanded
 from pgce_mini.reward import RewardShaping
@@ -45,6 +43,7 @@ from pgce_mini.study.rows import Row, variant_name
 from pgce_mini.study.templates import Spec, Templates
 from pgce_mini.tasks import TASKS, Task, task_from_dict
 from pgce_mini.training import (
+    CONTROLS,
     GRPOConfig,
     ModelShape,
     PretrainConfig,
@@ -54,14 +53,13 @@ from pgce_mini.training import (
 )
 
 SET_BY_THE_STUDY = {
-    "run_dir", "corpus", "shaping", "label_smoothing", "focal_gamma", "model", "init_from", "seed", "device",
-    "prior", "temperature", "gradient_accumulation_steps", "fsdp",
+    "run_dir", "corpus", "shaping", *CONTROLS, "model", "init_from", "seed", "device", "prior",
+    "temperature", "gradient_accumulation_steps", "fsdp",
 }  # fmt: skip
-TOP_LEVEL = ("question", "arms", "seeds", "top_k", "match_on", "task", "model", "pretrain", "midtrain", "rl",
+TOP_LEVEL = ("question", "arms", "seeds", "top_k", "task", "model", "pretrain", "midtrain", "rl",
              "evaluation", "grid")  # fmt: skip
 MOST_SEEDS = 10_000  # who writes seeds = 20250101 means [20250101]
 MIDTRAIN_LOSSES = ("arm", "ce")
-MATCH_ON = ("documents", "samples")
 
 
 class SpecError(ValueError):
@@ -253,23 +251,17 @@ class _Variant:
         self.templates = Templates(
             reader.path.stem, study_dir, study_dir / (variant_name(varied) or "runs"), pretrain, rl, evaluation,
             midtrain, midtrain_by_ce=midtrain_loss == "ce", varied=varied, fresh_problems=fresh_problems,
-            match_on_samples=self._match_on() == "samples",
         )  # fmt: skip
-
-    def _match_on(self) -> str:
-        match_on = self.content.get("match_on", MATCH_ON[0])
-        with _located(self.reader, "match_on"):
-            check_choice("match_on", match_on, MATCH_ON)
-            if match_on == "samples" and not isinstance(self.corpus, Task):
-                raise ValueError(f"match_on must be documents for {self.corpus.name}, which has no problems")
-        return str(match_on)
 
     def row(self, name: str, seed: int) -> Row:
         with _located(self.reader, "arms"):
             if self.content.get("top_k") is not None:
                 check_whole("top_k", self.content["top_k"], 1)
             arm = arm_named(str(name), self.content.get("top_k"))
-            check_head(arm.shaping, self.corpus)
+            check_head(arm.at_rest or arm.shaping, self.corpus)
+            if arm.at_rest and self.templates.rl:
+                problem = f"{name} is the prediction of a prior, which has no RL: leave out [rl], or this arm"
+                raise self.reader._error(problem, "arms")
             self._check_scoring(arm)
         if arm.prior == "ce":  # one prior, whatever the size of a head that cross-entropy does not use
             arm = replace(arm, shaping=RewardShaping())

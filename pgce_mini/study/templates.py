@@ -13,7 +13,7 @@ from pgce_mini.evaluation import EvaluationConfig
 from pgce_mini.paths import expanded
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.rows import Row
-from pgce_mini.training import GRPOConfig, PretrainConfig
+from pgce_mini.training import CONTROLS, GRPOConfig, PretrainConfig
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,6 @@ class Templates:
     fresh_problems: bool = False
     """documents, problems and samples of an evaluation are drawn from the row's seed; by default all rows share
     those of `evaluation.seed`"""
-    match_on_samples: bool = False
-    """an arm that is matched has the entropy of the other on sampled completions; by default on documents"""
 
     def __post_init__(self) -> None:
         for name in ("folder", "runs"):
@@ -71,9 +69,8 @@ class Templates:
         def trained(template: PretrainConfig, arm: Arm, kind: str) -> PretrainConfig:
             return replace(
                 template, run_dir=folder(arm.prior, kind), seed=seed, shaping=arm.shaping,
-                label_smoothing=arm.label_smoothing or template.label_smoothing,
-                focal_gamma=arm.focal_gamma or template.focal_gamma,
                 steps=round(template.steps * arm.steps_factor),
+                **{name: getattr(arm, name) or getattr(template, name) for name in CONTROLS},
             )  # fmt: skip
 
         midtrain, rl = None, None
@@ -90,7 +87,7 @@ class Templates:
             evaluation = replace(evaluation, seed=seed)
         return Row(
             self.study, self.folder, self.varied, arm, seed, trained(self.pretrain, arm, "prior"), midtrain, rl,
-            evaluation, reference, self.keep_evaluations, self.fresh_problems, self.match_on_samples,
+            evaluation, reference, self.keep_evaluations, self.fresh_problems,
         )  # fmt: skip
 
     def spec(self, question: str, arms: Sequence[Arm], seeds: Sequence[int]) -> Spec:

@@ -4,23 +4,30 @@ Every token of a chain-sum document is drawn from a distribution q that is known
 reached the minimum of its loss has the stationary policy of that q at every token; whole completions are then a
 Markov chain, summed here. The prediction is of the prior, not of what RL makes of it.
 
+Training is finite, and leaves a prior with other rates than its corpus has. `fit_chain` finds those of a trained
+prior of cross-entropy; from there `predict_chain` predicts the other arms, of which nothing need be measured.
+
 Source: ours.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
+import torch
 
-from pgce_mini.checks import check_whole
+from pgce_mini.checks import check_number, check_whole
 from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks.chain_sum import ANSWER_ID, ZERO_ID, ChainSum
 from pgce_mini.theory.distributions import FloatArray, entropy
 from pgce_mini.theory.dynamics import stationary_policy
+from pgce_mini.theory.stationary_rows import LEAST, stationary_logits
+
+MOST_NOISE = 1000  # deviation of a guess; its right total is then one of thousands
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,9 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
 
     asked = guesses(task, problems)
     counts = [count for count, _ in asked.values()]
-    ends = [stationary_policy(distribution, shaping) for _, distribution in asked.values()]
+    before = np.stack([distribution for _, distribution in asked.values()])  # (totals asked, totals)
+    log_ends = stationary_logits(torch.from_numpy(before).clamp_min(LEAST).log(), shaping)
+    ends = log_ends.exp().numpy()
     direct = float(np.average([end[total] for total, end in zip(asked, ends, strict=True)], weights=counts))
     guess_entropy = float(np.average([float(entropy(end)) for end in ends], weights=counts))
 
@@ -98,15 +107,63 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
     )
 
 
+def fit_chain(
+    reasoned_share: float,
+    accuracy_if_reasoned: float,
+    accuracy_if_direct: float,
+    task: ChainSum,
+    problems: int = 96,
+) -> ChainSum:
+    """`task` with the share, slip rate and noise of guesses at which `predict_chain` of cross-entropy gives these
+    three numbers: measure them on a prior of cross-entropy, and predict every other arm from the result.
+
+    A right total stays right with probability 1 - slip + slip / n, a wrong one becomes right with slip / n, for n
+    totals: after k operands a reasoned answer is right with probability 1/n + (1 - 1/n) (1 - slip)^k.
+
+    Raises:
+        ValueError: a number is no share, or no slip rate or noise gives it.
+    """
+    share = check_number("reasoned_share", reasoned_share, 1)
+    reasoned = check_number("accuracy_if_reasoned", accuracy_if_reasoned, 1)
+    direct = check_number("accuracy_if_direct", accuracy_if_direct, 1)
+    chance = 1 / (task.num_operands * task.max_operand + 1)
+    if reasoned < chance:
+        raise ValueError(
+            f"accuracy_if_reasoned must be at least {chance:.4f}, what blind totals give, got {reasoned:g}: no "
+            "slip rate fits this prior"
+        )
+    slip = 1 - ((reasoned - chance) / (1 - chance)) ** (1 / task.num_operands)
+
+    asked = _sums(task, check_whole("problems", problems, 1))
+
+    def right(noise: float) -> float:
+        noisy = replace(task, direct_noise=noise)
+        return sum(count * float(_guess(noisy, total)[total]) for total, count in asked.items()) / problems
+
+    low, high = 0.0, float(MOST_NOISE)  # a guess is right less often, the more noise
+    if direct < right(high):
+        raise ValueError(
+            f"accuracy_if_direct must be at least {right(high):.4f}, what guesses with a deviation of "
+            f"{MOST_NOISE} give, got {direct:g}: no noise fits this prior"
+        )
+    while high - low > 1e-7 and direct < 1:
+        middle = (low + high) / 2
+        low, high = (middle, high) if right(middle) > direct else (low, middle)
+    return replace(task, reasoned_share=share, slip_rate=slip, direct_noise=low)
+
+
 def guesses(task: ChainSum, problems: int = 96) -> dict[int, tuple[int, FloatArray]]:
     """Of the sums of held-out problems, how many have each, and the distribution of a direct answer to it."""
-    total_count = task.num_operands * task.max_operand + 1
-    counts = Counter(sum(task.problem(0, index, "heldout").operands) for index in range(problems))
-    return {total: (count, _guess(task, total, total_count)) for total, count in counts.items()}
+    return {total: (count, _guess(task, total)) for total, count in _sums(task, problems).items()}
 
 
-def _guess(task: ChainSum, total: int, total_count: int) -> FloatArray:
+def _sums(task: ChainSum, problems: int) -> Counter[int]:
+    return Counter(sum(task.problem(0, index, "heldout").operands) for index in range(problems))
+
+
+def _guess(task: ChainSum, total: int) -> FloatArray:
     """The distribution of a direct answer: rounded, clipped normal noise around the sum."""
+    total_count = task.num_operands * task.max_operand + 1
     if task.direct_noise == 0:
         return np.asarray(np.eye(total_count)[total])
     normal = NormalDist(total, task.direct_noise)

@@ -1,6 +1,7 @@
 """The two trainings: pre-training with the shaped loss, and GRPO."""
 
 from pgce_mini.training.config import (
+    CONTROLS,
     GRPOConfig,
     ModelShape,
     PretrainConfig,
@@ -25,7 +26,7 @@ from pgce_mini.training.rollout import MAX_DRAWS, Rollout, per_token_logps, samp
 from pgce_mini.training.shaped_lm import ShapedLM
 
 __all__ = [
-    "ADAM_BETAS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout",
+    "ADAM_BETAS", "CONTROLS", "MAX_DRAWS", "GRPOConfig", "LossType", "ModelShape", "PretrainConfig", "Rollout",
     "ScaleRewards", "ShapedLM", "Update", "adamw", "check_device", "check_head", "check_length",
     "check_pretraining_memory", "clip_gradient", "group_advantages", "grpo_loss", "held_back", "is_first",
     "join", "kl_to_reference", "launched", "learning_rate", "masked_mean", "per_token_logps", "pretrain",

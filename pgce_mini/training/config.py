@@ -9,6 +9,7 @@ from typing import get_args
 from pgce_mini.checks import (
     check_choice,
     check_count,
+    check_finite,
     check_number,
     check_positive,
     check_seed,
@@ -22,6 +23,11 @@ from pgce_mini.reward import BETAS, RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
 from pgce_mini.training.grpo_loss import MOST_EPSILON_HIGH, LossType, ScaleRewards
 
+FAMILY = {"gem_beta": (0.01, 100.0), "coverage_samples": (0.01, 1e6), "maxrl_order": (0.01, 1e6)}
+"""The settings of `loss.family`: between which numbers, if not 0."""
+CONTROLS = ("label_smoothing", "focal_gamma", *FAMILY)
+"""The settings that each put another loss in the place of the shaped one, if above 0."""
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -33,6 +39,14 @@ class ModelShape:
     num_key_value_heads: int = 4
     intermediate_size: int = 128
     max_position_embeddings: int = 512
+    num_experts: int = 0
+    """experts in place of the MLP of every layer, as in Qwen3-MoE; 0: the model is dense"""
+    num_experts_per_tok: int = 2
+    """experts that each token goes to"""
+    moe_intermediate_size: int = 64
+    """the intermediate_size of an expert"""
+    router_aux_loss_coef: float = 0.001
+    """weight of the loss that balances the experts, in pre-training"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -59,6 +73,12 @@ class PretrainConfig:
     """a control instead of a shaping: this share of each target is spread over the vocabulary"""
     focal_gamma: float = 0.0
     """a control instead of a shaping: focal loss with this exponent"""
+    gem_beta: float = 0.0
+    """a control instead of a shaping: GEM with this beta; below 1 flatter than cross-entropy, above 1 sharper"""
+    coverage_samples: float = 0.0
+    """a control instead of a shaping: Direct Coverage of so many samples; above 1 flatter, below 1 sharper"""
+    maxrl_order: float = 0.0
+    """a control instead of a shaping: MaxRL's series of so many terms, sharper; 1 is dynamic fine-tuning"""
     model: ModelShape = ModelShape()
     """size of a new model; unused with init_from"""
     init_from: Path | None = None
@@ -106,9 +126,12 @@ class PretrainConfig:
         check_number("final_lr_share", self.final_lr_share, 1)
         check_number("label_smoothing", self.label_smoothing, 1)
         check_number("focal_gamma", self.focal_gamma, BETAS[1])  # a power of 1 - pi, too
+        for name, (least, most) in FAMILY.items():
+            if getattr(self, name):
+                check_finite(name, getattr(self, name), least, most)
         shaped = any((self.shaping.beta, self.shaping.lambda_head, self.shaping.lambda_tail))
-        if sum((shaped, self.label_smoothing > 0, self.focal_gamma > 0)) > 1:
-            raise ValueError("shaping, label_smoothing and focal_gamma are three losses: set one of them")
+        if shaped + sum(getattr(self, name) > 0 for name in CONTROLS) > 1:
+            raise ValueError(f"shaping, {', '.join(CONTROLS)} are different losses: set one of them")
 
     @property
     def warmup(self) -> int:

@@ -18,7 +18,8 @@ from torch.optim import Optimizer
 
 from pgce_mini.evaluation import evaluate_documents, token_entropy
 from pgce_mini.gpt import GPT
-from pgce_mini.loss import focal_loss, shaped_cross_entropy
+from pgce_mini.gpt.experts import balancing_loss, expert_load, largest_load, router_logits
+from pgce_mini.loss import coverage_loss, focal_loss, gem_loss, maxrl_loss, shaped_cross_entropy
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length, check_pretraining_memory
@@ -27,6 +28,14 @@ from pgce_mini.training.fsdp import backward
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import clip_gradient, divergence
 
+OTHER_LOSSES = {
+    "focal_gamma": focal_loss,
+    "gem_beta": gem_loss,
+    "coverage_samples": coverage_loss,
+    "maxrl_order": maxrl_loss,
+}
+"""By the setting that asks for it, with its number: (N, V), (N), number -> (N)."""
+
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     """Runs or continues the pre-training; returns its finished run.
@@ -34,7 +43,9 @@ def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
     Each line of metrics.jsonl has `loss` (the surrogate, which does not measure progress), `cross_entropy` and
     `entropy` (plain, nats/token, of this batch before the update), `grad_norm` (before clipping), `lr`,
     `tokens_per_second` (targets without padding), and every `eval_every` steps and at the end
-    `heldout_cross_entropy` and `heldout_entropy`.
+    `heldout_cross_entropy` and `heldout_entropy`. With experts also `aux_loss`, the balancing loss, which is
+    added with its weight to the gradient, outside of the shaping and of `loss`, and `expert_load_max`: the largest
+    share that one expert has of a layer's assignments, times the experts (1: all have the same).
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.
@@ -127,27 +138,35 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
     size = len(documents) // config.gradient_accumulation_steps
     parts = [documents[i : i + size] for i in range(0, len(documents), size)]
     tokens = sum(counts(sum(len(document) - 1 for document in documents)))  # targets of the whole batch
+    per_token = model.config.num_experts_per_tok
+    load = None  # (layers, experts): tokens of the whole batch that go to each expert
+    if model.config.num_experts and len(parts) > 1:
+        load = _load(model, parts, config)
 
     optimizer.zero_grad()
     metrics = []
     for part in parts:
-        rows = pad_sequence(part, batch_first=True, padding_value=PAD_ID).to(config.device)
-        ids, targets = rows[:, :-1], rows[:, 1:]  # (B, T)
-        keep_mask = targets != PAD_ID  # (B, T)
+        ids, targets, keep_mask = _padded(part, config)  # (B, T)
         target = targets[keep_mask]  # (N)
         weight = len(target) / tokens  # the part's in the mean over the batch; 1 if it is all of it
 
-        logits = model(ids, keep_mask)  # (N, V), padding left out
+        with router_logits(model) as routed:
+            logits = model(ids, keep_mask)  # (N, V), padding left out
         loss = _loss(logits, target, config)
-        backward(loss * weight, config)
+        numbers, total = [loss], loss
+        if routed:
+            load = summed(expert_load(routed, per_token)) if load is None else load
+            balance = balancing_loss(routed, load, per_token)
+            numbers, total = [loss, balance], loss + model.config.router_aux_loss_coef * balance
+        backward(total * weight, config)
         with torch.no_grad():
             cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
-            metrics.append(weight * torch.stack([loss, cross_entropy, entropy]))
+            metrics.append(weight * torch.stack([cross_entropy, entropy, *numbers]))
     sum_gradients(model)
     grad_norm = clip_gradient(model, config.max_grad_norm, step)
     optimizer.step()
-    mean_loss, mean_cross_entropy, mean_entropy = summed(sum(metrics[1:], metrics[0])).tolist()
-    return {
+    mean_cross_entropy, mean_entropy, mean_loss, *mean_balance = summed(sum(metrics[1:], metrics[0])).tolist()
+    row: dict[str, float | None] = {
         "loss": mean_loss,
         "cross_entropy": mean_cross_entropy,
         "entropy": mean_entropy,
@@ -155,14 +174,36 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
         "lr": lr,
         "tokens_per_second": tokens / (time.perf_counter() - started),
     }
+    if load is not None:
+        row |= {"aux_loss": mean_balance[0], "expert_load_max": largest_load(load).item()}
+    return row
+
+
+def _padded(documents: list[Tensor], config: PretrainConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, their targets, and where those are no padding: (B, T) each."""
+    rows = pad_sequence(documents, batch_first=True, padding_value=PAD_ID).to(config.device)
+    return rows[:, :-1], rows[:, 1:], rows[:, 1:] != PAD_ID
+
+
+@torch.no_grad()
+def _load(model: GPT, parts: list[list[Tensor]], config: PretrainConfig) -> Tensor:
+    """What the balancing loss of each part needs to know of all: (layers, experts)."""
+    with router_logits(model) as routed:
+        for part in parts:
+            ids, _, keep_mask = _padded(part, config)
+            model(ids, keep_mask)
+    layers = model.config.num_hidden_layers
+    every = [torch.cat(routed[layer::layers]) for layer in range(layers)]  # (N, E) of all parts
+    return summed(expert_load(every, model.config.num_experts_per_tok))
 
 
 def _loss(logits: Tensor, target: Tensor, config: PretrainConfig) -> Tensor:
     """The mean loss of the arm, or of the control in its place. (N, V), (N) -> ()"""
     if config.label_smoothing:
         return F.cross_entropy(logits, target, label_smoothing=config.label_smoothing)
-    if config.focal_gamma:
-        return focal_loss(logits, target, config.focal_gamma).mean()
+    for name, loss in OTHER_LOSSES.items():
+        if number := getattr(config, name):
+            return loss(logits, target, number).mean()
     return shaped_cross_entropy(logits, target, config.shaping)
 
 

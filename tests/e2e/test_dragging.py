@@ -96,7 +96,8 @@ def estimates(python: Mapping[str, Any], seen: Mapping[str, Any]) -> str:
 
 def losses(python: Mapping[str, Any], seen: Mapping[str, Any]) -> str:
     values = seen["values"]
-    keys = {"β": "beta", "γ": "gamma", "q": "q", "ε": "epsilon", "α": "alpha"}
+    keys = {"β": "beta", "γ": "gamma", "q": "q", "ε": "epsilon", "α": "alpha", "τ": "tau", "N": "samples",
+            "T": "terms"}  # fmt: skip
     strengths = {
         name: values[keys[hidden.parameter]] if hidden.parameter else 0.0
         for name, hidden in python["HIDDEN_REWARDS"].items()
@@ -144,9 +145,9 @@ PAGES = {
     "hidden-rewards?" + "&".join(
         f"losses={name}" for name in (
             "cross-entropy", "shaped+(product)", "shaped+(exponent)", "focal", "generalised+cross-entropy",
-            "dynamic+fine-tuning", "label+smoothing", "unlikelihood",
+            "dynamic+fine-tuning", "label+smoothing", "unlikelihood", "GEM", "direct+coverage", "MaxRL",
         )
-    ): (["pi", "beta", "gamma", "q", "epsilon", "alpha"], losses),
+    ): (["pi", "beta", "gamma", "q", "epsilon", "alpha", "tau", "samples", "terms"], losses),
     "simplex": (
         ["start", "start_rest", "labels", "labels_rest", "beta", "lambda_head", "k", "lambda_tail", "beta"],
         triangle,

@@ -106,6 +106,7 @@ def test_a_chart_is_shared_as_it_is_and_kept_beside_the_next(
     frame = f'<iframe src="{explorer}where-training-ends?beta=-0.45&amp;embed=true" title="Where training ends"'
     expect(page.get_by_role("dialog")).to_contain_text(frame)
     page.get_by_role("button", name="Close").click()
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()  # a card is of a picture that is there
     page.get_by_role("button", name="Card").click()
     expect(page.get_by_role("dialog")).to_contain_text("β −0.45")
     assert_accessible(page)

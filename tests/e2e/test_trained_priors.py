@@ -67,17 +67,19 @@ def test_the_trap_takes_a_bet_first_and_then_shows_theory_and_seeds(
     assert_readable(page)
 
 
-def test_the_trap_follows_its_sliders_with_the_numbers_of_theory(explorer: str, visit: Visit) -> None:
-    page = open_page(visit, f"{explorer}trap-game?shown=true")
+@pytest.mark.parametrize("start", ["the documents", "what cross-entropy learnt"])
+def test_the_trap_follows_its_sliders_with_the_numbers_of_theory(explorer: str, visit: Visit, start: str) -> None:
+    page = open_page(visit, f"{explorer}trap-game?shown=true&start={quote(start)}")
+    learnt = start != "the documents"
     python = functions_of(page)
     python["settings_that_were_run"] = functools.cache(python["settings_that_were_run"])  # as the page does
-    for seen in dragged(page, ["slip", "beta"], random.Random(1)):
+    for seen in dragged(page, ["beta"] if learnt else ["slip", "beta"], random.Random(1)):
         share, slip, beta, *bet = (
             seen["values"][key] for key in ("share", "slip", "beta", "bet_share", "bet_accuracy")
         )
         if beta == 0:
             continue  # then there is one prior, and the other's marks are empty
-        game, figure = python["play"](share, slip, beta, tuple(bet), True)
+        game, figure = python["play"](share, slip, beta, tuple(bet), True, learnt)
         for ours, theirs in zip(seen["data"], figure.data, strict=True):
             close(ours["x"], theirs.x)
             close(ours["y"], theirs.y)

@@ -5,6 +5,7 @@ import { withMark, withTraces } from "./figure.js";
 
 const shaped = (form) => (pi, beta) => trueTokenWeight(Math.log(pi), { beta, form });
 const none = () => 0;
+const second = (pi, tau, vocab) => 1 / (1 + (vocab - 1) * ((1 - pi) / ((vocab - 1) * pi)) ** (1 / tau)); // of GEM
 const LOSSES = { // [π r of the true token, π r of a wrong one], each of (π, the loss's parameter, vocabulary)
     "cross-entropy": [() => 1, none],
     "shaped (product)": [shaped("product"), none],
@@ -14,6 +15,9 @@ const LOSSES = { // [π r of the true token, π r of a wrong one], each of (π, 
     "dynamic fine-tuning": [(pi) => pi, none],
     "label smoothing": [(pi, epsilon, vocab) => 1 - epsilon + epsilon / vocab, (pi, epsilon, vocab) => epsilon / vocab],
     unlikelihood: [() => 1, (pi, alpha) => (-alpha * pi) / (1 - pi)],
+    GEM: [(pi, tau, vocab) => 1 + pi - second(pi, tau, vocab), (pi, tau, vocab) => pi - second(pi, tau, vocab)],
+    "direct coverage": [(pi, n) => (n * pi * (1 - pi) ** (n - 1)) / (1 - (1 - pi) ** n), none],
+    MaxRL: [(pi, terms) => 1 - (1 - pi) ** terms, none],
 };
 
 /** given: { losses, vocab }; a loss is [name, key of its slider or null]. */

@@ -9,7 +9,8 @@ const PLAIN = "cross-entropy";
 
 /**
  * given: null while the bet is open; else { settings, task, looks }: those that were run, what `predictChain` needs
- * besides share and slip, and the [colour, symbol] of a beta below and above 0.
+ * besides share and slip, and the [colour, symbol] of a beta below and above 0. Where settings of cross-entropy say
+ * what was `learnt`, theory starts from that of the nearest.
  */
 export function moved(figure, { share, slip, beta, bet_share, bet_accuracy }, given) {
     const bet = { x: [bet_share, bet_accuracy] };
@@ -17,13 +18,14 @@ export function moved(figure, { share, slip, beta, bet_share, bet_accuracy }, gi
     if (!given) return { figure: withTraces(figure, { [last]: bet }), takeaway: OPEN };
     const found = nearest(given.settings, share, slip, beta);
     const plain = given.settings.find((setting) => isBeside(setting, found));
+    const start = plain.learnt ?? { share, slip };
     const named = beta ? [[`β = ${String(beta).replace("-", "−")}`, found, beta]] : [];
     named.push([PLAIN, beta ? plain : found, 0]);
     const changes = { [last]: bet };
     if (!beta) for (const i of [0, 1, 2]) changes[i] = { x: [], y: [], showlegend: false };
     named.forEach(([name, seeds, value], place) => {
         const shift = (place - (named.length - 1) / 2) * 0.4;
-        const traces = tracesOf(name, seeds, predictChain({ ...given.task, share, slip }, value), shift);
+        const traces = tracesOf(name, seeds, predictChain({ ...given.task, ...start }, value), shift);
         const first = value ? 0 : 3;
         traces.forEach((trace, i) => {
             const { marker, showlegend } = figure.data[first + i];

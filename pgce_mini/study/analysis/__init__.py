@@ -1,21 +1,6 @@
 """What a study's tables say: differences, intervals, claims, predictions. No training is imported here."""
 
-from pgce_mini.study.analysis.claims import (
-    AFTER_RL,
-    EXPLORED,
-    FAMILIES,
-    RL_STUDIES,
-    Comparison,
-    Decision,
-    Evidence,
-    Finding,
-    Hypothesis,
-    Seen,
-    decide,
-    decide_claims,
-    precision_answer,
-    samples,
-)
+from pgce_mini.study.analysis.claims import Decision, advice, decide, decide_claims, precision_answer
 from pgce_mini.study.analysis.compare import (
     Summary,
     as_text,
@@ -26,6 +11,7 @@ from pgce_mini.study.analysis.compare import (
     summarize,
 )
 from pgce_mini.study.analysis.derived import EARLY, LATER, derived, derived_column
+from pgce_mini.study.analysis.evidence import Evidence, samples
 from pgce_mini.study.analysis.formats import (
     format_difference,
     format_estimate,
@@ -33,8 +19,19 @@ from pgce_mini.study.analysis.formats import (
     signed,
     signed_interval,
 )
+from pgce_mini.study.analysis.hypotheses import (
+    SMALLEST_EFFECTS,
+    Comparison,
+    Family,
+    Hypothesis,
+    Protocol,
+    smallest_effect,
+)
 from pgce_mini.study.analysis.nearest import Recorded, beside, nearest, recorded_settings
 from pgce_mini.study.analysis.predictions import PREDICTED, TOLERANCES, check_predictions, largest_errors
+from pgce_mini.study.analysis.predictors import PREDICTORS, REGISTERED, Prediction, check_predictors
+from pgce_mini.study.analysis.protocol_1 import AFTER_RL, EXPLORED, RL_STUDIES
+from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
 from pgce_mini.study.analysis.statistics import (
     LEVEL,
     Direction,
@@ -45,9 +42,11 @@ from pgce_mini.study.analysis.statistics import (
     holm,
     minimum_detectable,
     paired_over_seeds,
+    seeds_to_find,
     sign_flip_test,
     verdict,
 )
+from pgce_mini.study.analysis.verdicts import Finding, Verdict, jointly, listed
 from pgce_mini.study.analysis.views import (
     ORDER,
     arms,
@@ -62,13 +61,14 @@ from pgce_mini.study.analysis.views import (
 )
 
 __all__ = [
-    "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "RL_STUDIES",
-    "TOLERANCES", "Comparison", "Decision", "Direction", "Evidence", "Finding", "Hypothesis",
-    "PairedDifference", "Recorded", "Seen", "Summary", "arms", "as_text", "beside", "by_metric", "by_seed",
-    "check_predictions", "compare", "curves_of", "decide", "decide_claims", "derived",
-    "derived_column", "differences", "expanded_interval",
-    "format_difference", "format_estimate", "format_spread", "heldout_means", "holm", "labels",
-    "largest_errors", "learning_curves_of", "minimum_detectable", "nearest", "over_seeds", "paired_differences",
-    "paired_over_seeds", "phase", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples",
-    "sign_flip_test", "signed", "signed_interval", "summarize", "variants", "verdict",
+    "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "PREDICTORS", "PROTOCOLS",
+    "REGISTERED", "RL_STUDIES", "SMALLEST_EFFECTS", "TOLERANCES", "Comparison", "Decision", "Direction",
+    "Evidence", "Family", "Finding", "Hypothesis", "PairedDifference", "Prediction", "Protocol", "Recorded",
+    "Summary", "Verdict", "advice", "arms", "as_text", "beside", "by_metric", "by_seed", "check_predictions",
+    "check_predictors", "compare", "curves_of", "decide", "decide_claims", "derived", "derived_column",
+    "differences", "expanded_interval", "format_difference", "format_estimate", "format_spread", "heldout_means",
+    "holm", "jointly", "labels", "largest_errors", "learning_curves_of", "listed", "minimum_detectable", "nearest",
+    "over_seeds", "paired_differences", "paired_over_seeds", "phase", "precision_answer", "predicted",
+    "recorded_settings", "rows_of", "samples", "seeds_to_find", "sign_flip_test", "signed", "signed_interval",
+    "smallest_effect", "summarize", "variants", "verdict",
 ]  # fmt: skip

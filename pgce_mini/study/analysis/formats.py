@@ -19,19 +19,19 @@ def format_estimate(value: Estimate) -> str:
     return f"{value['value']:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
 
 
-def format_difference(difference: PairedDifference) -> str:
+def format_difference(difference: PairedDifference, digits: int = 3) -> str:
     """`+0.027 [-0.007, +0.061]`"""
-    return f"{signed(difference.mean)} {signed_interval(difference.low, difference.high)}"
+    return f"{signed(difference.mean, digits)} {signed_interval(difference.low, difference.high, digits)}"
 
 
-def signed_interval(low: float, high: float) -> str:
+def signed_interval(low: float, high: float, digits: int = 3) -> str:
     """`[-0.007, +0.061]`"""
-    return f"[{signed(low)}, {signed(high)}]"
+    return f"[{signed(low, digits)}, {signed(high, digits)}]"
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 3) -> str:
     """`+0.027`"""
-    return f"{value:+.3f}"
+    return f"{value:+.{digits}f}"
 
 
 def format_spread(values: Iterable[float]) -> str:

@@ -10,9 +10,11 @@ from statistics import fmean
 from typing import Any
 
 from pgce_mini.reward import RewardShaping
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.arms import Arm, arm_named
 from pgce_mini.study.tables import Columns
+from pgce_mini.tasks import ChainSum
+from pgce_mini.theory import fit_chain
 
 STUDIES = ("trap", "chain", "phase", "grids")  # on chain sums of one size; those with the most seeds first
 STEP = 0.25  # of beta: as far as a factor of 2 in the share of reasoning or in the slips
@@ -51,6 +53,11 @@ class Recorded:
     def accuracy(self) -> float:
         """Avg@m after RL, the mean over seeds."""
         return fmean(self.right_after)
+
+    @property
+    def learnt(self) -> ChainSum:
+        """Of a setting of cross-entropy: the task whose rates fit what its priors do, `theory.fit_chain`."""
+        return fit_chain(fmean(self.reasons), fmean(self.if_reasoned), fmean(self.if_direct), ChainSum())
 
     def higher_than(self, other: Recorded) -> int:
         """Seeds of both that end above the other's."""

@@ -1,4 +1,7 @@
-"""What the stationary policy of a loss predicts of its priors on chain sums, and by how much it errs (ours)."""
+"""What the stationary policy of a loss predicts of its priors on chain sums, and by how much it errs (ours).
+
+It is docs/study-protocol.md that asks this. That of study II asks about more predictors: see `predictors`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from pgce_mini.study.analysis.claims import Evidence
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.views import predicted
 
 PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")

@@ -7,6 +7,8 @@ answer another question.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from pgce_mini.study.tables import Columns, check_installed
 
 Array = NDArray[np.float64]
-Direction = Literal["higher", "lower", "no difference seen"]
+Direction = Literal["higher", "lower", "null", "undecided"]
 
 LEVEL = 0.05  # chance of a false alarm
 CONFIDENCE = 1 - LEVEL
+EQUIVALENCE = 1 - 2 * LEVEL  # confidence of the interval that two one-sided tests at LEVEL ask to lie inside +-d
 RESAMPLES = 10_000
 POWER = 0.8
 EXACT_UP_TO = 16  # seeds whose 2^n signs are all tried; above, 2^16 of them are drawn
@@ -32,9 +35,10 @@ EXACT_UP_TO = 16  # seeds whose 2^n signs are all tried; above, 2^16 of them are
 class PairedDifference:
     """The mean of arm minus baseline over `n` shared seeds.
 
-    low, high: 95 % interval; p: of the sign-flip test (two-sided, not corrected); detectable: the true difference
-    that this comparison alone, not corrected either, would have found with probability 0.8 at the 5 % level, given
-    the spread seen.
+    low, high: 95 % interval; p: of the sign-flip test (two-sided, not corrected); deviation: the standard
+    deviation of the differences; low_90, high_90: the 90 % interval, made as the 95 % one; detectable: the true
+    difference that this comparison alone, not corrected either, would have found with probability 0.8 at the 5 %
+    level, given the spread seen.
     """
 
     n: int
@@ -42,7 +46,21 @@ class PairedDifference:
     low: float
     high: float
     p: float
-    detectable: float
+    deviation: float
+    low_90: float
+    high_90: float
+
+    @property
+    def detectable(self) -> float:
+        return minimum_detectable(self.deviation, self.n)
+
+    def within(self, margin: float) -> bool:
+        """Whether the true difference is shown to lie inside +-margin by two one-sided tests at 5 %: the 90 %
+        interval lies inside. Never with so few seeds that an exact one-sided test could not pass either.
+
+        Source: Schuirmann 1987; here with the expanded bootstrap interval in the place of Student's.
+        """
+        return 2**-self.n < LEVEL and -margin < self.low_90 and self.high_90 < margin
 
 
 def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], seed: int = 0) -> PairedDifference:
@@ -57,10 +75,9 @@ def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], s
     if len(shared) < 2:
         raise ValueError(f"arm and baseline must share at least two seeds, got {shared}")
     differences = np.array([arm[s] - baseline[s] for s in shared])
-    low, high = expanded_interval(differences, seed)
-    detectable = minimum_detectable(float(differences.std(ddof=1)), len(shared))
-    p = sign_flip_test(differences, seed)
-    return PairedDifference(len(shared), float(differences.mean()), low, high, p, detectable)
+    p, deviation = sign_flip_test(differences, seed), float(differences.std(ddof=1))
+    wide, narrow = _expanded_intervals(differences, seed, CONFIDENCE, EQUIVALENCE)
+    return PairedDifference(len(shared), float(differences.mean()), *wide, p, deviation, *narrow)
 
 
 def expanded_interval(values: ArrayLike, seed: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -75,12 +92,20 @@ def expanded_interval(values: ArrayLike, seed: int, confidence: float = CONFIDEN
 
     Source: Hesterberg 2015 (arXiv 1411.5279), section 5.3, "expanded percentile interval".
     """
+    return _expanded_intervals(values, seed, confidence)[0]
+
+
+def _expanded_intervals(values: ArrayLike, seed: int, *confidences: float) -> list[tuple[float, float]]:
+    """One of each confidence, of the same resamples."""
     sample = _sample(values)
-    n = len(sample)
-    tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * _student_t().ppf((1 + confidence) / 2, n - 1))
+    n, t = len(sample), _distributions().t
     means = sample[np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))].mean(1)
-    low, high = np.quantile(means, (tail, 1 - tail))
-    return float(low), float(high)
+    intervals = []
+    for confidence in confidences:
+        tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t.ppf((1 + confidence) / 2, n - 1))
+        low, high = np.quantile(means, (tail, 1 - tail))
+        intervals.append((float(low), float(high)))
+    return intervals
 
 
 def sign_flip_test(values: ArrayLike, seed: int) -> float:
@@ -100,6 +125,18 @@ def sign_flip_test(values: ArrayLike, seed: int) -> float:
     sums = np.abs((1 - 2 * flips) @ sample)
     tolerance = 1e-12 * np.abs(sample).sum()  # ties, but for rounding
     return float((sums >= abs(sample.sum()) - tolerance).mean())
+
+
+def sign_flip_tests(studies: Array) -> Array:
+    """`sign_flip_test` of many samples of one length, at most 16, at once.
+
+    Shapes:
+        studies: (N, n) -> (N,)
+    """
+    n = studies.shape[1]
+    signs = 1.0 - 2 * ((np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1)  # the last stays: -x is as far as x
+    bounds = np.abs(studies.sum(1)) - 1e-12 * np.abs(studies).sum(1)
+    return np.asarray((np.abs(studies @ signs.T) >= bounds[:, None]).mean(1))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -122,18 +159,47 @@ def minimum_detectable(deviation: float, n: int, tests: int = 1) -> float:
     (t(1 - 0.025 / tests) + t(0.8)) deviation / sqrt(n), an approximation that is close from n = 5 on for a t-test;
     the sign-flip test of 10 finds it with probability 0.8 alone and about 0.7 among 8."""
     level = LEVEL / tests
-    t = _student_t()
+    t = _distributions().t
     return float(t.ppf(1 - level / 2, n - 1) + t.ppf(POWER, n - 1)) * deviation / math.sqrt(n)
 
 
-def verdict(difference: PairedDifference, adjusted_p: float | None = None) -> Direction:
-    """By the interval, and by Holm's p-value below 5 % where a family is tested."""
+def seeds_to_find(effect: float, deviation: float, tests: int = 1) -> int:
+    """The least number of seeds with which a two-sided paired t-test at 5 % / `tests` finds a true mean difference
+    of `effect` with probability 0.8, and the sign-flip test can pass at all.
+
+    deviation: the standard deviation of the differences; tests: in the family that is corrected.
+
+    Raises:
+        ValueError: effect is not above 0, or deviation below it.
+
+    Source: the power of the t-test, by the noncentral t distribution (exact for normal differences).
+    """
+    if not (effect > 0 and 0 <= deviation < math.inf):
+        raise ValueError(f"effect must be above 0 and deviation a number from 0 on, got {effect} and {deviation}")
+    level, found = LEVEL / tests, _distributions()
+    fewest = next(n for n in itertools.count(2) if 2 / 2**n < level)
+    if deviation == 0:
+        return fewest
+
+    def power(n: int) -> float:
+        far, shift = found.t.ppf(1 - level / 2, n - 1), effect * math.sqrt(n) / deviation
+        return float(found.nct.sf(far, n - 1, shift) + found.nct.cdf(-far, n - 1, shift))
+
+    enough = fewest
+    while power(enough) < POWER:
+        enough *= 2
+    return bisect.bisect_left(range(enough), POWER, lo=fewest, key=power) if enough > fewest else fewest
+
+
+def verdict(difference: PairedDifference, within: float, adjusted_p: float | None = None) -> Direction:
+    """What may be said of a difference: *higher* or *lower* by the 95 % interval, and by Holm's p below 5 % where
+    a family is tested; else *null* if it is shown to lie within +-`within`; else *undecided*."""
     decided = adjusted_p is None or adjusted_p < LEVEL
     if decided and difference.low > 0:
         return "higher"
     if decided and difference.high < 0:
         return "lower"
-    return "no difference seen"
+    return "null" if difference.within(within) else "undecided"
 
 
 def by_seed(rows: Sequence[Columns], arm: str, metric: str, variant: str = "") -> dict[int, float]:
@@ -153,15 +219,15 @@ def compare(
     return paired_over_seeds(left, right) if len(left.keys() & right.keys()) > 1 else None
 
 
-def _student_t() -> Any:
+def _distributions() -> Any:
     """
     Raises:
         ValueError: SciPy, of the extra `study`, is missing.
     """
     check_installed("scipy")
-    from scipy.stats import t
+    from scipy import stats
 
-    return t
+    return stats
 
 
 def _sample(values: ArrayLike) -> Array:

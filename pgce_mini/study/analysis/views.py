@@ -9,12 +9,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pgce_mini.evaluation import WHEN, Estimate
+from pgce_mini.evaluation import AREAS, CHANGES, STEPS_TO, WHEN, Estimate
 from pgce_mini.reward import RewardShaping
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
-from pgce_mini.study.analysis.claims import AFTER_RL, Evidence
 from pgce_mini.study.analysis.compare import Summary
+from pgce_mini.study.analysis.evidence import Evidence
+from pgce_mini.study.analysis.protocol_1 import AFTER_RL
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
 from pgce_mini.study.tables import Columns, Curve, Key
 from pgce_mini.tasks import ChainSum, task_from_dict
@@ -22,8 +23,11 @@ from pgce_mini.theory import ChainPrediction, predict_chain
 
 Metrics = list[dict[str, Any]]  # like the lines of metrics.jsonl
 
-ORDER = ("chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
-         "top-k")  # fmt: skip
+ORDER = (
+    "chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
+    "top-k", "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown",
+    "family", "theory",
+)  # fmt: skip  # fmt: skip
 
 
 def variants(rows: Iterable[Columns]) -> list[str]:
@@ -36,9 +40,17 @@ def arms(rows: Iterable[Columns]) -> list[str]:
 
 
 def measures(rows: Iterable[Columns]) -> list[str]:
-    """The columns METRIC_before and METRIC_after that hold a number; Avg@m after RL first."""
-    found = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
-    return sorted((name for name in found if name.rpartition("_")[2] in WHEN), key=lambda name: name != AFTER_RL)
+    """The columns METRIC_before and METRIC_after that hold a number, and those that are derived from curves of RL;
+    Avg@m after RL first, then the areas. Steps to a reward that every row or none needs alike are left out."""
+    found: dict[str, set[Any]] = {}
+    for name, value in ((name, value) for row in rows for name, value in row.items() if value is not None):
+        found.setdefault(name, set()).add(value)
+    names = [
+        name for name, values in found.items()
+        if name.rpartition("_")[2] in WHEN or name in {*CHANGES, *AREAS}
+        or (name.startswith(STEPS_TO) and len(values) > 1)
+    ]  # fmt: skip
+    return sorted(names, key=lambda name: (name != AFTER_RL, name not in AREAS))
 
 
 def over_seeds(rows: Sequence[Columns], arms: Sequence[str], variant: str = "") -> Summary:

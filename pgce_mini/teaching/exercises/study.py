@@ -26,6 +26,8 @@ from pgce_mini.teaching.exercises import NotYet, call, exercise, given, number_o
 
 FAMILY_SIZE = 6
 WORDS = get_args(Direction)
+CLEAR = WORDS[:2]  # higher, lower
+MARGIN = 0.03  # of the cases, as of Avg
 CLAIMED = Comparison("chain", "precision", "avg_at_m_after", "higher", "temperature-0.75")  # of family 5
 
 
@@ -50,24 +52,42 @@ def _best_adjusted(n: int) -> float:
 
 @exercise("08-2")
 def words_for(answer: Any) -> str:
-    """A function (low, high, adjusted p) -> the protocol's words."""
-    cases = [
-        (0.01, 0.05, 0.01), (-0.05, -0.01, 0.01), (-0.01, 0.05, 0.3), (0.01, 0.05, 0.2), (-0.05, -0.01, 0.06),
-        (-0.001, 0.05, 0.04), (0.0, 0.05, 0.01), (-0.05, 0.001, 0.04), (-0.05, 0.0, 0.01), (0.01, 0.05, 0.049),
-        (-0.05, -0.01, 0.049), (0.1, 2.0, 0.01), (0.01, 0.05, 0.05),
+    """A function (difference, adjusted p, d) -> the protocol's words."""
+    cases = [  # the 95 % interval, the 90 % interval, Holm's p
+        ((0.01, 0.05), (0.02, 0.04), 0.01), ((-0.05, -0.01), (-0.04, -0.02), 0.01),
+        ((-0.01, 0.05), (0.0, 0.04), 0.3), ((0.01, 0.05), (0.02, 0.04), 0.2),
+        ((-0.05, -0.01), (-0.04, -0.02), 0.06), ((-0.02, 0.02), (-0.01, 0.01), 0.9),
+        ((-0.001, 0.05), (0.01, 0.04), 0.04), ((0.0, 0.05), (0.01, 0.04), 0.01),
+        ((0.005, 0.02), (0.01, 0.015), 0.01), ((-0.05, 0.0), (-0.04, -0.01), 0.01),
+        ((0.01, 0.05), (0.02, 0.04), 0.05), ((-0.04, 0.04), (-0.02, 0.029), 0.5),
+        ((-0.04, 0.04), (-0.03, 0.02), 0.5), ((-0.02, -0.001), (-0.015, -0.005), 0.1),
+        ((0.1, 2.0), (0.2, 1.9), 0.049),
     ]  # fmt: skip
-    for low, high, p in cases:
-        said = call(answer, low, high, p)
-        where = f"For the interval {signed_interval(low, high)} and Holm's p = {p:.3f} it says {str(said)[:40]!r}."
+    for (low, high), narrow, p in cases:
+        difference = PairedDifference(10, (low + high) / 2, low, high, p, 0.05, *narrow)
+        said = call(answer, difference, p, MARGIN)
+        where = (
+            f"For the 95 % interval {signed_interval(low, high)}, the 90 % interval {signed_interval(*narrow)}, "
+            f"Holm's p = {p:.3f} and d = {MARGIN} it says {str(said)[:40]!r}."
+        )
         said = word(said)
-        require(said in WORDS, f"{where} The protocol has three answers: {', '.join(WORDS)}.")
-        right = verdict(PairedDifference(10, (low + high) / 2, low, high, p, 0.05), p)
-        if said != right:
-            holds_0, p_too_large = low <= 0 <= high, p >= 0.05
-            reasons = ["the interval holds 0"] * holds_0 + ["p is not below 0.05"] * p_too_large
-            why = f"But {' and '.join(reasons)}." if reasons else "Both allow more than that; look at the sign."
-            raise NotYet(f"{where} {why}")
-    return "Both must agree: the corrected p and the interval."
+        require(said in WORDS, f"{where} There are four answers: {', '.join(WORDS)}.")
+        right = verdict(difference, MARGIN, p)
+        if said == right:
+            continue
+        clear = low > 0 or high < 0
+        if said in CLEAR:
+            reasons = ["the 95 % interval holds 0"] * (not clear) + ["p is not below 0.05"] * (p >= LEVEL)
+            raise NotYet(f"{where} But {' and '.join(reasons)}." if reasons else f"{where} Look at the sign.")
+        if right in CLEAR:
+            raise NotYet(
+                f"{where} The interval is clear of 0, and so is p: more can be said, however small it is."
+            )
+        inside = (
+            "lies inside ±d: that is shown" if right == "null" else "is not inside ±d: a larger one is possible"
+        )
+        raise NotYet(f"{where} But the 90 % interval {inside}.")
+    return "Clear of 0 by the interval and the corrected p; shown to be small; or undecided."
 
 
 @exercise("08-3")
@@ -99,21 +119,22 @@ def fair_claim(answer: Any) -> str:
     difference, adjusted = finding.difference, finding.adjusted_p
     assert difference is not None
     assert adjusted is not None
+    said = finding.verdict
     wanted: dict[str, Any] = {
         "study": CLAIMED.study, "arm": CLAIMED.arm, "baseline": CLAIMED.baseline, "metric": CLAIMED.metric,
         "seeds": difference.n, "difference": difference.mean, "low": difference.low, "high": difference.high,
-        "adjusted_p": adjusted, "detectable": difference.detectable, "words": finding.seen,
+        "adjusted_p": adjusted, "within": CLAIMED.within, "verdict": said.word, "would_decide": said.seeds,
     }  # fmt: skip
     missing = [name for name in wanted if name not in answer]
     require(not missing, f"It lacks {', '.join(missing)}: a reader could not judge it without.")
     for name, value in wanted.items():
-        if isinstance(value, str) and name != "words":
+        if isinstance(value, str) and name != "verdict":
             require(word(answer[name]) == value, f"{name} is {answer[name]!r}, but the claim is about {value!r}.")
     found = {
         name: number_of(answer, name)
-        for name in ("seeds", "difference", "low", "high", "detectable", "adjusted_p")
+        for name in ("seeds", "difference", "low", "high", "within", "would_decide", "adjusted_p")
     }
-    for name in ("seeds", "difference", "low", "high", "detectable"):
+    for name in ("seeds", "difference", "low", "high", "within", "would_decide"):
         nearly = abs(found[name] - wanted[name]) < 0.006
         hint = "give three digits" if nearly else "the tables say something else"
         require(abs(found[name] - wanted[name]) < 0.001, f"{name} is {found[name]:.4g}: {hint}.")
@@ -126,11 +147,12 @@ def fair_claim(answer: Any) -> str:
         abs(p - adjusted) < 0.001, f"adjusted_p is {p:.3f}, and Holm's correction over family 5 says otherwise."
     )
     require(
-        word(answer["words"]) == finding.seen,
-        f"{answer['words']!r} is not what the protocol says of an interval from {difference.low:+.3f} to "
-        f"{difference.high:+.3f} with Holm's p = {adjusted:.3f}.",
+        word(answer["verdict"]) == said.word,
+        f"{answer['verdict']!r} is not what is said of a 95 % interval from {difference.low:+.3f} to "
+        f"{difference.high:+.3f}, a 90 % interval from {difference.low_90:+.3f} to {difference.high_90:+.3f} and "
+        f"Holm's p = {adjusted:.3f}, where {CLAIMED.expected} was expected.",
     )
-    return "Whoever reads it can see what was compared, how sure it is, and what would have been missed."
+    return "Whoever reads it can see what was compared, how sure it is, and what it would take to decide."
 
 
 @cache

@@ -11,13 +11,23 @@ import numpy as np
 
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study import Columns
-from pgce_mini.study.analysis import LEVEL, Direction, PairedDifference, compare, predicted, verdict
+from pgce_mini.study.analysis import (
+    LEVEL,
+    Direction,
+    PairedDifference,
+    compare,
+    predicted,
+    seeds_to_find,
+    smallest_effect,
+    verdict,
+)
 from pgce_mini.teaching.duel import TASK
 from pgce_mini.teaching.exercises import NotYet, exercise, number_of, numbers, require, word
 from pgce_mini.theory import predict_chain
 from pgce_mini.training import check_head
 
 MEASURE = "avg_at_m_after"
+MARGIN = smallest_effect(MEASURE)
 WORDS = get_args(Direction)
 PUSHES = ("reason more", "reason less")
 TOLERANCES = {"reasoned_share": 0.05, "accuracy_if_reasoned": 0.10}  # of the study's protocol
@@ -75,13 +85,13 @@ def honest_words(answer: Any) -> str:
     _verdict(difference, words, _tried(tried))
     least = 2 / 2**difference.n
     words = word(words)
-    if words == WORDS[-1] and least >= LEVEL:
+    if words == "undecided" and least >= LEVEL:
         return f"And say with it that {difference.n} seeds could see nothing: p cannot fall below {least:.3f}."
-    if words == WORDS[-1]:
-        return (
-            f"And say with it what most studies of {difference.n} seeds would have seen: a true difference of "
-            f"{difference.detectable:.3f}."
-        )
+    if words == "undecided":
+        enough = seeds_to_find(MARGIN, difference.deviation, int(tried))
+        return f"And say with it how many seeds would decide, which is about {enough:,} for d = {MARGIN}."
+    if words == "null":
+        return f"And say with it how small: within ±{MARGIN}. That it is 0, nobody can show."
     return f"With {difference.n} seeds, on this task, at this size: say that with it."
 
 
@@ -163,23 +173,28 @@ def _verdict(difference: PairedDifference, words: Any, tried: int) -> None:
     _word(words, "words")
     words = word(words)
     p = min(1.0, tried * difference.p)
-    right = verdict(difference, p)
+    right = verdict(difference, MARGIN, p)
     if words == right:
         return
     interval = f"The interval goes from {difference.low:+.3f} to {difference.high:+.3f}"
+    narrow = f"The 90 % interval goes from {difference.low_90:+.3f} to {difference.high_90:+.3f}"
+    if right in ("higher", "lower"):
+        raise NotYet(f"{interval}, and p = {p:.3f}: there is something to be said. Look at the sign.")
+    if words == "null":
+        raise NotYet(f"{narrow}, not inside ±{MARGIN}: nobody has shown that the difference is so small.")
+    if words == "undecided":
+        raise NotYet(f"{narrow}, inside ±{MARGIN}: that the difference is smaller than this is shown.")
     if difference.low <= 0 <= difference.high:
         raise NotYet(f"{interval}: it holds 0. Then the words are not {words!r}, however large the mean looks.")
-    if p >= LEVEL:
-        least = 2 / 2**difference.n
-        why = (
-            f"with {difference.n} seeds it cannot fall below {least:.3f}"
-            if least >= LEVEL
-            else f"that is {difference.p:.3f} times the {tried} rewards that were tried"
-            if difference.p < LEVEL
-            else "not all seeds point this way. Count those that do not"
-        )
-        raise NotYet(f"{interval}, but p = {p:.3f} is not below {LEVEL}: {why}.")
-    raise NotYet(f"{interval}, and p = {p:.3f}: there is something to be said. Look at the sign.")
+    least = 2 / 2**difference.n
+    why = (
+        f"with {difference.n} seeds it cannot fall below {least:.3f}"
+        if least >= LEVEL
+        else f"that is {difference.p:.3f} times the {tried} rewards that were tried"
+        if difference.p < LEVEL
+        else "not all seeds point this way. Count those that do not"
+    )
+    raise NotYet(f"{interval}, but p = {p:.3f} is not below {LEVEL}: {why}.")
 
 
 def _read_rows(rows: Any) -> tuple[list[Columns], list[Columns], str]:

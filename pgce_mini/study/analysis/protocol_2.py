@@ -1,0 +1,56 @@
+"""The hypotheses of docs/study-protocol-2.md as data, of the parts that have a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgce_mini.evaluation import column_label
+from pgce_mini.study.analysis.hypotheses import Comparison, Expected, Family, Hypothesis, Protocol
+
+CONFIRM = tuple(f"reasoned_share={share},slip_rate={slip}" for share, slip in (
+    (0.2, 0.05), (0.1, 0.05), (0.2, 0.1), (0.1, 0.2),
+))  # fmt: skip
+CHAIN, TRAP = CONFIRM[2:]
+AREA, AT_ONE, COLDER = "rl_area", "avg_at_m_after", "avg_at_m_at_0.75_after"
+OF_COUNTDOWN = 0.015  # d, as its accuracies are near 0.1
+RATES = ("0.0001", "0.0003", "0.001")
+
+
+def _cells(metric: str, baseline: str = "ce") -> Iterator[Comparison]:
+    """precision - baseline in the five cells of `confirm`."""
+    for variant in CONFIRM:
+        yield Comparison("confirm", "precision", metric, "higher", baseline, variant)
+    yield Comparison("confirm-countdown", "precision", metric, "higher", baseline, within=OF_COUNTDOWN)
+
+
+def _long(variant: str, expected: Expected) -> Comparison:
+    return Comparison("long", "precision", AT_ONE, expected, variant=variant)
+
+
+SPEED = Hypothesis(f"precision: {column_label(AREA)} higher than ce", tuple(_cells(AREA)))
+FAMILIES_2 = (
+    Family("II.1", "Speed: a precision prior learns faster.", (SPEED,)),
+    Family("II.2", "Height: it ends higher, at equal temperature.", (
+        Hypothesis(f"precision: {column_label(AT_ONE, '{m}')} higher than ce", tuple(_cells(AT_ONE))),
+    )),
+    Family("II.3", "Prior or temperature: it ends higher than a temperature, scored at T = 1 and at 0.75.", tuple(
+        Hypothesis(f"{one.place}: precision higher than {control} at both temperatures", (one, other), joint=True)
+        for control in ("matched-precision", "temperature-0.75")
+        for one, other in zip(_cells(AT_ONE, control), _cells(COLDER, control), strict=True)
+    )),
+    Family("II.4", "Speed or ceiling: what is left after 400 steps.", (
+        Hypothesis(f"precision: {column_label(AT_ONE, '{m}')}, minus ce: null in chain, higher in trap", (
+            _long(CHAIN, "similar"), _long(TRAP, "higher"),
+            Comparison("long-countdown", "precision", AT_ONE, "different", within=OF_COUNTDOWN),
+        )),
+    )),
+    Family("II.5", "Not a step size's: it learns faster than ce at each of three learning rates.", (
+        Hypothesis(f"precision at 3e-4: {column_label(AREA)} higher than ce at every rate", tuple(
+            Comparison("lr", "precision", AREA, "higher", variant="lr=0.0003",
+                       baseline_variant=None if rate == "0.0003" else f"lr={rate}")
+            for rate in RATES
+        ), joint=True),
+    )),
+)  # fmt: skip
+SEEDS = {"confirm": 20, "confirm-countdown": 20, "long": 10, "long-countdown": 10, "lr": 10}
+STUDY_2 = Protocol("study II", "study-protocol-2.md", SEEDS, FAMILIES_2, SPEED)

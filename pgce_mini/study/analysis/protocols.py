@@ -1,0 +1,11 @@
+"""The protocols of the studies, the oldest first: a new one is a file like `protocol_1`, and a name here."""
+
+from pgce_mini.study.analysis.hypotheses import Family, Protocol
+from pgce_mini.study.analysis.protocol_1 import STUDY_1
+from pgce_mini.study.analysis.protocol_2 import STUDY_2
+
+PROTOCOLS: tuple[Protocol, ...] = (STUDY_1, STUDY_2)
+FAMILIES: tuple[Family, ...] = tuple(
+    family for protocol in PROTOCOLS for family in protocol.families if not family.post_hoc
+)
+"""those that were planned"""

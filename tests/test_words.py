@@ -1,0 +1,94 @@
+"""Every page says of the study what its tables say, in one vocabulary."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pgce_mini.study.analysis import Evidence, advice, decide_claims, jointly, precision_answer
+from pgce_mini.study.analysis.protocol_1 import RL_STUDIES
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = [
+    *(ROOT / "notebooks").glob("0[0789]_*.ipynb"), *(ROOT / "notebooks" / "solutions").glob("0[789]_*.ipynb"),
+]  # fmt: skip
+PAGES = [
+    ROOT / "README.md", ROOT / "docs" / "teaching.md", *NOTEBOOKS,
+    *(ROOT / "app").rglob("*.toml"), *(ROOT / "app").rglob("*.py"),
+]  # fmt: skip
+QUOTED = 'claim 2 "does not hold"'  # the first rule, in its own words
+README = re.sub(r"\s+", " ", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return Evidence()
+
+
+def text_of(page: Path) -> str:
+    """What a reader sees; of a notebook without its pictures."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        printed = ["".join(o.get("text", [])) for cell in cells for o in cell.get("outputs", [])]
+        text = "\n".join(["".join(cell["source"]) for cell in cells] + printed)
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_speaks_as_the_first_rule_did(page: Path) -> None:
+    text = text_of(page).replace(QUOTED, "").lower()
+    for words in (
+        "no difference seen",
+        "no difference was seen",
+        "no difference is seen",
+        "does not hold:",
+        "ended higher",
+    ):
+        assert words not in text
+    assert not re.search(r"\bclaim \d[^.]{0,40}\b(holds|does not hold)\b", text)
+
+
+def test_readme_opens_with_the_answer_of_the_tables(evidence: Evidence) -> None:
+    head, interval = re.search(r"RL\? (.*?): .*? is (\S+ \[\S+ \S+\])", precision_answer(evidence)).groups()  # type: ignore[union-attr]
+    opening = README.partition("## Start")[0]
+    assert f"*Does a precision prior help RL?* {head}" in opening
+    assert interval in opening
+
+
+def test_readme_advises_what_the_tables_advise(evidence: Evidence) -> None:
+    for line in advice(evidence):
+        (bold,) = re.findall(r"\*\*(.+?)\*\*", line)
+        assert f"**{bold}**" in README
+        for interval in re.findall(r"[+-]\d\.\d{3} \[.+?\]", line):
+            assert interval in README
+
+
+def test_readme_has_the_verdict_of_each_claim(evidence: Evidence) -> None:
+    said = dict(re.findall(r"\| (\d)\. [^|]+ \| ([^|]+) \|", README))
+    assert said.keys() == {"1", "2", "3", "4"}
+    findings = evidence.findings
+    of_claim_2 = {(c.arm, c.study): f.verdict.word for (family, c), f in findings.items() if family == "2"}
+    for arm in ("precision", "tail-penalty"):
+        assert [of_claim_2[arm, study] for study in RL_STUDIES] == ["undecided", "undecided", "null"]
+    assert said["2"] == "both: undecided in `chain` and `trap`, null within ±0.03 in `countdown`"
+    for study in RL_STUDIES:
+        found = [f for (family, c), f in findings.items()
+                 if family in ("3", "3, within the arm") and (c.study, c.arm) == (study, "diversity")]  # fmt: skip
+        assert f"{jointly(found).word} in `{study}`" in said["3"]
+    claims = [dict(decision.parts) for decision in decide_claims(evidence).values()]
+    for claim, words in (("1", claims[0]), ("4", claims[3])):
+        supported = [arm for arm, told in words.items() if "null" not in told and "reverse" not in told]
+        named = said[claim].partition(" in all three studies")[0]
+        assert re.findall(r"`(.+?)`", named) == supported
+    assert "the reverse is supported in text" in claims[0]["head-reward"]
+    assert "the reverse is supported in `text`" in said["1"]
+
+
+def test_notebook_8_opens_with_the_answer_of_the_tables(evidence: Evidence) -> None:
+    (page,) = (page for page in NOTEBOOKS if page.name.startswith("08_diversity"))
+    text = re.sub(r"-\s", "-", text_of(page))  # lines break after a hyphen
+    assert re.sub(r"-\s", "-", precision_answer(evidence)) in text
