@@ -75,7 +75,7 @@ def _constants() -> dict[str, Any]:
     model = GPT(config.model.config(config.corpus), device=torch.device("meta"))
     return {
         "TASKS": {task: _describe(task, priors.load(task, "ce")[1]) for task in PROMPTS},
-        "COLOURS": {arm: arm_style(arm, ())[0] for arm in PAPER_ARMS}
+        "COLOURS": {arm: arm_style(arm, ())[0] for arm in PAPER_ARMS},
         "SHOWN": SHOWN,
         "SAMPLES": SAMPLES,
         "CHAIN_SUM": asdict(ChainSum()),
