@@ -58,7 +58,9 @@ export function mount(script, engine) {
         return joins ? [...names, YOURS] : names;
     }
 
-    const missing = () => shownNames().filter((name) => !ready.has(name));
+    function missing() {
+        return shownNames().filter((name) => !ready.has(name));
+    }
 
     /** Brings the models that are shown and not here, and then asks them. */
     async function load() {
