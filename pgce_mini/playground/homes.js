@@ -22,7 +22,10 @@ export function inPage(host, usual) {
             return linkOf({ query: location.search.slice(1), hash: query && `#${query}` });
         },
     });
-    addEventListener("hashchange", () => instrument.set(fromQuery(hash(), base)));
+    addEventListener("hashchange", () => {
+        const isHeading = hash() && !hash().includes("="); // of the page around it
+        if (!isHeading) instrument.set(fromQuery(hash(), base));
+    });
 }
 
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too

@@ -118,7 +118,11 @@ def _run_sphinx(work: Path, sources: Sources, progress: bool) -> list[str]:
     from sphinx.util.docutils import docutils_namespace
 
     warnings = io.StringIO()
-    settings = SETTINGS | {"html_extra_path": [str(sources.extra)], "pgce_sources": sources.of_pages}
+    settings = SETTINGS | {
+        "html_extra_path": [str(sources.extra)],
+        "pgce_sources": sources.of_pages,
+        "pgce_start": sources.start,
+    }
     with docutils_namespace(), ProgressBar(silent=not progress, desc="pages", unit="page") as bar:
         app = Sphinx(
             work / "source", None, work / "site", work / "doctrees", "html",

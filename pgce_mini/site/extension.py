@@ -10,10 +10,11 @@ from typing import Any
 from pgce_mini.installation import __version__
 from pgce_mini.site import landing
 from pgce_mini.site.docstrings import as_rst
-from pgce_mini.site.markdown import file_address
+from pgce_mini.site.markdown import REPOSITORY, file_address
 
-BINDER = "https://mybinder.org/v2/gh/pgce-mini/pgce_mini/main?labpath="
-COLAB = "https://colab.research.google.com/github/pgce-mini/pgce_mini/blob/main/"
+NAME = REPOSITORY.removeprefix("https://github.com/")
+BINDER = f"https://mybinder.org/v2/gh/{NAME}/main?labpath="
+COLAB = f"https://colab.research.google.com/github/{NAME}/blob/main/"
 # LaTeX that docutils does not know, and what it takes instead
 SAME = {r"\\dots(?![a-zA-Z])": r"\\ldots", r"\\big[lr]?(?![a-zA-Z])": ""}
 PARAMETERS = re.compile(r"<dl>\s*((?:<dd><em.*</dd>\s*)+)</dl>")  # of a signature: a list without terms
@@ -21,7 +22,8 @@ FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 
 
 def setup(app: Any) -> dict[str, Any]:
-    app.add_config_value("pgce_sources", {}, "html")
+    app.add_config_value("pgce_sources", {}, "html")  # page -> its file in the repository
+    app.add_config_value("pgce_start", "index", "html")  # the page about installing
     app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
     app.connect("builder-inited", _dark_code, priority=1)
     app.connect("autodoc-process-docstring", _docstring, priority=1)  # before napoleon
@@ -83,11 +85,11 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
         context["body"] = landing.with_playground(context["body"])
     notebook = source if source.endswith(".ipynb") else FIRST_NOTEBOOK
     what = "this notebook" if source == notebook else "the first notebook"
-    to_root = "../" * name.count("/")
+    start = "../" * name.count("/") + app.config.pgce_start
     context["body"] += (
         f'<p class="from">Source: <a href="{file_address(source)}">{escape(source)}</a>. Run {what} in '
         f'<a href="{BINDER}{notebook}">Binder</a> or <a href="{COLAB}{notebook}">Colab</a>, or everything '
-        f'<a href="{to_root}start-two-commands.html">on your machine</a>.</p>'
+        f'<a href="{start}.html">on your machine</a>.</p>'
     )
 
 

@@ -15,12 +15,13 @@ from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.playground import PlaygroundState, javascript
 from pgce_mini.playground.page import INTRODUCTION, TITLE
 from pgce_mini.site import teaching
-from pgce_mini.site.markdown import with_links
+from pgce_mini.site.markdown import slug, with_links
 
 PLAYGROUND = f"""\
 <div class="first-screen">
 <p class="playground-title" id="playground">{escape(TITLE)}</p>
 <p class="soft">{escape(INTRODUCTION)}</p>
+<p class="below">{{below}}</p>
 <div class="pgce-playground"></div>
 <noscript><p>The playground needs JavaScript; everything else here can be read without.</p></noscript>
 </div>
@@ -32,26 +33,29 @@ inPage(document.querySelector(".pgce-playground"), {state});
 """
 
 
-def page(introduction: str, contents: Mapping[str, list[str]]) -> str:
+def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> str:
+    """Markdown: `introduction` is README's, `start` the page about installing, `contents` all pages by caption."""
     title, _, text = introduction.strip().partition("\n")
-    readme = with_links(text.strip(), HOME, "")
-    start = contents["Start"][0]
-    study = contents["Study"][0]
+    about, picture, found = with_links(text.strip(), HOME, "").partition("\n\n![")  # a picture of the results
     there = {"results": ("docs/study", "The study"), "tiny-gpts": ("tiny-gpts", "Try it")}
     written = {name for names in contents.values() for name in names}
     names = re.sub(r"<[^>]+>", "...", str(signature(shaped_cross_entropy)))
+    sections = {
+        "What the project says": about,
+        "Does it help RL?": f"{picture}{found}" or teaching.answer(),
+        "Try it in a minute": f"Here, above; on your machine with [two commands]({start}.md).",
+        "Look it up": "{py:obj}`shaped_cross_entropy <pgce_mini.shaped_cross_entropy>` "
+        f"`{names}`, and [every other name](reference/index.rst).",
+    }
+    story = teaching.story(HOME, "five-minutes").title
     parts = [
         "---\nhide-toc: true\n---\n",
         title + "\n",
-        PLAYGROUND,
+        PLAYGROUND.format(
+            below=" · ".join(f'<a href="#{slug(name)}">{escape(name)}</a>' for name in (story, *sections))
+        ),
         _story(start, {page: found for page, found in there.items() if found[0] in written}),
-        "## What the project says\n",
-        readme + "\n",
-        f"**Does it help RL?** {teaching.answer()} [The studies]({study}.md) have the rest.\n",
-        f"**Try it in a minute:** nothing to install above; on your machine [two commands]({start}.md).\n",
-        "**Look it up:** "
-        f"{{py:obj}}`shaped_cross_entropy <pgce_mini.shaped_cross_entropy>` `{names}`, and "
-        "[every other name](reference/index.rst).\n",
+        *(f"## {heading}\n\n{text}\n" for heading, text in sections.items()),
     ]
     for caption, pages in contents.items():
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n")

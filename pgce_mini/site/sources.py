@@ -15,7 +15,6 @@ from pgce_mini.site.pictures import live_results
 GUIDES = ("plugs", "wrappers", "scale", "training-on-several-machines", "deploy")
 IN_GUIDES = "own-training-run|step-by-step"
 IN_STUDY = "studies|result"
-IN_START = "start"
 
 
 class Sources:
@@ -26,6 +25,8 @@ class Sources:
         self.of_pages: dict[str, str] = {}
         """page -> its file in the repository"""
         self.readme = Sections((home / "README.md").read_text(encoding="utf-8"))
+        self.start = next(iter(self.readme.pages))
+        """the page about installing: README's first section"""
 
     def write(self) -> Iterator[str]:
         """Writes page after page and yields their names."""
@@ -37,7 +38,9 @@ class Sources:
         yield from self._reference()
         yield from self._handouts()
         yield from self._model()
-        yield self._page("index", landing.page(self.readme.introduction, self._contents()), "README.md")
+        yield self._page(
+            "index", landing.page(self.readme.introduction, self.start, self._contents()), "README.md"
+        )
 
     def _page(self, name: str, text: str, source: str, suffix: str = ".md") -> str:
         path = self.folder / f"{name}{suffix}"
@@ -112,13 +115,13 @@ class Sources:
             return found
 
         written = set(self.of_pages)
-        start, study, own = of_readme(IN_START), of_readme(IN_STUDY), of_readme(IN_GUIDES)
+        start, study, own = of_readme(f"^{self.start}$"), of_readme(IN_STUDY), of_readme(IN_GUIDES)
         contents = {
             "Start": [*start, *(name for name in written if name == "tiny-gpts")],
             "Course": [*sorted(n for n in written if re.match(r"notebooks/\d", n)), "notebooks/solutions/index"],
             "Study": study + sorted(n for n in written if n.startswith("docs/study")),
             "Teaching": ["docs/teaching", "handouts"],
-            "How to": own + [f"docs/{name}" for name in GUIDES],
+            "How to": own + [name for name in map("docs/{}".format, GUIDES) if name in written],
             "Reference": [f"reference/{page.name}" for page in reference.pages()],
         }
         placed = {name for names in contents.values() for name in names}

@@ -54,7 +54,7 @@ def handouts(home: Path) -> tuple[dict[str, str], str]:
     text = (
         "# Slides and prediction sheet\n\n"
         f"For the lecture *{lecture.title}*, {lecture.minutes} minutes, whose plan stands in "
-        "[Teaching](docs/teaching.md). Both are one file each and need nothing but a browser.\n\n"
+        "[Teaching](docs/teaching.md). Each is one file, which needs nothing but a browser.\n\n"
         '- <a href="lecture-slides.html">Slides</a>: a question a slide, the playground live among them.\n'
         '- <a href="prediction-sheet.html">Prediction sheet</a>: every question with room to write, to print.\n'
     )

@@ -16,6 +16,7 @@ from pages import Visit
 from playwright.sync_api import Browser, Page, expect
 
 from pgce_mini.site.build import build_site
+from pgce_mini.study.analysis import Evidence, precision_answer
 
 MEGABYTE = 1e6
 BEFORE_SCROLLING = 500_000  # bytes
@@ -116,8 +117,10 @@ def test_a_stranger_finds_from_the_first_page_what_he_came_for(site: Path, visit
     page = visit(site.joinpath("index.html").as_uri())
     article = page.get_by_role("main").or_(page.locator("article")).first
     expect(article.get_by_text("a policy gradient").first).to_be_visible()  # what the project says
-    expect(article.get_by_text("Does it help RL?")).to_be_visible()
-    expect(article.get_by_text("by the planned, corrected comparisons")).to_be_visible()
+    article.get_by_role("link", name="Does it help RL?", exact=True).click()
+    answer = article.locator("#does-it-help-rl")
+    expect(answer).to_be_in_viewport()
+    expect(answer).to_contain_text(precision_answer(Evidence()).partition(":")[0])
     article.get_by_role("link", name="two commands").click()
     expect(page.get_by_text("make demo").first).to_be_visible()
     page.go_back()
@@ -143,6 +146,9 @@ def test_first_screen_is_the_playground_and_its_weight_is_small(site: Path, brow
     page.get_by_role("link", name="Set the playground").nth(1).click()
     expect(page.get_by_role("slider", name="β").first).to_have_value("-0.25")
     expect(play).to_be_in_viewport()
+    page.get_by_role("link", name="Look it up").click()  # leaves the playground as it is
+    expect(page.locator("#look-it-up")).to_be_in_viewport()
+    expect(page.get_by_role("slider", name="β").first).to_have_value("-0.25")
     page.close()
 
 
