@@ -98,12 +98,10 @@ def test_it_is_small_and_every_page_has_its_neighbours_source_and_a_way_to_run_i
     assert "labpath=notebooks/05_a_gpt_from_scratch.ipynb" in binder.partition('class="from"')[2]
 
 
-def test_no_page_complains_asks_another_host_or_scrolls_sideways(
-    site: Path, written: list[Path], visit: Visit
-) -> None:
+def test_no_page_complains_asks_another_host_or_scrolls_sideways(site: Path, visit: Visit) -> None:
     page = visit(site.joinpath("index.html").as_uri())  # notes errors and requests of all that follow
     wide = []
-    for path in written:
+    for path in site.rglob("*.html"):
         page.set_viewport_size({"width": 360, "height": 800})
         page.goto(path.as_uri())
         for width in (360, 1280):
