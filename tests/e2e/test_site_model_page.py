@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from playground_pages import slider, takeaway
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from pgce_mini import PAPER_ARMS, RewardShaping
 from pgce_mini.evaluation import token_entropy
@@ -18,12 +18,11 @@ from pgce_mini.site.model import fragment, write_model_page_assets
 from pgce_mini.theory import stationary_policy
 
 Open = Callable[..., Page]
-POLICY = "default-src 'none'; script-src 'self' file:; style-src 'self' file:; worker-src {workers}"
+POLICY = "default-src 'none'; script-src 'self' file:; worker-src {workers}"
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tiny GPTs</title>
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="{policy}"><link rel="stylesheet" href="looks.css"></head>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}"></head>
 <body><main><h1>Tiny GPTs</h1>{fragment}</main></body></html>"""
-LOOKS = ":root { color-scheme: light dark; color: light-dark(#1f2328, #e9e7e4); background: light-dark(#fff, #14171c) }"
 SUM = "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ="
 ARMS = list(PAPER_ARMS)
 
@@ -32,7 +31,6 @@ ARMS = list(PAPER_ARMS)
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a site")  # a space, as folders on a disk have
     write_model_page_assets(folder / "models")
-    (folder / "looks.css").write_text(LOOKS)
     for name, workers in (("index", "blob:"), ("no-worker", "'none'")):
         page = PAGE.format(policy=POLICY.format(workers=workers), fragment=fragment("models/"))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
@@ -41,10 +39,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(visit: Open, site: Path) -> Open:
-    """models(name="index") opens the page; all models have read its first prompt and gone on."""
+    """models() opens the page; all models have read its first prompt and gone on."""
 
-    def open_page(name: str = "index", **options: object) -> Page:
-        page = visit((site / f"{name}.html").as_uri(), **options)
+    def open_page(**options: object) -> Page:
+        page = visit((site / "index.html").as_uri(), **options)
         rested(page)
         return page
 
@@ -132,11 +130,18 @@ def test_the_page_shows_what_torch_computes_and_follows_prompt_and_beta(
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("2 3 7 -> 13 :")
 
 
-def test_without_a_worker_the_page_computes_itself(models: Open) -> None:
-    page = models("no-worker")
+def test_without_a_worker_the_page_computes_itself(browser: Browser, site: Path) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((site / "no-worker.html").as_uri())
+    rested(page)
     assert page.workers == []
     page.get_by_text("The picture as a table").click()
     assert_shows(page, "chain-sum", in_torch("chain-sum", SUM))
+    page.close()
+    assert [error for error in errors if "worker-src 'none'" not in error] == []
 
 
 def test_on_a_phone_text_is_read_and_a_file_that_is_missing_can_be_asked_for_again(

@@ -27,9 +27,10 @@ from pgce_mini.training.optimizer import ADAM_BETAS
 
 SCRIPT = "tiny-gpts.js"
 BATCH_SIZE = 32  # documents a step of the training in the page, a third of a prior's: a phone waits for it
-FRAGMENT = """<p>Five small language models, alike in all (data, its order, first weights) but the reward that they were
-pre-trained with, which gives each <em>arm</em> its name. Give them a prompt: what do they expect next, how do they go
-on, and how sure are they? Entropy is in <em>nats</em> (natural logarithms): 0 is certainty, 0.69 a fair coin.</p>
+FRAGMENT = """<p>Five small language models, alike in all (data, its order, first weights) but the reward that they
+were pre-trained with, which gives each <em>arm</em> its name. Give them a prompt: what do they expect next, how do
+they go on, and how sure are they? Entropy is in <em>nats</em> (natural logarithms): 0 is certainty, 0.69 a fair
+coin.</p>
 <div class="pgce-tiny-gpts"><noscript><p>The models run in your browser, and need JavaScript for it.</p></noscript>
 </div>
 <script src="{address}"></script>
