@@ -151,7 +151,7 @@ def test_on_a_phone_text_is_read_and_a_file_that_is_missing_can_be_asked_for_aga
     file = site / "models" / "priors-text-precision.js"
     content = file.read_bytes()
     file.write_text("// a page of the host in its place")
-    page.get_by_text("text", exact=True).tap()
+    page.locator(".pill", has_text="text").tap()
     expect(page.locator(".loading")).to_contain_text("priors-text-precision.js did not arrive")
     assert_accessible(page)
     file.write_bytes(content)
@@ -174,7 +174,7 @@ def test_a_model_trained_in_the_page_joins_the_others(
 ) -> None:
     page = models()
     train = page.get_by_role("region", name="Train one yourself")
-    train.get_by_text("100", exact=True).click()
+    train.locator(".pill", has_text="100").click()
     train.get_by_role("button", name="Train").click()
     expect(train.locator(".note").last).to_contain_text(re.compile("Step (1[2-9]|[2-9].) of 100"), timeout=120_000)
     train.get_by_role("button", name="Stop").click()
@@ -185,7 +185,7 @@ def test_a_model_trained_in_the_page_joins_the_others(
     steps, cross_entropy = said.fullmatch(train.locator(".takeaway").text_content() or "").groups()  # type: ignore[union-attr]
     assert 12 <= int(steps) < 100
     assert float(cross_entropy) < 3.6  # it knew nothing at log 39 = 3.66
-    points = train.locator("path.run-line").first.get_attribute("d") or ""
+    points = train.locator(".stage path.run-line").first.get_attribute("d") or ""
     assert points.count("L") == int(steps) - 1
     rested(page)
     assert column(page.locator(".arms table"), 1) == [*ARMS, "yours"]
