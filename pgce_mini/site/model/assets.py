@@ -21,13 +21,18 @@ from pgce_mini.playground.page import as_module, sources
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.shipped import policies, priors
 from pgce_mini.tasks import ChainSum, Corpus, Task
+from pgce_mini.teaching.reading import MAX_CHARACTERS
 from pgce_mini.teaching.side_by_side import ABOUT, PROMPTS, SAMPLES, SHOWN, WRITTEN
 from pgce_mini.training.optimizer import ADAM_BETAS
 
 SCRIPT = "tiny-gpts.js"
 BATCH_SIZE = 32  # documents a step of the training in the page, a third of a prior's: a phone waits for it
-FRAGMENT = """<div class="pgce-tiny-gpts"><noscript><p>The models on this page run in your browser, and need
-JavaScript for it.</p></noscript></div>
+FRAGMENT = """<p>Five small language models, alike in all (data, its order, first weights) but the reward that they
+were pre-trained with, which gives each <em>arm</em> its name. Give them a prompt: what do they expect next, how do
+they go on, and how sure are they? Entropy is in <em>nats</em> (natural logarithms): 0 is certainty, 0.69 a fair
+coin.</p>
+<div class="pgce-tiny-gpts"><noscript><p>The models run in your browser, and need JavaScript for it.</p></noscript>
+</div>
 <script src="{address}"></script>
 """
 
@@ -78,6 +83,7 @@ def _constants() -> dict[str, Any]:
         "COLOURS": {arm: arm_style(arm, ())[0] for arm in PAPER_ARMS},
         "SHOWN": SHOWN,
         "SAMPLES": SAMPLES,
+        "MAX_CHARACTERS": MAX_CHARACTERS,
         "CHAIN_SUM": asdict(ChainSum()),
         "PRETRAINING": {
             "model": asdict(model.config),

@@ -12,7 +12,7 @@
 // An answer to "ask" has its id. A newer question ends the one before.
 
 import { entropy } from "./dynamics.js";
-import { SAMPLES, SHOWN, TASKS } from "./of_models.js";
+import { MAX_CHARACTERS, SAMPLES, SHOWN, TASKS } from "./of_models.js";
 import { makeModel } from "./gpt.js";
 import { uniforms } from "./group_rl.js";
 import { draw, drawnFrom, expected, Reader } from "./reading.js";
@@ -21,7 +21,6 @@ import { bytePairTokens, taskTokens } from "./tokens.js";
 import { train } from "./training.js";
 
 const EOS = 1;
-const MOST_CHARACTERS = 2000; // of a prompt
 
 /** Lets messages that have come in be heard. */
 const pause = () =>
@@ -112,8 +111,8 @@ function readPrompt(task, tokens, prompt) {
     const refuse = (sentence) => {
         throw new Error(sentence);
     };
-    if (prompt.length > MOST_CHARACTERS)
-        refuse(`The prompt has ${prompt.length} characters, and at most ${MOST_CHARACTERS} are read: shorten it.`);
+    if (prompt.length > MAX_CHARACTERS)
+        refuse(`The prompt has ${prompt.length} characters, and at most ${MAX_CHARACTERS} are read: shorten it.`);
     const ids = tokens.encode(prompt);
     if (!ids.length) refuse("The prompt is empty: write at least one token.");
     const room = task.longest - task.room;

@@ -35,17 +35,17 @@ function selfAttention(model, layer, x, positions, attend, tape) {
     const eps = model.config.rms_norm_eps;
     const q = rmsNorm(linear(x, weight("q_proj"), tape), weight("q_norm"), eps, tape); // (N, heads * head_dim)
     const k = rmsNorm(linear(x, weight("k_proj"), tape), weight("k_norm"), eps, tape); // (N, key heads * head_dim)
-    const v = linear(x, weight("v_proj"), tape);
+    const v = linear(x, weight("v_proj"), tape); // as k
     const [turnedQ, turnedK] = [q, k].map((heads) => rotate(heads, positions, model.angles, tape));
     const read = attend(layer, turnedQ, turnedK, v, tape); // (N, heads * head_dim)
-    return linear(read, weight("o_proj"), tape);
+    return linear(read, weight("o_proj"), tape); // (N, d)
 }
 
 /** SwiGLU: each position for itself. */
 function mlp(model, layer, x, tape) {
     const weight = (name) => model.weights[`model.layers.${layer}.mlp.${name}.weight`];
-    const hidden = swiGlu(linear(x, weight("gate_proj"), tape), linear(x, weight("up_proj"), tape), tape);
-    return linear(hidden, weight("down_proj"), tape);
+    const [gate, up] = ["gate_proj", "up_proj"].map((name) => linear(x, weight(name), tape)); // (N, intermediate)
+    return linear(swiGlu(gate, up, tape), weight("down_proj"), tape); // (N, d)
 }
 
 /** Attention, then the MLP; each reads a normalized x and adds its result to x. */

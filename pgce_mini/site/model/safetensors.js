@@ -1,5 +1,7 @@
 // The models' files, as `save_model` writes them: eight bytes with the length of a header in JSON, then the numbers.
 
+const POWERS = Float32Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 25)); // of the last bit
+
 /** { tensors: name -> { shape, data: Float32Array }, header: what the file says of the model } of an ArrayBuffer. */
 export function readSafetensors(buffer) {
     const length = Number(new DataView(buffer).getBigUint64(0, true));
@@ -14,9 +16,11 @@ export function readSafetensors(buffer) {
 
 /** IEEE half precision: a sign, 5 bits of exponent, 10 of fraction. Finite numbers only, as weights are. */
 function fromHalf(halves) {
-    return Float32Array.from(halves, (bits) => {
+    const numbers = new Float32Array(halves.length);
+    halves.forEach((bits, i) => {
         const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-        const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
-        return bits >> 15 ? -size : size;
+        const size = exponent ? (1024 + fraction) * POWERS[exponent] : fraction * POWERS[1];
+        numbers[i] = bits >> 15 ? -size : size;
     });
+    return numbers;
 }

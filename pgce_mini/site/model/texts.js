@@ -28,10 +28,11 @@ export function texts() {
         add(pieces) {
             for (const { arm, sample, token, prob } of pieces) {
                 const level = LEVELS.findIndex(([least]) => prob >= least);
-                const text = ofTask ? tokenName(token) : token.replaceAll("\n", "↵\n");
+                const shown = ofTask ? tokenName(token) : token.replaceAll("\n", "↵\n");
+                const [, text, line] = /^(.*?)(\n?)$/s.exec(shown); // a new line begins behind the number
                 const attributes = { class: `p${level}`, title: prob.toFixed(4), "data-prob": prob.toFixed(2) };
                 if (ofTask && paragraphs[arm][sample].childElementCount) paragraphs[arm][sample].append(" ");
-                paragraphs[arm][sample].append(element("span", attributes, text));
+                paragraphs[arm][sample].append(element("span", attributes, text), line);
             }
         },
         end: () => (list.style.minHeight = ""),

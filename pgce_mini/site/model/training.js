@@ -97,19 +97,19 @@ export function newModel(seed) {
 
 /**
  * Trains a new model on chain sums, and posts after each step { kind: "step", step, crossEntropy, entropy }, both of the
- * batch before the update. Between steps `goOn()` says whether to go on.
+ * batch before the update. After each step `goOn()` says whether to go on.
  */
 export async function train({ beta, steps, seed }, post, goOn) {
     const model = newModel(seed);
     const update = adamW(model, PRETRAINING);
     const shaping = { beta, lambda_head: 0, lambda_tail: 0, top_k: 1, form: "product" };
-    for (let step = 1; step <= steps && (await goOn()); step++) {
+    for (let step = 1; ; step++) {
         const documents = Array.from({ length: PRETRAINING.batch_size }, (_, i) => {
             const numbers = uniforms(seed * 1_000_003 + step * PRETRAINING.batch_size + i, DRAWS);
             return chainSumDocument(() => numbers.pop(), CHAIN_SUM);
         });
         post({ kind: "step", step, ...gradients(model, documents, shaping) });
         update(learningRate(PRETRAINING, step, steps));
+        if (step === steps || !(await goOn())) return model;
     }
-    return model;
 }
