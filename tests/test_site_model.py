@@ -42,8 +42,8 @@ def test_the_fragment_has_no_inline_script_and_asks_for_what_is_in_the_folder(fo
     class Reader(HTMLParser):
         asked: list[str]
 
-        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-            given = dict(attributes)
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            given = dict(attrs)
             assert not any(name == "style" or name.startswith("on") for name in given)
             if tag == "script":
                 self.asked = [*getattr(self, "asked", []), given["src"] or ""]
