@@ -13,6 +13,7 @@ CONFIRM = tuple(f"reasoned_share={share},slip_rate={slip}" for share, slip in (
 CHAIN, TRAP = CONFIRM[2:]
 AREA, AT_ONE, COLDER = "rl_area", "avg_at_m_after", "avg_at_m_at_0.75_after"
 OF_COUNTDOWN = 0.015  # d, as its accuracies are near 0.1
+SHARPEN = ("gem-1.13", "coverage-0.64", "maxrl-1024")  # as far as precision does
 RATES = ("0.0001", "0.0003", "0.001")
 
 
@@ -51,6 +52,28 @@ FAMILIES_2 = (
             for rate in RATES
         ), joint=True),
     )),
+    Family("II.7", "Dose: tail and head at the strength that moves entropy as far as precision does.", (
+        Hypothesis(f"tail: {column_label(AREA)} higher than ce, head: lower", (
+            Comparison("dose", "tail-1.8", AREA, "higher"), Comparison("dose", "head+1", AREA, "lower"),
+            Comparison("dose-countdown", "tail-1.1", AREA, "higher", within=OF_COUNTDOWN),
+            Comparison("dose-countdown", "head+1.02", AREA, "lower", within=OF_COUNTDOWN),
+        )),
+    )),
+    Family("II.8", "Any loss that sharpens does: each minus cross-entropy.", (
+        Hypothesis(f"{column_label(AREA)} higher than ce if the loss sharpens, else lower", (
+            *(Comparison("family", arm, AREA, "higher") for arm in SHARPEN),
+            *(Comparison("family", arm, AREA, "lower") for arm in ("dynamic", "label-smoothing-0.1")),
+        )),
+    )),
+    Family("II.9", "The paper's reward is no better than another loss that sharpens as far.", (
+        Hypothesis(f"precision: {column_label(AREA)} as that of the others", tuple(
+            Comparison("family", "precision", AREA, "similar", arm) for arm in SHARPEN
+        )),
+    )),
 )  # fmt: skip
-SEEDS = {"confirm": 20, "confirm-countdown": 20, "long": 10, "long-countdown": 10, "lr": 10}
+SEEDS = {
+    **dict.fromkeys(("confirm", "confirm-countdown"), 20),
+    **dict.fromkeys(("long", "long-countdown", "lr", "dose", "dose-countdown"), 10),
+    "family": 8,
+}
 STUDY_2 = Protocol("study II", "study-protocol-2.md", SEEDS, FAMILIES_2, SPEED)
