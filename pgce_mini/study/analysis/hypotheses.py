@@ -124,6 +124,8 @@ class Family:
     hypotheses: tuple[Hypothesis, ...]
     post_hoc: bool = False
     """chosen after the results were seen"""
+    of_paper: bool = False
+    """a claim of the paper; the others are ours"""
 
     @property
     def comparisons(self) -> Iterator[Comparison]:
@@ -138,6 +140,8 @@ class Protocol:
     name: str
     page: str
     """in docs/"""
+    parts: tuple[str, ...]
+    """its studies, in the order in which pages show them"""
     seeds: Mapping[str, int]
     """study -> planned seeds; with fewer a comparison gets no verdict"""
     families: tuple[Family, ...]

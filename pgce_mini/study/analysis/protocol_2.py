@@ -32,7 +32,7 @@ FAMILIES_2 = (
     Family("II.1", "Speed: a precision prior learns faster.", (SPEED,)),
     Family("II.2", "Height: it ends higher, at equal temperature.", (
         Hypothesis(f"precision: {column_label(AT_ONE, '{m}')} higher than ce", tuple(_cells(AT_ONE))),
-    )),
+    ), of_paper=True),
     Family("II.3", "Prior or temperature: it ends higher than a temperature, scored at T = 1 and at 0.75.", tuple(
         Hypothesis(f"{one.place}: precision higher than {control} at both temperatures", (one, other), joint=True)
         for control in ("matched-precision", "temperature-0.75")
@@ -53,4 +53,13 @@ FAMILIES_2 = (
     )),
 )  # fmt: skip
 SEEDS = {"confirm": 20, "confirm-countdown": 20, "long": 10, "long-countdown": 10, "lr": 10}
-STUDY_2 = Protocol("study II", "study-protocol-2.md", SEEDS, FAMILIES_2, SPEED)
+PARTS = (
+    "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown", "family",
+    "theory",
+)  # fmt: skip
+STUDY_2 = Protocol("study II", "study-protocol-2.md", PARTS, SEEDS, FAMILIES_2, SPEED)
+FIRST = {
+    ("confirm", CHAIN): "chain", ("confirm", TRAP): "trap", ("confirm-countdown", ""): "countdown",
+    ("lr", "lr=0.0003"): "chain",
+}  # fmt: skip
+"""(part, variant) -> the part of study I on the same task, with as many RL steps"""

@@ -103,10 +103,10 @@ def jointly(findings: Sequence[Finding]) -> Verdict:
     return replace(worst, seeds=seeds)
 
 
-def listed(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in") -> str:
     """`supported in chain, trap; undecided in countdown (40 seeds would decide)`, from (place, verdict)."""
     places: dict[str, list[str]] = {}
     for place, found in verdicts:
         seeds = f" ({found.seeds:,} seeds would decide)" if found.seeds else ""
         places.setdefault(found.words, []).append(place + seeds)
-    return "; ".join(f"{words} in {', '.join(where)}" for words, where in places.items())
+    return "; ".join(f"{words} {link} {', '.join(where)}" for words, where in places.items())
