@@ -107,7 +107,7 @@ def _named(evidence: Evidence, question: _Question) -> str:
 
 def _against_first(evidence: Evidence, part: str) -> Iterator[str]:
     """Comparisons with ce that study I has, too, on the same task, where one shows a difference and the other its
-    reverse, or that there is none of interest. Study I, where most of these had no verdict, shows a difference where
+    reverse, or that there is none of interest. Most of these had no verdict in study I: it shows a difference where
     its 95 % interval is clear of 0, and none of interest where its 90 % interval is inside ±d."""
     for _, finding in planned_in(evidence, part):
         c, new = finding.comparison, finding.difference
