@@ -103,7 +103,7 @@ def _registered(found: Sequence[Prediction], predictor: str, measure: str) -> st
         for name, of in errors.items()
     ]
     return (
-        f"- {measure}, to {tolerance:g}, which {predictor} is to reach: of {len(own)} arms right are "
-        f"{', '.join(within)}. Not sure, as within two standard errors of {tolerance:g}: "
-        f"{sum(not p.sure for p in own)} of {predictor}'s."
+        f"- {measure}: {predictor} was to come within {tolerance:g}. Arms, of {len(own)}, in which that is so: "
+        f"{', '.join(within)}. {sum(not p.sure for p in own)} of {predictor}'s errors are less than two standard "
+        f"errors from {tolerance:g}, so they could lie on its other side."
     )

@@ -33,6 +33,7 @@ from pgce_mini.study.analysis import (
     signed_interval,
 )
 from pgce_mini.study.analysis.first_rule import chance_to_hold, first_decisions
+from pgce_mini.study.analysis.protocol_2 import OF_COUNTDOWN
 from pgce_mini.tasks import Text
 
 NAMES = {"study", "variant", "arm"}  # of a row, not its numbers
@@ -44,7 +45,8 @@ HEAD = """\
 WORDS = """\
 ## How to read it
 
-What was planned stands in the {protocols}, committed before the first full run. Differences are paired over
+What was planned stands in the {protocols}, each committed before the first full run of
+its study. Differences are paired over
 seeds; brackets hold 95 % bootstrap intervals over seeds, not corrected for the number of comparisons, in tables
 and pictures alike; ± is the standard deviation between seeds. *Holm's p* is that of the sign-flip test,
 corrected within its family. A planned comparison gets one of three verdicts:
@@ -60,7 +62,8 @@ corrected within its family. A planned comparison gets one of three verdicts:
   {seeds} seeds.
 
 d is the smallest effect of interest. For study I these sizes, and the last two verdicts, were chosen after its
-tables were seen: its protocol knew only *higher*, *lower* and *no difference seen*.
+tables were seen: its protocol knew only *higher*, *lower* and *no difference seen*. For accuracies and areas of
+countdown in study II d is ±{of_countdown:g}, as they are near 0.1.
 
 """
 NOTES = {  # family -> what its table does not show
@@ -136,7 +139,9 @@ def _reading() -> str:
     pages = " and the ".join(f"[protocol of {protocol.name}]({protocol.page})" for protocol in PROTOCOLS)
     seeds = " or ".join(map(str, sorted({n for protocol in PROTOCOLS for n in protocol.seeds.values()})))
     effects = [[effect.measures, f"±{effect.size:g} {effect.unit}", effect.why] for effect in SMALLEST_EFFECTS]
-    return WORDS.format(protocols=pages, seeds=seeds) + table(["measure", "d", "why"], effects)
+    return WORDS.format(protocols=pages, seeds=seeds, of_countdown=OF_COUNTDOWN) + table(
+        ["measure", "d", "why"], effects
+    )
 
 
 def _claims(evidence: Evidence) -> str:
@@ -189,8 +194,8 @@ def _first_rule(evidence: Evidence) -> str:
     if decided["2"] != "not decided":
         likely = [[words, f"{chance_to_hold(evidence, mean):.2f}"] for words, mean in TRUTHS]
         text += [
-            "For claim 2 that answer was nearly fixed before the runs (post hoc): if the true differences were "
-            "those in the first column, with ten seeds and the spread seen, the rule would say *holds* of "
+            "With ten seeds that rule could hardly say *holds* of small differences (post hoc). If the true "
+            "differences of claim 2 were those in the first column, with ten seeds and the spread seen, the rule would say *holds* of "
             "precision with the probability in the second (2,000 simulated studies, sign-flip tests, Holm's "
             "correction over six).\n",
             table(["true difference in Avg@64, in all six comparisons", "probability of *holds*"], likely),

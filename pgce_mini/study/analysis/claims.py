@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,34 +116,45 @@ def advice(evidence: Evidence) -> list[str]:
         (study, evidence.compare(Comparison(study, "temperature-0.75", AFTER_RL, "different")))
         for study in RL_STUDIES
     ]
-    area = evidence.compare(Comparison("chain", "precision", "rl_area", "higher"))
-    rival = evidence.compare(Comparison("chain", "precision", "rl_area", "different", "matched-precision"))
+    areas, rivals = (
+        [
+            (study, evidence.compare(Comparison(study, "precision", "rl_area", "different", baseline)))
+            for study in RL_STUDIES
+        ]
+        for baseline in ("ce", "matched-precision")
+    )
     lines = []
     if all(finding.difference for finding in claim_2):
         where = ", ".join(supported) or f"none of {len(claim_2)} planned comparisons"
+        others = Counter(finding.verdict.word for finding in claim_2 if finding.verdict.word != "supported")
+        counted = ", ".join(f"{count} {word}" for word, count in others.items())
         lines.append(
             "**Keep cross-entropy.** That RL ends higher from precision or tail-penalty is supported in "
-            f"{where} of study I."
+            f"{where} of study I" + (f"; the others: {counted}." if supported else f": {counted}.")
         )
     if all(gap for _, gap in colder):
-        told = ", ".join(f"{study} {format_difference(gap)}" for study, gap in colder if gap)
         lines.append(
             "**Try a lower temperature first**, in sampling and in scoring: cross-entropy at 0.75 minus that at "
-            f"1, Avg after RL: {told} (post hoc: estimates, no verdict)."
+            f"1, Avg after RL: {_told(colder)} (post hoc: estimates, no verdict)."
         )
-    if area and rival:
+    if all(gap for _, gap in (*areas, *rivals)):
         lines.append(
-            "**If RL steps are dear**, a sharper start saves some: the mean reward through RL of precision minus "
-            f"cross-entropy is {format_difference(area)} in chain; minus cross-entropy at the temperature of the "
-            f"same entropy it is {format_difference(rival)} (post hoc)."
+            "**If RL steps are dear**, a sharper start may save some, and so may a lower temperature: the mean "
+            f"reward through RL of precision minus cross-entropy: {_told(areas)}; minus cross-entropy at the "
+            f"temperature of the same entropy: {_told(rivals)} (post hoc: estimates, no verdict)."
         )
     return [
         *lines,
         "**If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure "
         "progress.",
-        "**Five seeds can show nothing**: no paired test of five reaches 5 %. Take at least six, better ten, "
+        "**Five seeds are too few**: the sign-flip test of five cannot reach 5 %. Take at least six, better ten, "
         "the same for both arms, and look up how many would decide: the tables say so beside *undecided*.",
     ]
+
+
+def _told(gaps: Sequence[tuple[str, PairedDifference | None]]) -> str:
+    """`chain +0.027 [-0.007, +0.061], trap ...`"""
+    return ", ".join(f"{study} {format_difference(gap)}" for study, gap in gaps if gap)
 
 
 def _head(found: Sequence[Finding], mean: PairedDifference) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.formats import format_difference
-from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis
+from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis, in_words
 from pgce_mini.study.analysis.predictors import PRIORS_ALONE, REGISTERED, check_predictors
 from pgce_mini.study.analysis.protocol_2 import FIRST
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
@@ -77,7 +77,7 @@ def _said(asked: Sequence[_Question]) -> str:
         return len({getattr(comparison, field) for comparison in comparisons}) > 1
 
     def label(comparison: Comparison) -> str:
-        arm, variant = comparison.arm, _in_words(comparison.variant)
+        arm, variant = comparison.arm, in_words(comparison.variant)
         return ", ".join([arm] * differ("arm") + [variant] * differ("variant"))
 
     return listed(zip(map(label, comparisons), verdicts, strict=True), "for")
@@ -101,14 +101,14 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
 def _named(evidence: Evidence, question: _Question) -> str:
     _, hypothesis, found, verdict = question
     about = hypothesis if len(found) > 1 else found[0].comparison
-    variant = _in_words(found[0].comparison.variant)
+    variant = in_words(found[0].comparison.variant)
     return f"{evidence.words(about)}{f' ({variant})' if variant else ''}, {verdict.words}"
 
 
 def _against_first(evidence: Evidence, part: str) -> Iterator[str]:
     """Comparisons with ce that study I has, too, on the same task, where one shows a difference and the other its
-    reverse, or that there is none of interest. Most of these had no verdict in study I: it shows a difference where
-    its 95 % interval is clear of 0, and none of interest where its 90 % interval is inside ±d."""
+    reverse, or that there is none of interest. Most of these had no verdict in study I: it shows a difference
+    where its 95 % interval is clear of 0, and none of interest where its 90 % interval is inside ±d."""
     for _, finding in planned_in(evidence, part):
         c, new = finding.comparison, finding.difference
         study = FIRST.get((part, c.variant)) if c.baseline == "ce" and c.baseline_variant is None else None
@@ -133,8 +133,3 @@ def _predicted(evidence: Evidence, part: str) -> str:
             right = sum(p.right for p in own)
             told.append(f"{measure}, to {tolerance:g}: predictor {predictor} is right for {right} of {len(own)}")
     return f"{'; '.join(told)}." if told else "No prediction can be checked yet."
-
-
-def _in_words(variant: str) -> str:
-    """`reasoned share 0.2 and slip rate 0.05`"""
-    return variant.replace("_", " ").replace("=", " ").replace(",", " and ")
