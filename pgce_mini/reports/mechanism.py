@@ -104,6 +104,6 @@ def _registered(found: Sequence[Prediction], predictor: str, measure: str) -> st
     ]
     return (
         f"- {measure}: {predictor} was to come within {tolerance:g}. Arms, of {len(own)}, in which that is so: "
-        f"{', '.join(within)}. {sum(not p.sure for p in own)} of {predictor}'s errors are less than two standard "
-        f"errors from {tolerance:g}, so they could lie on its other side."
+        f"{', '.join(within)}. Errors of {predictor} less than two standard errors from {tolerance:g}, which "
+        f"could lie on its other side: {sum(not p.sure for p in own)}."
     )

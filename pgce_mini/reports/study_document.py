@@ -195,9 +195,9 @@ def _first_rule(evidence: Evidence) -> str:
         likely = [[words, f"{chance_to_hold(evidence, mean):.2f}"] for words, mean in TRUTHS]
         text += [
             "With ten seeds that rule could hardly say *holds* of small differences (post hoc). If the true "
-            "differences of claim 2 were those in the first column, with ten seeds and the spread seen, the rule would say *holds* of "
-            "precision with the probability in the second (2,000 simulated studies, sign-flip tests, Holm's "
-            "correction over six).\n",
+            "differences of claim 2 were those in the first column, and the spread the one seen, it would say "
+            "*holds* of precision with the probability in the second (2,000 simulated studies, sign-flip tests, "
+            "Holm's correction over six).\n",
             table(["true difference in Avg@64, in all six comparisons", "probability of *holds*"], likely),
         ]
     return "\n".join(text)
