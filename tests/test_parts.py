@@ -20,7 +20,7 @@ APP = Path(__file__).parents[1] / "app"
 
 
 def write_confirm(folder: Path, seeds: int) -> None:
-    """precision is 0.1 better than the other arms, but worse at the end of the third cell, and equal in the last."""
+    """precision is 0.1 better than the other arms; at the end of the third cell worse, in the last equal."""
     rng = random.Random(0)
     results: list[tuple[Columns, list[Curve]]] = []
     for variant in CONFIRM:

@@ -148,7 +148,7 @@ def test_two_parts_stand_beside_each_other_and_back_finds_them_again(
     left, right = page.evaluate(PLACES)
     assert left["right"] < right["left"]
     page.get_by_text("Its planned comparisons").last.click()
-    expect(page.get_by_role("region", name="Its planned comparisons").get_by_role("row")).to_have_count(15)
+    expect(page.get_by_role("region", name="Its planned comparisons").get_by_role("row")).to_have_count(11)
     assert_accessible(page)
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(f"() => (([a, b]) => a.bottom < b.top)(({PLACES})())")
