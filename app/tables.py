@@ -208,7 +208,9 @@ def follow(study: Study, choice: Choice) -> Choice | None:
     variants, there = views.variants(rows), views.arms(rows)
     variant = variants[0]
     if len(variants) > 1 and choice.kind != PHASE:
-        variant = st.selectbox("Variant of the pinned part", variants, key="variant_beside", bind="query-params")
+        variant = st.selectbox(
+            "Variant of the part beside it", variants, key="variant_beside", bind="query-params"
+        )
     return choice._replace(arms=[arm for arm in choice.arms if arm in there], variant=variant)
 
 

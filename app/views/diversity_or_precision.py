@@ -27,7 +27,7 @@ PICTURES = {  # name on the page -> chart of the report; "" for two with functio
     "length through RL": "length",
     "entropy of the priors": "pretraining-entropy",
 }
-ALONE = "nothing"  # pinned
+ALONE = "nothing"  # beside a part
 
 
 def paper(metric: PaperMetric) -> tuple[dict[str, dict[str, float]], go.Figure]:
@@ -169,7 +169,7 @@ def view() -> None:
     reports = [name for name in studies() if name not in of_tables]
     here, there = st.columns(2)
     name = here.selectbox("Part", [*of_tables, *reports], key="study", bind="query-params")
-    beside = there.selectbox("Pinned beside it", [ALONE, *of_tables], key="beside", bind="query-params")
+    beside = there.selectbox("Beside it", [ALONE, *of_tables], key="beside", bind="query-params")
     if beside == ALONE or name not in of_tables:
         alone(name, of_tables.get(name))
     else:
@@ -196,15 +196,15 @@ def alone(name: str, study: tables.Study | None) -> None:
         tables.present_planned(study, "planned")
 
 
-def pair(name: str, study: tables.Study, beside: str, pinned: tables.Study) -> None:
-    """Two parts in the same picture, the pinned one to the right or, on a phone, below."""
+def pair(name: str, study: tables.Study, beside: str, other: tables.Study) -> None:
+    """Two parts in the same picture, the second to the right or, on a phone, below."""
     choice = tables.choose(study, wide=True)
-    other = tables.follow(pinned, choice) if choice else tables.choose(pinned, wide=True)
+    followed = tables.follow(other, choice) if choice else tables.choose(other, wide=True)
     left, right = st.columns(2, gap="large")
     with left:
         side(name, study, choice, "study")
     with right:
-        side(beside, pinned, other, "study_beside")
+        side(beside, other, followed, "study_beside")
 
 
 def side(title: str, study: tables.Study, choice: tables.Choice | None, name: str) -> None:

@@ -25,6 +25,8 @@ from pgce_mini.study.analysis.verdicts import Finding, jointly, listed
 
 CLAIM_3 = ("3", WITHIN_DIVERSITY.name)  # a decrease is one within the arm, and a fast one is faster than with ce
 
+MANY = 3  # places to name twice in a sentence
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -100,7 +102,8 @@ def precision_answer(evidence: Evidence) -> str:
     first, places = found[0].comparison, [finding.comparison.place for finding in found]
     measure = column_label(first.metric, samples(evidence.rows(first.study)))
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
-    where = f", the mean over {', '.join(places)} (taken post hoc)" if len(found) > 1 else f" in {places[0]}"
+    over = ", ".join(places) if len(places) <= MANY else f"its {len(places)} comparisons"
+    where = f", the mean over {over} (taken post hoc)" if len(found) > 1 else f" in {places[0]}"
     verdicts = listed((finding.comparison.place, finding.verdict) for finding in found)
     return (
         f"{question} {_head(found, mean)}: {measure}, {first.arm} minus {baseline}, is {format_difference(mean)} "

@@ -100,9 +100,11 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
 
 def _named(evidence: Evidence, question: _Question) -> str:
     _, hypothesis, found, verdict = question
-    about = hypothesis if len(found) > 1 else found[0].comparison
-    variant = in_words(found[0].comparison.variant)
-    return f"{evidence.words(about)}{f' ({variant})' if variant else ''}, {verdict.words}"
+    if len(found) > 1:
+        return f"{evidence.words(hypothesis)}, {verdict.words}"
+    comparison = found[0].comparison
+    where = f" ({in_words(comparison.variant)})" if comparison.variant else ""
+    return f"{evidence.words(comparison)}{where}, {verdict.words}"
 
 
 def _against_first(evidence: Evidence, part: str) -> Iterator[str]:
