@@ -102,7 +102,7 @@ def precision_answer(evidence: Evidence) -> str:
     first, places = found[0].comparison, [finding.comparison.place for finding in found]
     measure = column_label(first.metric, samples(evidence.rows(first.study)))
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
-    over = ", ".join(places) if len(places) <= MANY else f"its {len(places)} comparisons"
+    over = ", ".join(places) if len(places) <= MANY else f"{len(places)} comparisons"
     where = f", the mean over {over} (taken post hoc)" if len(found) > 1 else f" in {places[0]}"
     verdicts = listed((finding.comparison.place, finding.verdict) for finding in found)
     return (
