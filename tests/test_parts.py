@@ -49,8 +49,9 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
         f"reasoned share {share} and slip rate {slip}" for share, slip in ((0.2, 0.05), (0.1, 0.05), (0.2, 0.1))
     ]
     assert line.startswith(
-        f"Study II, confirm. Speed: a precision prior learns faster: supported for {', '.join(cells)}; "
-        "null within ±0.03 for reasoned share 0.1 and slip rate 0.2. "
+        f"Study II, confirm. Speed: a precision prior learns faster: supported in "
+        f"{', '.join(f'confirm at {cell}' for cell in cells)}; "
+        "null within ±0.03 in confirm at reasoned share 0.1 and slip rate 0.2. "
     )
     assert f"the paper: Avg@16 after RL: precision - ce ({cells[2]}), the reverse is supported." in line
     assert "It contradicts our protocol: " in line  # nor is it more than a temperature there
@@ -65,7 +66,7 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
 def test_an_unfinished_part_contradicts_nothing(tmp_path: Path) -> None:
     write_confirm(tmp_path, 3)
     line = first_line(Evidence(tmp_path), "confirm")
-    assert "not finished (3 of 20 seeds) for" in line
+    assert "not finished (3 of 20 seeds) in all 4 cells of confirm" in line
     assert "contradicts" not in line
     assert "supported" not in line
 

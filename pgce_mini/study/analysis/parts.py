@@ -12,7 +12,7 @@ from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis, 
 from pgce_mini.study.analysis.predictors import PRIORS_ALONE, REGISTERED, check_predictors
 from pgce_mini.study.analysis.protocol_2 import FIRST
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
-from pgce_mini.study.analysis.verdicts import Finding, Verdict, jointly, listed
+from pgce_mini.study.analysis.verdicts import Finding, Verdict, jointly, listed, listed_places
 
 
 def planned_in(evidence: Evidence, part: str) -> list[tuple[Family, Finding]]:
@@ -75,6 +75,10 @@ def _said(asked: Sequence[_Question]) -> str:
 
     def differ(field: str) -> bool:
         return len({getattr(comparison, field) for comparison in comparisons}) > 1
+
+    findings = [finding for _, _, found, _ in asked for finding in found]
+    if len(findings) == len(asked) and not differ("arm") and not differ("baseline"):
+        return listed_places(findings)
 
     def label(comparison: Comparison) -> str:
         arm, variant = comparison.arm, in_words(comparison.variant)
