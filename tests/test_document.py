@@ -216,7 +216,7 @@ def test_claims_are_told_arm_by_arm_and_study_by_study(results: Path) -> None:
     assert claims[1].verdict.startswith("precision: supported in chain, trap, countdown; tail-penalty: null")
     assert claims[2].lines[0] == "diversity: supported, smaller than 0.5 in chain, trap, countdown"
     assert claims[3].lines[0] == "precision: supported in chain, trap, countdown"
-    assert claims[4].lines[0].startswith("precision: not run yet in experts")
+    assert claims[4].lines[0].startswith("precision: null within ±0.03 in experts at ")
     assert claims[5].lines == ["cannot be tested at this scale"]
 
 
