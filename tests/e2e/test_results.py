@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tiny_study import STEPS, write_tables
 
 from pgce_mini.shipped.paper import paper_differences
+from pgce_mini.study.analysis import Evidence, precision_answer
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.toml"))
 
@@ -124,9 +125,7 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     explorer: str, visit: Visit, assert_accessible: Callable[..., None]
 ) -> None:
     page = open_page(explorer, visit, "study=trap&picture=minus+the+baseline", width=360)
-    answer = page.get_by_text("Does a precision prior help RL?")
-    expect(answer).to_contain_text("Undecided, leaning to yes")
-    expect(answer).to_contain_text("+0.071 [+0.020, +0.112]")
+    expect(page.get_by_text("Does a precision prior help RL?")).to_have_text(precision_answer(Evidence()))
     headline = page.get_by_role("status").first
     expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would decide)")
     expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
