@@ -33,6 +33,7 @@ from presenting import presenting as presenting
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}
 .katex {font-size: 1.08em}
+.part {font-weight: 600; margin: 0; overflow-wrap: anywhere}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
 .stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}

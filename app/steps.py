@@ -52,7 +52,9 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
         "task arm problem size updates stage colour temperature scale_rewards loss_type epsilon_high seed",
     ),
     "results": Page(
-        "diversity_or_precision", "Diversity or precision?", "study picture metric variant phase_arm paper"
+        "diversity_or_precision",
+        "Diversity or precision?",
+        "study beside picture metric variant variant_beside phase_arm paper",
     ),
     "teach": Page("teach", "Teach", ""),
 }

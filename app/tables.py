@@ -22,13 +22,18 @@ from pgce_mini.study import STATES, Columns, StudyState, inventory
 from pgce_mini.study.analysis import (
     AFTER_RL,
     FAMILIES,
+    ORDER,
     Evidence,
+    Family,
+    Finding,
     PairedDifference,
     Summary,
     Verdict,
     advice,
     decide_claims,
+    first_line,
     format_difference,
+    planned_in,
     precision_answer,
     samples,
     views,
@@ -60,7 +65,7 @@ CURVES = {  # of a row: training, the trainer's name
 
 
 class Study(NamedTuple):
-    """A study with a table: of the package, or (`own`) of the runs folder."""
+    """A study of the package, or (`own`) one of the runs folder."""
 
     folder: Path
     name: str
@@ -128,9 +133,9 @@ def phase_diagram(
 
 
 def studies(runs: Path) -> dict[str, Study]:
-    """What to call it -> where it is; those of the package first, in the order of the study."""
-    shipped = sorted(stems(RESULTS), key=lambda name: [*views.ORDER, name].index(name))
-    found = {name: Study(RESULTS, name, False) for name in shipped}
+    """What to call it -> where its table is, or will be; those of the protocols first, in their order."""
+    names = dict.fromkeys([*ORDER, *stems(RESULTS)])
+    found = {name: Study(RESULTS, name, False) for name in names}
     return found | {f"studies/{name}": Study(runs / "studies", name, True) for name in stems(runs / "studies")}
 
 
@@ -149,12 +154,17 @@ def evidence_of(folder: Path, stamp: float) -> Evidence:
     return Evidence(folder)
 
 
-def choose(study: Study) -> Choice | None:
-    """The controls of a study with a table; None if no row can be shown (`present` says why)."""
+def rows_to_show(study: Study) -> list[Columns]:
+    """None if there is no table, or it is damaged (`present` says why)."""
     try:
-        rows = evidence_of(study.folder, stamp(study.folder)).rows(study.name)
+        return evidence_of(study.folder, stamp(study.folder)).rows(study.name)
     except RunError:
-        return None
+        return []
+
+
+def choose(study: Study, wide: bool = False) -> Choice | None:
+    """The controls of a study; None if no row can be shown."""
+    rows = rows_to_show(study)
     if not rows:
         return None
     has_rl = any(AFTER_RL in row for row in rows)
@@ -164,7 +174,7 @@ def choose(study: Study) -> Choice | None:
         kinds = [BEFORE_AFTER, DIFFERENCES, PASS_AT_K, *CURVES]
     if has_rl and views.phase(rows, arms[-1], arms[0], AFTER_RL):
         kinds.append(PHASE)
-    kind = st.radio("Picture", kinds, key="picture", bind="query-params")
+    kind = st.radio("Picture", kinds, key="picture", horizontal=wide, bind="query-params")
     metric = ""
     if kind in (DIFFERENCES, PHASE):
         known, m = views.measures(rows), samples(rows)
@@ -190,8 +200,52 @@ def choose(study: Study) -> Choice | None:
     return Choice(kind, [arm for arm in arms if arm in picked], variant, metric)
 
 
-def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> None:
-    """The chosen picture, and which rows failed."""
+def follow(study: Study, choice: Choice) -> Choice | None:
+    """The same choice in another study, which has a variant of its own."""
+    rows = rows_to_show(study)
+    if not rows:
+        return None
+    variants, there = views.variants(rows), views.arms(rows)
+    variant = variants[0]
+    if len(variants) > 1 and choice.kind != PHASE:
+        variant = st.selectbox(
+            "Variant of the part beside it", variants, key="variant_beside", bind="query-params"
+        )
+    return choice._replace(arms=[arm for arm in choice.arms if arm in there], variant=variant)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def line_of(study: Study, stamp: float) -> str:
+    """Verdict and contradictions of a part of a protocol; "" of any other study."""
+    if study.own or study.name not in ORDER:
+        return ""
+    return first_line(evidence_of(study.folder, stamp), study.name)
+
+
+def say_line(study: Study) -> bool:
+    """The first line of a study; whether there is more to show than this."""
+    now = stamp(study.folder)
+    try:
+        if line := line_of(study, now):
+            st.html(f'<p class="part">{escape(line)}</p>')
+        return study.own or bool(evidence_of(study.folder, now).all_rows(study.name))
+    except RunError:
+        return True  # `present` says why not
+
+
+def present_planned(study: Study, key: str) -> None:
+    """The planned comparisons of a study, if it has any."""
+    evidence = evidence_of(study.folder, stamp(study.folder))
+    try:
+        planned = planned_in(evidence, study.name)
+    except RunError:  # of the table of another study
+        return
+    if planned and (table := st.expander("Its planned comparisons", key=key, on_change="rerun")).open:
+        table.html(shell.as_html(compared(evidence, planned), "Its planned comparisons"))
+
+
+def present(picture: DeltaGenerator, study: Study, choice: Choice | None, name: str = "study") -> None:
+    """The chosen picture, and which rows failed; `name` as in `shell.present`."""
     now = stamp(study.folder)
     evidence = evidence_of(study.folder, now)
     try:
@@ -205,7 +259,7 @@ def present(picture: DeltaGenerator, study: Study, choice: Choice | None) -> Non
     except ValueError as error:
         shell.refuse(picture, f"Nothing to show: {error}.")
     else:
-        shell.present(picture, *found, "study")
+        shell.present(picture, *found, name)
     failed = [row for row in all_rows if row["error"] is not None]
     if failed:
         reasons = (f"{row['variant']} {row['arm']}, seed {row['seed']}: {row['error']}".strip() for row in failed)
@@ -216,7 +270,7 @@ def judge(study: Study) -> None:
     """The paper's claims by the tables that lie beside the study's, if any of the plan is there."""
     evidence = evidence_of(study.folder, stamp(study.folder))
     try:
-        if any(evidence.rows(name) for name in views.ORDER):
+        if any(evidence.rows(name) for name in ORDER):
             present_claims(evidence)
     except RunError as error:  # of the table of another study
         shell.refuse(st, f"The paper's claims cannot be judged: {shell.reason(error, study.folder)}.")
@@ -273,6 +327,8 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
             + f"{seeds(rows, arms, variant)}."
         )
     elif kind == PHASE:
+        if views.phase(rows, arms[0], baseline, metric) is None:
+            raise ValueError("not just two settings vary here, as a phase diagram needs")
         found, figure, code = shell.run(phase_diagram, **source, arm=arms[0], baseline=baseline, metric=metric)
         sentence, table = phase_words(found, f"{arms[0]} minus {baseline}", column_title(metric, m))
     else:
@@ -383,26 +439,26 @@ def present_claims(evidence: Evidence) -> None:
     st.html(shell.as_html(columns, "The paper's claims"))
     if (every := st.expander("Every planned comparison", key="comparisons", on_change="rerun")).open:
         findings = [(family, evidence.findings[family.name, c]) for family in FAMILIES for c in family.comparisons]
-        gaps = [finding.difference for _, finding in findings]
-        every.html(
-            shell.as_html(
-                {
-                    "family": [family.name for family, _ in findings],
-                    "study": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
-                    "comparison": [evidence.words(f.comparison) for _, f in findings],
-                    "seeds": [None if gap is None else gap.n for gap in gaps],
-                    "difference": [None if gap is None else gap.mean for gap in gaps],
-                    "low": [None if gap is None else gap.low for gap in gaps],
-                    "high": [None if gap is None else gap.high for gap in gaps],
-                    "low, 90 %": [None if gap is None else gap.low_90 for gap in gaps],
-                    "high, 90 %": [None if gap is None else gap.high_90 for gap in gaps],
-                    "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
-                    "expected": [f.comparison.expected for _, f in findings],
-                    "verdict": [str(f.verdict) for _, f in findings],
-                },
-                "Every planned comparison",
-            )
-        )
+        every.html(shell.as_html(compared(evidence, findings), "Every planned comparison"))
+
+
+def compared(evidence: Evidence, findings: Sequence[tuple[Family, Finding]]) -> dict[str, list[Any]]:
+    """The table of comparisons with their families."""
+    gaps = [finding.difference for _, finding in findings]
+    return {
+        "family": [family.name for family, _ in findings],
+        "study": [" ".join((f.comparison.study, f.comparison.variant)) for _, f in findings],
+        "comparison": [evidence.words(f.comparison) for _, f in findings],
+        "seeds": [None if gap is None else gap.n for gap in gaps],
+        "difference": [None if gap is None else gap.mean for gap in gaps],
+        "low": [None if gap is None else gap.low for gap in gaps],
+        "high": [None if gap is None else gap.high for gap in gaps],
+        "low, 90 %": [None if gap is None else gap.low_90 for gap in gaps],
+        "high, 90 %": [None if gap is None else gap.high_90 for gap in gaps],
+        "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
+        "expected": [f.comparison.expected for _, f in findings],
+        "verdict": [str(f.verdict) for _, f in findings],
+    }
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

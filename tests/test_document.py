@@ -95,6 +95,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def shipped() -> Evidence:
+    return Evidence()
+
+
+@pytest.fixture(scope="module")
 def files(results: Path) -> dict[str, str]:
     return build(results, SPECS)
 
@@ -111,22 +116,28 @@ def test_without_tables_the_document_says_that_nothing_has_been_run(tmp_path: Pa
     assert "The paper's claims" not in files["study.md"]
 
 
-def test_no_word_is_supported_without_the_plan_and_its_correction(results: Path, tmp_path: Path) -> None:
-    trap = Evidence()  # shipped: its interval excludes 0, Holm's p does not pass
-    difference = trap.compare(Comparison("trap", "precision", AFTER_RL, "higher"))
+def test_no_word_is_supported_without_the_plan_and_its_correction(
+    results: Path, tmp_path: Path, shipped: Evidence
+) -> None:
+    # In trap the interval excludes 0, Holm's p does not pass.
+    difference = shipped.compare(Comparison("trap", "precision", AFTER_RL, "higher"))
     assert difference is not None
     assert verdict(difference, 0.03) == "higher"
-    found = trap.verdict("trap", "precision", AFTER_RL)
+    found = shipped.verdict("trap", "precision", AFTER_RL)
     assert found is not None
     assert found.word == "undecided"
-    assert trap.verdict("trap", "diversity", AFTER_RL) is None  # not planned
-    assert str(trap.verdict("chain", "precision", "entropy_before")) == "supported"
-    answer = precision_answer(trap)
+    assert shipped.verdict("trap", "diversity", AFTER_RL) is None  # not planned
+    assert str(shipped.verdict("chain", "precision", "entropy_before")) == "supported"
+    assert "RL? Yes, here" in precision_answer(shipped)
+    for study in ("chain", "trap", "countdown"):
+        for name in (f"{study}.parquet", f"{study}-curves.parquet"):
+            (tmp_path / name).write_bytes((RESULTS / name).read_bytes())
+    answer = precision_answer(Evidence(tmp_path))
     assert answer.startswith("Does a precision prior help RL? Undecided, leaning to yes: Avg@64 after RL")
     assert "+0.071 [+0.020, +0.112] over 10 seeds" in answer
     assert "null within ±0.03 in countdown" in answer
     assert "Yes, here" in precision_answer(Evidence(results))
-    assert "Not known yet" in precision_answer(Evidence(tmp_path))
+    assert "Not known yet" in precision_answer(Evidence(results / "nothing"))
 
 
 def test_with_some_of_the_tables_nothing_is_said_that_needs_the_rest(results: Path, tmp_path: Path) -> None:
@@ -136,15 +147,16 @@ def test_with_some_of_the_tables_nothing_is_said_that_needs_the_rest(results: Pa
     decisions = list(decide_claims(evidence).values())
     assert dict(decisions[1].parts)["precision"] == "supported in chain; not run yet in trap, countdown"
     assert "not run yet" in decisions[0].verdict
-    assert "Not known yet" in precision_answer(evidence)
-    assert not any("cross-entropy" in line and "Keep" in line for line in advice(evidence))
+    assert "Yes, here, as far as it is run: " in precision_answer(evidence)
+    assert precision_answer(evidence).endswith("supported in chain; not run yet in trap, countdown.")
+    assert not any("RL" in line for line in advice(evidence))
     assert first_decisions(evidence)["2"] == "not decided"
     text = build(tmp_path, SPECS)["study.md"]
     assert text.count("| **not run yet** |") == len(list(SPECS.glob("*.toml"))) - 1
     assert "| not run yet |" in text
 
 
-def test_the_newest_protocol_answers_as_soon_as_its_tables_are_complete(results: Path, tmp_path: Path) -> None:
+def test_the_newest_protocol_answers_with_what_is_complete_of_it(results: Path, tmp_path: Path) -> None:
     for path in results.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     answer = precision_answer(Evidence(tmp_path))
@@ -153,7 +165,7 @@ def test_the_newest_protocol_answers_as_soon_as_its_tables_are_complete(results:
     rows = [row for row in read_rows(results / "confirm.parquet") if row["seed"] != 29]
     write_rows(tmp_path / "confirm.parquet", rows)  # nineteen of twenty seeds get no word
     evidence = Evidence(tmp_path)
-    assert "Avg@64 after RL" in precision_answer(evidence)
+    assert "not finished (19 of 20 seeds) in all 4 cells of confirm" in precision_answer(evidence)
     found = [f.verdict for (family, c), f in evidence.findings.items() if (family, c.study) == ("II.1", "confirm")]
     assert {str(verdict) for verdict in found} == {"not finished (19 of 20 seeds)"}
 
@@ -196,16 +208,16 @@ def test_claims_are_told_arm_by_arm_and_study_by_study(results: Path) -> None:
     claims = list(decide_claims(evidence).values())
     assert dict(claims[0].parts)["precision"] == "supported in chain, countdown, text"
     assert dict(claims[0].parts)["diversity"] == "null within ±0.02 in chain, countdown, text"
-    assert claims[1].parts == (
-        ("precision", "supported in chain, trap, countdown"),
-        ("tail-penalty", "null within ±0.03 in chain, trap, countdown"),
-    )
-    assert claims[1].verdict == (
-        "precision: supported in chain, trap, countdown; tail-penalty: null within ±0.03 in chain, trap, countdown"
-    )
+    assert dict(claims[1].parts) == {
+        "precision": "supported in chain, trap, countdown",
+        "tail-penalty": "null within ±0.03 in chain, trap, countdown",
+        "precision, in study II": "supported in all 4 cells of confirm, confirm-countdown",
+    }
+    assert claims[1].verdict.startswith("precision: supported in chain, trap, countdown; tail-penalty: null")
     assert claims[2].lines[0] == "diversity: supported, smaller than 0.5 in chain, trap, countdown"
     assert claims[3].lines[0] == "precision: supported in chain, trap, countdown"
-    assert claims[4].lines == ["cannot be tested at this scale"]
+    assert claims[4].lines[0].startswith("precision: null within ±0.03 in experts at ")
+    assert claims[5].lines == ["cannot be tested at this scale"]
 
 
 def test_first_rule_decides_in_its_own_words(results: Path) -> None:
@@ -219,15 +231,14 @@ def test_first_rule_decides_in_its_own_words(results: Path) -> None:
     assert decided["4"] == "holds (precision in chain, precision in trap, precision in countdown)"
 
 
-def test_first_rule_said_of_the_shipped_tables_what_it_still_says() -> None:
-    decided = first_decisions(Evidence())
+def test_first_rule_said_of_the_shipped_tables_what_it_still_says(shipped: Evidence) -> None:
+    decided = first_decisions(shipped)
     assert [words.partition(" (")[0] for words in decided.values()] == [*["does not hold"] * 3, "holds"]
     assert "the reverse for head-reward in text" in decided["1"]
     assert decided["3"].endswith("(both halves as expected in 1 of 3, trap)")
 
 
-def test_chance_that_the_first_rule_says_holds_grows_with_the_truth(results: Path) -> None:
-    shipped = Evidence()
+def test_chance_that_the_first_rule_says_holds_grows_with_the_truth(results: Path, shipped: Evidence) -> None:
     none, small, large = (chance_to_hold(shipped, mean) for mean in (0.0, 0.05, 0.1))
     assert none < 0.01
     assert 0.45 < small < 0.65
@@ -265,9 +276,9 @@ def test_claim_3_needs_all_of_its_parts_in_the_same_task(results: Path, tmp_path
     assert first_decisions(evidence)["3"] == "does not hold (both halves as expected in 2 of 3, chain, countdown)"
 
 
-def test_a_difference_can_be_that_of_ce_and_yet_no_decrease() -> None:
+def test_a_difference_can_be_that_of_ce_and_yet_no_decrease(shipped: Evidence) -> None:
     """Of the shipped tables: in chain diversity's responses lengthen, by less than those of ce."""
-    parts = dict(list(decide_claims(Evidence()).values())[2].details)
+    parts = dict(list(decide_claims(shipped).values())[2].details)
     assert "supported in chain" in parts["diversity: change of length early in RL lower than ce"]
     assert parts["diversity: change of length early in RL below 0"].startswith("the reverse is supported in chain")
 
@@ -286,20 +297,19 @@ def test_post_hoc_sections_give_no_verdict_and_say_that_they_are_post_hoc(files:
         assert word not in text
 
 
-def test_cross_entropy_a_completion_token_is_scaled_by_the_documents_themselves() -> None:
-    row = Evidence().rows("chain")[0]
+def test_cross_entropy_a_completion_token_is_scaled_by_the_documents_themselves(shipped: Evidence) -> None:
+    row = shipped.rows("chain")[0]
     documents = [ChainSum().document(0, index, "heldout") for index in range(512)]  # as the row was scored
     prompt = 16  # 8 numbers, 7 plus signs, =
     expected = sum(len(d) - 1 for d in documents) / sum(len(d) - prompt for d in documents)
     assert tokens_per_completion_token(row) == pytest.approx(expected)
     with pytest.raises(ValueError, match="a task with problems"):
-        tokens_per_completion_token(Evidence().rows("text")[0])
+        tokens_per_completion_token(shipped.rows("text")[0])
 
 
-def test_speed_is_the_area_and_the_steps_of_the_curves() -> None:
-    evidence = Evidence()
-    found = next(s for s in speeds(evidence) if (s.area.study, s.area.arm) == ("chain", "precision"))
-    curves = {key: of for key, of in evidence.curves("chain").items() if key[1] in ("precision", "ce")}
+def test_speed_is_the_area_and_the_steps_of_the_curves(shipped: Evidence) -> None:
+    found = next(s for s in speeds(shipped) if (s.area.study, s.area.arm) == ("chain", "precision"))
+    curves = {key: of for key, of in shipped.curves("chain").items() if key[1] in ("precision", "ce")}
     means = {
         (arm, seed): fmean(curve["values"])
         for (_, arm, seed), of in curves.items()

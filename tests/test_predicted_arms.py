@@ -33,6 +33,13 @@ def test_logits_are_those_of_the_stationary_policy_of_each_state() -> None:
         assert end.detach().numpy() == pytest.approx(expected, abs=1e-6)
 
 
+def test_prior_is_held_once() -> None:
+    prior = new_model()
+    held = AtRest(prior, SHARP).state_dict()
+    held.pop("identity")
+    assert held.keys() == {f"model.prior.{name}" for name in prior.state_dict()}
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_samples_are_drawn_from_these_logits(temperature: float) -> None:
     model = AtRest(new_model(), RewardShaping(0.5, 0.1, 0, 3))

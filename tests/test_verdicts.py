@@ -164,4 +164,4 @@ def test_names_of_families_are_unique_and_the_primary_hypothesis_is_about_one_me
         "x", tuple(Comparison("chain", "precision", m, "higher") for m in ("rl_area", "avg_at_m_after"))
     )
     with pytest.raises(ValueError, match="about one metric"):
-        Protocol("x", "x.md", {}, (), mixed)
+        Protocol("x", "x.md", (), {}, (), mixed)

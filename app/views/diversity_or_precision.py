@@ -27,6 +27,7 @@ PICTURES = {  # name on the page -> chart of the report; "" for two with functio
     "length through RL": "length",
     "entropy of the priors": "pretraining-entropy",
 }
+ALONE = "nothing"  # beside a part
 
 
 def paper(metric: PaperMetric) -> tuple[dict[str, dict[str, float]], go.Figure]:
@@ -163,41 +164,73 @@ st.markdown(
 
 @st.fragment
 def view() -> None:
-    picture, controls = shell.columns()
-    with_table = tables.studies(shell.RUNS)
-    reports = [name for name in studies() if name not in with_table]
-    with controls:
-        name = st.selectbox("Study", [*with_table, *reports], key="study", bind="query-params")
-        if name in with_table:
-            choice = tables.choose(with_table[name])
-        else:
-            kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
-        metric: PaperMetric = st.radio(
-            "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
-        )
-        differences, figure, _ = shell.made(paper, metric=metric)
-        sentence = paper_sentence(metric, differences)
-        shell.chart("chart_paper", figure, sentence)
-        st.markdown(sentence)
-    if name in with_table:
-        tables.present(picture, with_table[name], choice)
+    """A part by itself, or two beside one another, and what belongs to the whole study."""
+    of_tables = tables.studies(shell.RUNS)
+    reports = [name for name in studies() if name not in of_tables]
+    here, there = st.columns(2)
+    name = here.selectbox("Part", [*of_tables, *reports], key="study", bind="query-params")
+    beside = there.selectbox("Beside it", [ALONE, *of_tables], key="beside", bind="query-params")
+    if beside == ALONE or name not in of_tables:
+        alone(name, of_tables.get(name))
     else:
-        present_report(picture, name, kind)
-    if name in with_table:
-        tables.judge(with_table[name])
+        pair(name, of_tables[name], beside, of_tables[beside])
+    if name in of_tables:
+        tables.judge(of_tables[name])
     tables.present_inventory()
+
+
+def alone(name: str, study: tables.Study | None) -> None:
+    """One part, with the paper's numbers; without `study` it is the report of that name."""
+    has_table = study is not None and tables.say_line(study)
+    picture, controls = shell.columns()
+    with controls:
+        if study is None:
+            kind = st.radio("Picture", list(PICTURES), key="picture", bind="query-params")
+        elif has_table:
+            choice = tables.choose(study)
+        present_paper()
+    if study is None:
+        present_report(picture, name, kind)
+    elif has_table:
+        tables.present(picture, study, choice)
+        tables.present_planned(study, "planned")
+
+
+def pair(name: str, study: tables.Study, beside: str, other: tables.Study) -> None:
+    """Two parts in the same picture, the second to the right or, on a phone, below."""
+    choice = tables.choose(study, wide=True)
+    followed = tables.follow(other, choice) if choice else tables.choose(other, wide=True)
+    left, right = st.columns(2, gap="large")
+    with left:
+        side(name, study, choice, "study")
+    with right:
+        side(beside, other, followed, "study_beside")
+
+
+def side(title: str, study: tables.Study, choice: tables.Choice | None, name: str) -> None:
+    """One of two parts; `name` as in `shell.present`."""
+    st.subheader(title)
+    if tables.say_line(study):
+        tables.present(st.container(), study, choice, name)
+        tables.present_planned(study, f"planned_{name}")
+
+
+def present_paper() -> None:
+    metric: PaperMetric = st.radio(
+        "The paper's numbers", get_args(PaperMetric), 1, key="paper", horizontal=True, bind="query-params"
+    )
+    differences, figure, _ = shell.made(paper, metric=metric)
+    sentence = paper_sentence(metric, differences)
+    shell.chart("chart_paper", figure, sentence)
+    st.markdown(sentence)
     chosen = [row for row in PAPER_RESULTS if row.metric == metric]
     with st.expander("The paper's numbers"):
-        st.html(
-            shell.as_html(
-                {
-                    "model": [row.model for row in chosen],
-                    "arm": [row.arm for row in chosen],
-                    f"the paper's {metric}": [row.value for row in chosen],
-                },
-                "The paper's numbers",
-            )
-        )
+        columns = {
+            "model": [row.model for row in chosen],
+            "arm": [row.arm for row in chosen],
+            f"the paper's {metric}": [row.value for row in chosen],
+        }
+        st.html(shell.as_html(columns, "The paper's numbers"))
 
 
 def present_report(picture: DeltaGenerator, study: str, kind: str) -> None:

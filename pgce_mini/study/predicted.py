@@ -22,12 +22,12 @@ from pgce_mini.theory import stationary_logits
 class AtRest(GenerationMixin):
     """A stand-in for a `GPT` to be evaluated: its logits are `prior`'s, mapped by `stationary_logits`."""
 
-    model: nn.Module
+    model: _Mapped
 
     def __init__(self, prior: GPT, shaping: RewardShaping) -> None:
         super().__init__()
         self.config, self.eos_ids, self.pad_id = prior.config, prior.eos_ids, prior.pad_id
-        self.prior, self.shaping, self.model = prior, shaping, _Mapped(prior, shaping)
+        self.model = _Mapped(prior, shaping)
         like = prior.unembedding
         self.register_buffer("identity", torch.eye(prior.config.vocab_size, dtype=like.dtype, device=like.device))
 
@@ -39,7 +39,7 @@ class AtRest(GenerationMixin):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return stationary_logits(self.prior(ids), self.shaping)
+        return stationary_logits(self.model.prior(ids), self.model.shaping)
 
 
 class _Mapped(nn.Module):

@@ -562,9 +562,10 @@ def test_copied_python_holds_any_token_and_any_label(play: Visit) -> None:
 # --- Looks -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("home", ["page", "explorer"])
+@pytest.mark.parametrize(  # every pair of two once
+    ("home", "width", "scheme"),
+    [("page", 1280, "light"), ("page", 360, "dark"), ("explorer", 1280, "dark"), ("explorer", 360, "light")],
+)
 def test_page_is_accessible_and_fits(
     home: str, width: int, scheme: str, visit: Visit, assert_accessible: Callable[..., None],
     request: pytest.FixtureRequest,

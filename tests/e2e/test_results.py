@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tiny_study import STEPS, write_tables
 
 from pgce_mini.shipped.paper import paper_differences
+from pgce_mini.study.analysis import Evidence, precision_answer
 
 SPECS = sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.toml"))
 
@@ -124,14 +125,39 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     explorer: str, visit: Visit, assert_accessible: Callable[..., None]
 ) -> None:
     page = open_page(explorer, visit, "study=trap&picture=minus+the+baseline", width=360)
-    answer = page.get_by_text("Does a precision prior help RL?")
-    expect(answer).to_contain_text("Undecided, leaning to yes")
-    expect(answer).to_contain_text("+0.071 [+0.020, +0.112]")
+    expect(page.get_by_text("Does a precision prior help RL?")).to_have_text(precision_answer(Evidence()))
     headline = page.get_by_role("status").first
     expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would decide)")
     expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
-    expect(page.get_by_text("Five seeds can show nothing")).to_be_visible()
+    expect(page.get_by_text("Five seeds are too few")).to_be_visible()
     assert_accessible(page)
+
+
+PLACES = "() => [...document.querySelectorAll('.js-plotly-plot')].map(e => e.getBoundingClientRect().toJSON())"
+
+
+def test_two_parts_stand_beside_each_other_and_back_finds_them_again(
+    explorer: str, visit: Visit, assert_accessible: Callable[..., None]
+) -> None:
+    page = open_page(explorer, visit, "study=chain&beside=trap&picture=minus+the+baseline")
+    assert page.evaluate(TITLES) == ["Each arm minus ce"] * 2
+    lines = page.locator(".part")
+    expect(lines.first).to_contain_text("Study I, chain. Precision and tail-penalty")
+    expect(lines.last).to_contain_text("Study I, trap. Precision and tail-penalty")
+    left, right = page.evaluate(PLACES)
+    assert left["right"] < right["left"]
+    page.get_by_text("Its planned comparisons").last.click()
+    expect(page.get_by_role("region", name="Its planned comparisons").get_by_role("row")).to_have_count(11)
+    assert_accessible(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(f"() => (([a, b]) => a.bottom < b.top)(({PLACES})())")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+    page.get_by_role("link", name="The trap").first.click()
+    expect(page.get_by_role("heading", name="The trap")).to_be_visible()
+    page.go_back()
+    expect(lines).to_have_count(2)
+    expect(lines.last).to_contain_text("Study I, trap")
 
 
 def test_damaged_table_is_named_in_one_sentence(explorer: str, visit: Visit) -> None:

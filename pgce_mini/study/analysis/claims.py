@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from pgce_mini.evaluation import column_label
 from pgce_mini.study.analysis.evidence import Evidence, samples
 from pgce_mini.study.analysis.formats import format_difference
-from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis, Protocol
+from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis
 from pgce_mini.study.analysis.protocol_1 import (
-    AFTER_RL,
     LOWER,
     PRIOR_STUDIES,
     RAISED,
@@ -18,9 +18,10 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocols import PROTOCOLS
+from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER
+from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
 from pgce_mini.study.analysis.statistics import PairedDifference
-from pgce_mini.study.analysis.verdicts import Finding, jointly, listed
+from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
 
 CLAIM_3 = ("3", WITHIN_DIVERSITY.name)  # a decrease is one within the arm, and a fast one is faster than with ce
 
@@ -47,19 +48,30 @@ class Decision:
 
 
 def decide(evidence: Evidence, family: Family, hypothesis: Hypothesis) -> str:
-    """What is said of a hypothesis: one verdict if its comparisons count jointly, else each by its study."""
+    """What is said of a hypothesis: one verdict if its comparisons count jointly and agree, else that of each."""
     found = evidence.found(family.name, hypothesis)
-    if hypothesis.joint or len(found) == 1:
-        return str(jointly(found))
-    arms = {finding.comparison.arm for finding in found}
-    return listed(
-        (f"{f.comparison.place} ({f.comparison.arm})" if len(arms) > 1 else f.comparison.place, f.verdict)
-        for f in found
-    )
+    comparisons = [finding.comparison for finding in found]
+    together = jointly(found)
+    if len(found) == 1 or (hypothesis.joint and len({finding.verdict for finding in found}) == 1):
+        return str(together)
+    if hypothesis.joint:
+        of_metrics = len({comparison.metric for comparison in comparisons}) == len(found)
+        names = [evidence.label(c) if of_metrics else evidence.words(c) for c in comparisons]
+        head = "jointly supported" if together.word == "supported" else "not jointly supported"
+        return f"{head}: {listed(zip(names, (finding.verdict for finding in found), strict=True))}"
+    if len({(comparison.arm, comparison.baseline) for comparison in comparisons}) == 1:
+        return listed_places(found)
+    return listed((f"{f.comparison.place} ({_pair(f.comparison, comparisons)})", f.verdict) for f in found)
+
+
+def _pair(comparison: Comparison, among: Sequence[Comparison]) -> str:
+    """`precision`, or with its baseline where those differ."""
+    alike = len({other.baseline for other in among}) == 1
+    return comparison.arm if alike else f"{comparison.arm} - {comparison.baseline}"
 
 
 def decide_claims(evidence: Evidence) -> dict[str, Decision]:
-    """The paper's claims -> what study I says of each."""
+    """The paper's claims -> what the studies say of each."""
 
     def by_arm(arms: Sequence[str], studies: Sequence[str], *families: str) -> tuple[tuple[str, str], ...]:
         """All comparisons of an arm in a study count jointly."""
@@ -74,75 +86,107 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
         "1. Perplexity converges to similar values in all arms while entropy differs": Decision(
             by_arm((*LOWER, *RAISED), PRIOR_STUDIES, "1a", "1b")
         ),
-        "2. Precision and tail-penalty give the better space for RL": Decision(by_arm(LOWER, RL_STUDIES, "2")),
+        "2. Precision and tail-penalty give the better space for RL": Decision(
+            (*by_arm(LOWER, RL_STUDIES, "2"), ("precision, in study II", _decided(evidence, "II.2")))
+        ),
         "3. Diversity loses entropy fast early in RL and its responses shorten": Decision(
             by_arm(("diversity",), RL_STUDIES, *CLAIM_3), parts
         ),
         "4. A higher Pass@k before RL does not need higher entropy": Decision(by_arm(LOWER, RL_STUDIES, "4")),
-        "2, on mixture-of-experts and models of a billion parameters": Decision(
-            (("", "cannot be tested at this scale"),)
-        ),
+        "2, more on a mixture of experts": Decision((("precision", _decided(evidence, "II.6")),)),
+        "2, on models of a billion parameters": Decision((("", "cannot be tested at this scale"),)),
     }
+
+
+def _decided(evidence: Evidence, name: str) -> str:
+    """What is said of the one hypothesis of a family."""
+    (family,) = (family for family in FAMILIES if family.name == name)
+    (hypothesis,) = family.hypotheses
+    return decide(evidence, family, hypothesis)
 
 
 def precision_answer(evidence: Evidence) -> str:
     """Does a precision prior help RL? A sentence with one interval, then the verdicts, from the primary
-    comparisons of the newest protocol whose tables have them all."""
+    comparisons of the newest protocol of which some are finished; then the same against a temperature."""
     question = "Does a precision prior help RL?"
-    complete = [protocol for protocol in PROTOCOLS if _is_complete(evidence, protocol)]
-    if not complete:
+    primary = [evidence.found(protocol.primary_family, protocol.primary) for protocol in PROTOCOLS]
+    begun = [found for found in primary if _finished(found)]
+    if not begun:
         return f"{question} Not known yet: the comparisons that decide it are not run yet."
-    protocol = complete[-1]
-    found = evidence.found(protocol.primary_family, protocol.primary)
-    mean = evidence.pooled(protocol.primary.comparisons)
-    assert mean is not None  # as they are complete
-    first, places = found[0].comparison, [finding.comparison.place for finding in found]
+    found, finished = begun[-1], _finished(begun[-1])
+    mean = evidence.pooled([finding.comparison for finding in finished])
+    assert mean is not None  # as they are finished
+    first = finished[0].comparison
     measure = column_label(first.metric, samples(evidence.rows(first.study)))
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
-    where = f", the mean over {', '.join(places)} (taken post hoc)" if len(found) > 1 else f" in {places[0]}"
-    verdicts = listed((finding.comparison.place, finding.verdict) for finding in found)
+    so_far = "" if len(finished) == len(found) else ", as far as it is run"
+    over = f"the mean over {len(finished)} comparisons (taken post hoc)" if len(finished) > 1 else first.place
     return (
-        f"{question} {_head(found, mean)}: {measure}, {first.arm} minus {baseline}, is {format_difference(mean)} "
-        f"over {mean.n} seeds{where}. By the planned comparisons, corrected: {verdicts}."
+        f"{question} {_head(finished, mean)}{so_far}: {measure}, {first.arm} minus {baseline}, is "
+        f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
+        f"{listed_places(found)}."
     )
 
 
 def advice(evidence: Evidence) -> list[str]:
     """What to do in a run of one's own, as lines of Markdown; a line whose tables are not there is left out."""
-    claim_2 = [finding for (family, _), finding in evidence.findings.items() if family == "2"]
-    supported = [f"{f.comparison.arm} in {f.comparison.study}" for f in claim_2 if f.verdict.word == "supported"]
-    colder = [
-        (study, evidence.compare(Comparison(study, "temperature-0.75", AFTER_RL, "different")))
-        for study in RL_STUDIES
-    ]
-    area = evidence.compare(Comparison("chain", "precision", "rl_area", "higher"))
-    rival = evidence.compare(Comparison("chain", "precision", "rl_area", "different", "matched-precision"))
+
+    def asked(family: str, metric: str, baseline: str) -> list[Finding]:
+        return [
+            finding
+            for (name, c), finding in evidence.findings.items()
+            if (name, c.metric, c.baseline) == (family, metric, baseline)
+        ]
+
+    height, colder = asked("II.2", AT_ONE, "ce"), asked("II.3", COLDER, "temperature-0.75")
+    speed = asked("II.1", AREA, "ce")
+    rivals = [evidence.compare(replace(f.comparison, baseline="matched-precision")) for f in _finished(speed)]
     lines = []
-    if all(finding.difference for finding in claim_2):
-        where = ", ".join(supported) or f"none of {len(claim_2)} planned comparisons"
+    if _finished(colder):
         lines.append(
-            "**Keep cross-entropy.** That RL ends higher from precision or tail-penalty is supported in "
-            f"{where} of study I."
+            "**Try a lower temperature first**, in RL and in scoring: it needs no new pre-training. Scored at "
+            "T = 0.75, Avg after RL from a precision prior, minus that from cross-entropy with RL at 0.75, is "
+            f"{_range(_differences(colder))}: {listed_places(colder)}. "
+            f"(Both end between {_ends(evidence, colder)}.)"
         )
-    if all(gap for _, gap in colder):
-        told = ", ".join(f"{study} {format_difference(gap)}" for study, gap in colder if gap)
+    if _finished(height):
         lines.append(
-            "**Try a lower temperature first**, in sampling and in scoring: cross-entropy at 0.75 minus that at "
-            f"1, Avg after RL: {told} (post hoc: estimates, no verdict)."
+            "**Where answers are drawn at T = 1**: Avg after RL from a precision prior, minus that from "
+            f"cross-entropy, is {_range(_differences(height))}: {listed_places(height)}."
         )
-    if area and rival:
+    if _finished(speed):
         lines.append(
-            "**If RL steps are dear**, a sharper start saves some: the mean reward through RL of precision minus "
-            f"cross-entropy is {format_difference(area)} in chain; minus cross-entropy at the temperature of the "
-            f"same entropy it is {format_difference(rival)} (post hoc)."
+            "**Where RL steps are dear**: the mean reward through RL from a precision prior, minus that from "
+            f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. Minus that from "
+            f"cross-entropy at the temperature of the same entropy: {_range(rivals)} (no verdict was planned)."
         )
     return [
         *lines,
         "**If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure "
         "progress.",
-        "**Five seeds can show nothing**: no paired test of five reaches 5 %. Take at least six, better ten, "
+        "**Five seeds are too few**: the sign-flip test of five cannot reach 5 %. Take at least six, better ten, "
         "the same for both arms, and look up how many would decide: the tables say so beside *undecided*.",
     ]
+
+
+def _finished(found: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.verdict.word not in ("not run yet", "not finished")]
+
+
+def _differences(found: Sequence[Finding]) -> list[PairedDifference | None]:
+    return [finding.difference for finding in _finished(found)]
+
+
+def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:
+    """`0.95 and 1.00`: the lowest and highest mean of an arm."""
+    means = [fmean(of.values()) for f in _finished(found) for of in evidence.values(f.comparison).values()]
+    return f"{min(means):.2f} and {max(means):.2f}"
+
+
+def _range(differences: Sequence[PairedDifference | None]) -> str:
+    """`+0.003 to +0.018`"""
+    means = [difference.mean for difference in differences if difference]
+    return f"{min(means):+.3f} to {max(means):+.3f}"
 
 
 def _head(found: Sequence[Finding], mean: PairedDifference) -> str:
@@ -157,11 +201,6 @@ def _head(found: Sequence[Finding], mean: PairedDifference) -> str:
         return "No difference that matters, here"
     leaning = "yes" if mean.low > 0 else "no" if mean.high < 0 else ""
     return f"Undecided, leaning to {leaning}" if leaning else "Undecided"
-
-
-def _is_complete(evidence: Evidence, protocol: Protocol) -> bool:
-    found = evidence.found(protocol.primary_family, protocol.primary)
-    return not any(finding.verdict.word in ("not run yet", "not finished") for finding in found)
 
 
 def _findings(evidence: Evidence, arm: str, study: str, families: Sequence[str]) -> list[Finding]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from pgce_mini.evaluation import AREAS, CHANGES, STEPS_TO
+from pgce_mini.evaluation import AREAS, CHANGES, STEPS_TO, column_label
 from pgce_mini.paths import expanded
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study.analysis.derived import derived, derived_column
@@ -51,6 +51,11 @@ class Evidence:
         first = of if isinstance(of, Comparison) else of.comparisons[0]
         rows = self.rows(first.study)
         return of.words.format(m=samples(rows) if rows else "m")
+
+    def label(self, comparison: Comparison) -> str:
+        """The name of its metric, likewise."""
+        rows = self.rows(comparison.study)
+        return column_label(comparison.metric, samples(rows) if rows else "m")
 
     def values(self, comparison: Comparison) -> dict[str, dict[int, float]]:
         """arm, and baseline if there is one -> seed -> number; of a difference of differences, each arm's in

@@ -60,6 +60,11 @@ def smallest_effect(column: str) -> float:
     raise ValueError(f"{column} has no smallest effect of interest: give the comparison one, within=")
 
 
+def in_words(variant: str) -> str:
+    """`reasoned share 0.2 and slip rate 0.05`"""
+    return variant.replace("_", " ").replace("=", " ").replace(",", " and ")
+
+
 @dataclass(frozen=True)
 class Comparison:
     """`metric` of `arm` minus that of `baseline`, paired by seed, and what is expected of it.
@@ -99,8 +104,8 @@ class Comparison:
 
     @property
     def place(self) -> str:
-        """`chain`, or `midtraining, loss=ce`."""
-        return f"{self.study}, {self.variant}" if self.variant else self.study
+        """`chain`, or `confirm at reasoned share 0.2 and slip rate 0.05`."""
+        return f"{self.study} at {in_words(self.variant)}" if self.variant else self.study
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ class Family:
     hypotheses: tuple[Hypothesis, ...]
     post_hoc: bool = False
     """chosen after the results were seen"""
+    of_paper: bool = False
+    """a claim of the paper; the others are ours"""
 
     @property
     def comparisons(self) -> Iterator[Comparison]:
@@ -138,6 +145,8 @@ class Protocol:
     name: str
     page: str
     """in docs/"""
+    parts: tuple[str, ...]
+    """its studies, in the order in which pages show them"""
     seeds: Mapping[str, int]
     """study -> planned seeds; with fewer a comparison gets no verdict"""
     families: tuple[Family, ...]

@@ -33,6 +33,7 @@ SHARE, ACCURACY, ENTROPY = TOLERANCES
 REGISTERED = {("C", SHARE): 0.01, ("C", ACCURACY): 0.04, ("B", ENTROPY): 0.08}
 """How far a predictor may be from the mean over seeds. The errors of the others are told beside."""
 SURE = 2.0  # standard errors
+PRIORS_ALONE = "theory"  # the part of study II that tests them
 RATES = ("reasoned_share", "accuracy_if_reasoned", "accuracy_if_direct")
 ENTROPY_CURVE = "before", "entropy"
 

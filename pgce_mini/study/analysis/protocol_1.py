@@ -29,24 +29,24 @@ PLANNED = (
             Comparison(study, arm, "cross_entropy_before", "similar")
             for study in PRIOR_STUDIES for arm in (*LOWER, *RAISED)
         )),
-    )),
+    ), of_paper=True),
     Family("1b", "... while entropy differs (claim 1, second part).", (
         Hypothesis("held-out entropy: precision and tail-penalty lower, diversity and head-reward higher", tuple(
             Comparison(study, arm, "entropy_before", "lower" if arm in LOWER else "higher")
             for study in PRIOR_STUDIES for arm in (*LOWER, *RAISED)
         )),
-    )),
-    Family("2", "Precision and tail-penalty give the better space for RL (claim 2).", CLAIM_2),
+    ), of_paper=True),
+    Family("2", "Precision and tail-penalty give the better space for RL (claim 2).", CLAIM_2, of_paper=True),
     Family("3", "Diversity loses entropy fast early in RL and its responses shorten (claim 3).", tuple(
         _in(RL_STUDIES, "diversity", metric, "lower") for metric in EARLY_CHANGES
-    )),
+    ), of_paper=True),
     Family("4", "A higher Pass@k before RL does not need higher entropy (claim 4).", tuple(
         Hypothesis(f"{arm} in {study}: Pass@8 before RL higher than ce, and entropy lower", (
             Comparison(study, arm, "pass_at_8_before", "higher"),
             Comparison(study, arm, "entropy_before", "lower"),
         ), joint=True)
         for arm in LOWER for study in RL_STUDIES
-    )),
+    ), of_paper=True),
     Family("5", "The precision prior is more than a temperature (ours).", tuple(
         _in(RL_STUDIES, "precision", AFTER_RL, "higher", baseline)
         for baseline in ("temperature-0.75", "matched-precision")
@@ -86,6 +86,7 @@ WITHIN_DIVERSITY = Family(
         for metric in EARLY_CHANGES
     ),
     post_hoc=True,
+    of_paper=True,
 )
 
 EXPLORED = (
@@ -98,4 +99,7 @@ EXPLORED = (
 )  # fmt: skip
 
 SEEDS = dict.fromkeys((*RL_STUDIES, "text", "midtraining", "chain-sizes"), 10)
-STUDY_1 = Protocol("study I", "study-protocol.md", SEEDS, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], EXPLORED)
+PARTS = (*RL_STUDIES, "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids", "top-k")
+STUDY_1 = Protocol(
+    "study I", "study-protocol.md", PARTS, SEEDS, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], EXPLORED
+)

@@ -13,6 +13,11 @@ CONFIRM = tuple(f"reasoned_share={share},slip_rate={slip}" for share, slip in (
 CHAIN, TRAP = CONFIRM[2:]
 AREA, AT_ONE, COLDER = "rl_area", "avg_at_m_after", "avg_at_m_at_0.75_after"
 OF_COUNTDOWN = 0.015  # d, as its accuracies are near 0.1
+SHARPEN = ("gem-1.13", "coverage-0.64", "maxrl-1024")  # as far as precision does
+MIXTURE, *DENSE = (  # of equal active and of equal total size
+    f"num_experts={experts},intermediate_size={width},steps={steps}"
+    for experts, width, steps in ((8, 128, 1000), (0, 128, 1200), (0, 512, 1000))
+)
 RATES = ("0.0001", "0.0003", "0.001")
 
 
@@ -32,7 +37,7 @@ FAMILIES_2 = (
     Family("II.1", "Speed: a precision prior learns faster.", (SPEED,)),
     Family("II.2", "Height: it ends higher, at equal temperature.", (
         Hypothesis(f"precision: {column_label(AT_ONE, '{m}')} higher than ce", tuple(_cells(AT_ONE))),
-    )),
+    ), of_paper=True),
     Family("II.3", "Prior or temperature: it ends higher than a temperature, scored at T = 1 and at 0.75.", tuple(
         Hypothesis(f"{one.place}: precision higher than {control} at both temperatures", (one, other), joint=True)
         for control in ("matched-precision", "temperature-0.75")
@@ -51,6 +56,44 @@ FAMILIES_2 = (
             for rate in RATES
         ), joint=True),
     )),
+    Family("II.6", "A precision prior helps a mixture of experts more than a dense model.", (
+        Hypothesis(f"precision: {column_label(AREA)} minus ce, more in the mixture than in a dense model", tuple(
+            Comparison("experts", "precision", AREA, "higher", variant=MIXTURE, minus_variant=dense)
+            for dense in DENSE
+        )),
+    ), of_paper=True),
+    Family("II.7", "Dose: tail and head at the strength that moves entropy as far as precision does.", (
+        Hypothesis(f"tail: {column_label(AREA)} higher than ce, head: lower", (
+            Comparison("dose", "tail-1.8", AREA, "higher"), Comparison("dose", "head+1", AREA, "lower"),
+            Comparison("dose-countdown", "tail-1.1", AREA, "higher", within=OF_COUNTDOWN),
+            Comparison("dose-countdown", "head+1.02", AREA, "lower", within=OF_COUNTDOWN),
+        )),
+    )),
+    Family("II.8", "Any loss that sharpens does: each minus cross-entropy.", (
+        Hypothesis(f"{column_label(AREA)} higher than ce if the loss sharpens, else lower", (
+            *(Comparison("family", arm, AREA, "higher") for arm in SHARPEN),
+            *(Comparison("family", arm, AREA, "lower") for arm in ("dynamic", "label-smoothing-0.1")),
+        )),
+    )),
+    Family("II.9", "The paper's reward is no better than another loss that sharpens as far.", (
+        Hypothesis(f"precision: {column_label(AREA)} as that of the others", tuple(
+            Comparison("family", "precision", AREA, "similar", arm) for arm in SHARPEN
+        )),
+    )),
 )  # fmt: skip
-SEEDS = {"confirm": 20, "confirm-countdown": 20, "long": 10, "long-countdown": 10, "lr": 10}
-STUDY_2 = Protocol("study II", "study-protocol-2.md", SEEDS, FAMILIES_2, SPEED)
+SEEDS = {
+    **dict.fromkeys(("confirm", "confirm-countdown"), 20),
+    **dict.fromkeys(("long", "long-countdown", "lr", "dose", "dose-countdown"), 10),
+    "experts": 20,
+    "family": 8,
+}
+PARTS = (
+    "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown", "family",
+    "theory",
+)  # fmt: skip
+STUDY_2 = Protocol("study II", "study-protocol-2.md", PARTS, SEEDS, FAMILIES_2, SPEED)
+FIRST = {
+    ("confirm", CHAIN): "chain", ("confirm", TRAP): "trap", ("confirm-countdown", ""): "countdown",
+    ("lr", "lr=0.0003"): "chain",
+}  # fmt: skip
+"""(part, variant) -> the part of study I on the same task"""

@@ -9,3 +9,4 @@ FAMILIES: tuple[Family, ...] = tuple(
     family for protocol in PROTOCOLS for family in protocol.families if not family.post_hoc
 )
 """those that were planned"""
+ORDER = tuple(part for protocol in PROTOCOLS for part in protocol.parts)

@@ -103,10 +103,25 @@ def jointly(findings: Sequence[Finding]) -> Verdict:
     return replace(worst, seeds=seeds)
 
 
-def listed(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in") -> str:
     """`supported in chain, trap; undecided in countdown (40 seeds would decide)`, from (place, verdict)."""
     places: dict[str, list[str]] = {}
     for place, found in verdicts:
         seeds = f" ({found.seeds:,} seeds would decide)" if found.seeds else ""
         places.setdefault(found.words, []).append(place + seeds)
-    return "; ".join(f"{words} in {', '.join(where)}" for words, where in places.items())
+    return "; ".join(f"{words} {link} {', '.join(where)}" for words, where in places.items())
+
+
+def listed_places(findings: Sequence[Finding]) -> str:
+    """`listed`, by the comparisons' places; where all of a study get the same they are counted."""
+    of_study: dict[str, dict[str, Verdict]] = {}  # study -> variant -> verdict
+    for finding in findings:
+        of_study.setdefault(finding.comparison.study, {})[finding.comparison.variant] = finding.verdict
+
+    def place(finding: Finding) -> str:
+        study, verdicts = finding.comparison.study, of_study[finding.comparison.study]
+        if len(verdicts) == 1 or len(set(verdicts.values())) > 1:
+            return finding.comparison.place
+        return f"{'both' if len(verdicts) == 2 else f'all {len(verdicts)}'} cells of {study}"
+
+    return listed(dict.fromkeys((place(finding), finding.verdict) for finding in findings))

@@ -23,12 +23,6 @@ from pgce_mini.theory import ChainPrediction, predict_chain
 
 Metrics = list[dict[str, Any]]  # like the lines of metrics.jsonl
 
-ORDER = (
-    "chain", "trap", "countdown", "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids",
-    "top-k", "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown",
-    "family", "theory",
-)  # fmt: skip  # fmt: skip
-
 
 def variants(rows: Iterable[Columns]) -> list[str]:
     return list(dict.fromkeys(row["variant"] for row in rows))

@@ -1,0 +1,123 @@
+"""The section of docs/study.md on one study: its arms in a table, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from pgce_mini.evaluation import LOGGED, STEPS, column_label, metric_of
+from pgce_mini.reports.study_tables import table
+from pgce_mini.reports.svg import Interval, forest, lines
+from pgce_mini.reward import PAPER_ARMS
+from pgce_mini.study import Spec
+from pgce_mini.study.analysis import (
+    AFTER_RL,
+    RL_STUDIES,
+    Evidence,
+    by_seed,
+    compare,
+    format_difference,
+    format_spread,
+    learning_curves_of,
+    samples,
+    signed,
+)
+from pgce_mini.tasks import Text
+
+REASONED = "reasoned_share_after"
+RL_COLUMNS = (
+    "avg_at_m_before", AFTER_RL, "pass_at_8_before", "pass_at_64_before", "pass_at_64_after", "temperature",
+    "entropy_before", "ece_before", "completion_length_after", REASONED,
+)  # fmt: skip
+PRIOR_COLUMNS = (
+    "avg_at_m_before", "pass_at_8_before", "completion_cross_entropy_before", "entropy_before", "ece_before",
+    "completion_length_before", "reasoned_share_before",
+)  # fmt: skip
+TEXT_COLUMNS = (
+    "cross_entropy_before", "entropy_before", "ece_before", "repetition_before", "distinct_1_before",
+    "distinct_2_before", "distinct_3_before",
+)  # fmt: skip
+
+
+def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
+    """pictures: gets its own, file -> SVG."""
+    rows = evidence.rows(spec.name)
+    metric = AFTER_RL if rows[0].get(AFTER_RL) is not None else "entropy_before"
+    of_text = spec.rows[0].pretrain.corpus.name == Text.name
+    columns = RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS if of_text else PRIOR_COLUMNS
+    m = samples(rows)
+    words = column_label(AFTER_RL, m) if metric == AFTER_RL else "held-out entropy (nats/token)"
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    baseline = spec.arms[0]
+    body, intervals = [], []
+    for variant in variants:
+        for arm in spec.arms:
+            seeds = by_seed(rows, arm, "entropy_before", variant)
+            if not seeds:
+                continue
+            difference = compare(rows, arm, baseline, metric, variant) if arm != baseline else None
+            cells = [format_spread(by_seed(rows, arm, column, variant).values()) for column in columns]
+            if habit := by_seed(rows, arm, REASONED, variant):
+                keep = sum(share > 0.5 for share in habit.values())
+                cells[columns.index(REASONED)] += f" ({keep} of {len(habit)})"
+            gap = format_difference(difference) if difference else ""
+            body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
+            if difference:
+                label = f"{arm} ({variant})" if variant else arm
+                intervals.append(Interval(label, arm, difference.mean, difference.low, difference.high))
+    text = [f"## `{spec.name}`\n", spec.question + "\n"]
+    if intervals:
+        largest = max(intervals, key=lambda row: abs(row.mean))
+        alt = (
+            f"{spec.name}: {words} of each arm minus {baseline}, with 95 % intervals, not corrected; the largest "
+            f"difference is that of {largest.label}, {signed(largest.mean)} (from {signed(largest.low)} to "
+            f"{signed(largest.high)})."
+        )
+        file = f"study/{spec.name}.svg"
+        title = f"{spec.name}: each arm minus {baseline}, 95 % intervals over seeds"
+        pictures[file] = forest(title, f"difference in {words}", intervals, alt)
+        text.append(f"![{alt}]({file})\n")
+    if spec.name in RL_STUDIES and (picture := _reward_curves(evidence, spec)):
+        file = f"study/{spec.name}-reward.svg"
+        alt, pictures[file] = picture
+        text.append(f"![{alt}]({file})\n")
+    head = [
+        *(["variant"] if len(variants) > 1 else []),
+        "arm",
+        "seeds",
+        *(_headings(columns, m) if metric == AFTER_RL else (metric_of(column)[0].label for column in columns)),
+        f"{words}, minus {baseline}",
+    ]
+    text.append(table(head, body))
+    return "\n".join(text)
+
+
+def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
+    """(what it shows, the picture): mean reward of the paper's arms over RL steps."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for arm, seeds in learning_curves_of(evidence.curves(spec.name), tuple(PAPER_ARMS), "rl", "reward").items():
+        points: dict[int, list[float]] = {}
+        for line in (line for seed in seeds for line in seed):
+            points.setdefault(line["step"], []).append(line["reward"])
+        series[arm] = [(step, fmean(values)) for step, values in sorted(points.items())]
+    if not series:
+        return None
+    ends = ", ".join(f"{arm} {curve[-1][1]:.2f}" for arm, curve in series.items())
+    alt = f"{spec.name}: mean reward through RL, over seeds; at the end: {ends}."
+    return alt, lines(
+        f"{spec.name}: reward through RL", STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, alt
+    )
+
+
+def _headings(columns: Sequence[str], m: int) -> list[str]:
+    """Of the columns of a table: metric and whether before or after RL, the metric once where both follow."""
+    headings, previous = [], ""
+    for column in columns:
+        if column == "temperature":
+            headings.append(column_label(column))
+            continue
+        metric, when = metric_of(column, m)
+        at_one = " (T = 1)" if metric.source == "heldout" else ""
+        headings.append(when if metric.label == previous else f"{metric.label} {when}{at_one}")
+        previous = metric.label
+    return headings

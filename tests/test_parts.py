@@ -1,0 +1,107 @@
+"""A part of a study in one line: its verdict, what it contradicts, and how the results page says it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pgce_mini.shipped import RESULTS
+from pgce_mini.study import Columns, Curve, write_curves, write_rows
+from pgce_mini.study.analysis import ORDER, PROTOCOLS, Evidence, first_line
+from pgce_mini.study.analysis.protocol_2 import CHAIN, CONFIRM, TRAP
+
+APP = Path(__file__).parents[1] / "app"
+
+
+def write_confirm(folder: Path, seeds: int) -> None:
+    """precision is 0.1 better than the other arms; at the end of the third cell worse, in the last equal."""
+    rng = random.Random(0)
+    results: list[tuple[Columns, list[Curve]]] = []
+    for variant in CONFIRM:
+        for arm in ("ce", "precision", "matched-precision", "temperature-0.75"):
+            for seed in range(10, 10 + seeds):
+                lift = 0.1 if arm == "precision" and variant != TRAP else 0.0
+                reward, end = (
+                    0.5 + sign * lift + rng.gauss(0, 0.01) for sign in (1, -1 if variant == CHAIN else 1)
+                )
+                row = {"study": "confirm", "variant": variant, "arm": arm, "seed": seed, "error": None}
+                row |= {"task": "chain-sum", "settings": json.dumps({"evaluation": {"samples": 16}})}
+                row |= {"avg_at_m_after": end, "avg_at_m_at_0.75_after": end}
+                results.append(
+                    (row, [{"stage": "rl", "metric": "reward", "steps": [1, 2], "values": [reward] * 2}])
+                )
+    write_rows(folder / "confirm.parquet", [row for row, _ in results])
+    write_curves(folder / "confirm-curves.parquet", results)
+
+
+def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: Path) -> None:
+    for name in ("trap.parquet", "trap-curves.parquet"):
+        shutil.copy(RESULTS / name, tmp_path)
+    write_confirm(tmp_path, 20)
+    line = first_line(Evidence(tmp_path), "confirm")
+    cells = [
+        f"reasoned share {share} and slip rate {slip}" for share, slip in ((0.2, 0.05), (0.1, 0.05), (0.2, 0.1))
+    ]
+    assert line.startswith(
+        f"Study II, confirm. Speed: a precision prior learns faster: supported in "
+        f"{', '.join(f'confirm at {cell}' for cell in cells)}; "
+        "null within ±0.03 in confirm at reasoned share 0.1 and slip rate 0.2. "
+    )
+    assert f"the paper: Avg@16 after RL: precision - ce ({cells[2]}), the reverse is supported." in line
+    assert "It contradicts our protocol: " in line  # nor is it more than a temperature there
+    of_first = line.partition("It contradicts study I: ")[2]
+    assert of_first.startswith("mean reward through RL: precision - ce is ")
+    assert (
+        of_first.count(" in trap") == 2
+    )  # the area, and the accuracy, whose interval in study I is clear of 0, too
+    assert "here, +0.111 [+0.031, +0.189] in trap" in of_first
+
+
+def test_an_unfinished_part_contradicts_nothing(tmp_path: Path) -> None:
+    write_confirm(tmp_path, 3)
+    line = first_line(Evidence(tmp_path), "confirm")
+    assert "not finished (3 of 20 seeds) in all 4 cells of confirm" in line
+    assert "contradicts" not in line
+    assert "supported" not in line
+
+
+def test_lines_of_the_first_study() -> None:
+    evidence = Evidence()
+    lines = {part: first_line(evidence, part) for part in PROTOCOLS[0].parts}
+    assert (
+        "undecided for precision (36 seeds would decide), tail-penalty (88 seeds would decide)" in lines["chain"]
+    )
+    assert lines["chain"].endswith(
+        "It contradicts the paper: change of entropy early in RL: diversity - ce, the reverse is supported."
+    )
+    assert lines["trap"].endswith(
+        "The reverse of what the paper or our protocol expects is supported nowhere in it."
+    )
+    assert "of 8 comparisons 3 supported, 3 undecided, 2 null" in lines["midtraining"]
+    assert "no comparison was planned here" in lines["phase"]
+    with pytest.raises(ValueError, match="part must be one of a protocol"):
+        first_line(evidence, "mine")
+
+
+def test_page_says_in_one_line_that_a_part_has_not_been_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(APP)
+    shell, tables = (importlib.import_module(name) for name in ("shell", "tables"))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(shell, "RUNS", tmp_path)
+    assert list(tables.studies(tmp_path)) == list(ORDER)
+    page = AppTest.from_file(str(APP / "views" / "diversity_or_precision.py"), default_timeout=120)
+    page.query_params["study"], page.query_params["beside"] = "confirm", "lr"
+    page.run()
+    assert not page.exception
+    said = [html.proto.body for html in page.get("html")]
+    lines = [text for text in said if 'class="part"' in text]
+    assert lines == [f'<p class="part">Study II, {part}: not run yet.</p>' for part in ("confirm", "lr")]
+    assert not any("takeaway" in text or "refusal" in text for text in said)
