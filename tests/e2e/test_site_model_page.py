@@ -190,5 +190,5 @@ def test_a_model_trained_in_the_page_joins_the_others(
     rested(page)
     assert column(page.locator(".arms table"), 1) == [*ARMS, "yours"]
     assert column(page.locator(".arms table"), 2)[-1] == "β = +0.50"
-    expect(page.get_by_role("heading", name="yours")).to_be_visible()
+    expect(page.get_by_role("heading", name="yours", exact=True)).to_be_visible()
     assert_accessible(page)
