@@ -155,8 +155,8 @@ def paper_sentence(metric: PaperMetric, found: dict[str, dict[str, float]]) -> s
 st.title("Diversity or precision?")
 tables.present_answer()
 st.markdown(
-    "A *prior* is a pre-trained model, an *arm* the reward that it was trained with; *Avg@64* is the share of "
-    "right answers among 64 samples of each problem. Here are small models trained on a laptop's processor and, "
+    "A *prior* is a pre-trained model, an *arm* the reward that it was trained with; *Avg@m* is the share of "
+    "right answers among m samples of each problem. Here are small models trained on a laptop's processor and, "
     f"beside them, what the paper ({SOURCE}) reports for models of 4 to 20 billion parameters, four to five "
     "orders of magnitude larger: other tasks, other scales, no common axis."
 )

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from pgce_mini.evaluation import column_label
-from pgce_mini.study.analysis.evidence import Evidence, samples
+from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.formats import format_difference
 from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis
 from pgce_mini.study.analysis.protocol_1 import (
@@ -117,12 +116,11 @@ def precision_answer(evidence: Evidence) -> str:
     mean = evidence.pooled([finding.comparison for finding in finished])
     assert mean is not None  # as they are finished
     first = finished[0].comparison
-    measure = column_label(first.metric, samples(evidence.rows(first.study)))
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
     so_far = "" if len(finished) == len(found) else ", as far as it is run"
     over = f"the mean over {len(finished)} comparisons (taken post hoc)" if len(finished) > 1 else first.place
     return (
-        f"{question} {_head(finished, mean)}{so_far}: {measure}, {first.arm} minus {baseline}, is "
+        f"{question} {_head(finished, mean)}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
         f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
         f"{listed_places(found)}."
     )

@@ -49,13 +49,15 @@ class Evidence:
     def words(self, of: Comparison | Hypothesis) -> str:
         """What a comparison or a hypothesis says, with the samples of a problem that its study has."""
         first = of if isinstance(of, Comparison) else of.comparisons[0]
-        rows = self.rows(first.study)
-        return of.words.format(m=samples(rows) if rows else "m")
+        return of.words.format(m=self._m(first.study))
 
     def label(self, comparison: Comparison) -> str:
         """The name of its metric, likewise."""
-        rows = self.rows(comparison.study)
-        return column_label(comparison.metric, samples(rows) if rows else "m")
+        return column_label(comparison.metric, self._m(comparison.study))
+
+    def _m(self, study: str) -> int | str:
+        rows = self.rows(study)
+        return samples(rows) if rows else "m"
 
     def values(self, comparison: Comparison) -> dict[str, dict[int, float]]:
         """arm, and baseline if there is one -> seed -> number; of a difference of differences, each arm's in
