@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgce_mini.site import landing, notebooks, reference, teaching
+from pgce_mini.site import landing, model, notebooks, reference, teaching
 from pgce_mini.site.markdown import Sections, with_links
 from pgce_mini.site.pictures import live_results
 
@@ -97,10 +96,7 @@ class Sources:
         yield self._page("handouts", text, "app/handouts.py")
 
     def _model(self) -> Iterator[str]:
-        """The page in which the shipped models run, where its part of the library is there."""
-        if importlib.util.find_spec("pgce_mini.site.model") is None:
-            return
-        model = importlib.import_module("pgce_mini.site.model")
+        """The page in which the shipped models run."""
         model.write_model_page_assets(self.extra / "tiny-gpts")
         text = f"# Tiny GPTs\n\n{model.fragment('tiny-gpts/')}"
         yield self._page("tiny-gpts", text, "pgce_mini/site/model")
@@ -117,7 +113,7 @@ class Sources:
         written = set(self.of_pages)
         start, study, own = of_readme(f"^{self.start}$"), of_readme(IN_STUDY), of_readme(IN_GUIDES)
         contents = {
-            "Start": [*start, *(name for name in written if name == "tiny-gpts")],
+            "Start": [*start, "tiny-gpts"],
             "Course": [*sorted(n for n in written if re.match(r"notebooks/\d", n)), "notebooks/solutions/index"],
             "Study": study + sorted(n for n in written if n.startswith("docs/study")),
             "Teaching": ["docs/teaching", "handouts"],
