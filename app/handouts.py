@@ -6,20 +6,28 @@ python app/handouts.py      writes the lecture's plan into docs/teaching.md
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from statistics import fmean
 
 from pgce_mini import PAPER_ARMS
-from pgce_mini.evaluation import LOGGED, STEPS, column_title
+from pgce_mini.evaluation import column_title
 from pgce_mini.playground.page import to_html
-from pgce_mini.reports.svg import Interval, forest, lines
+from pgce_mini.reports.svg import Interval, forest
 from pgce_mini.study.analysis import AFTER_RL, Evidence, samples, views
 from steps import PAGES, Step, Story, stories
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "teaching.md"
 BEGIN, END = "<!-- the plan: python app/handouts.py -->\n", "<!-- end of the plan -->\n"
-BARE = "<style>body {padding: 1rem} h1, h1 + p {display: none}</style>"  # a slide says what the page says
+# In a slide's frame: no words that the slide has, and a clicker's keys are told to the slides around it.
+IN_A_FRAME = """<style>body {padding: 1rem} h1, h1 + p {display: none}</style>
+<script>addEventListener("keydown", (event) => {
+  if (!["PageDown", "PageUp"].includes(event.key)) return;
+  event.preventDefault();
+  parent.postMessage(event.key, "*");
+});</script>
+"""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -30,7 +38,7 @@ def plan(story: Story, links: bool) -> str:
         where = f"**{step.title}**, page *{PAGES[step.page].title}*"
         if links:
             where += f": [open](./{story.address(number)}), [present](./{story.address(number, presenting=True)})"
-        rows.append(f"| {time} | {where} | *{step.ask}* {step.note}".rstrip() + f" | {step.reveal} |")
+        rows.append(f"| {time} | {where} | *{step.said}* {step.note}".rstrip() + f" | {step.reveal} |")
     return "\n".join(rows) + "\n"
 
 
@@ -40,24 +48,25 @@ def with_plan(text: str) -> str:
     return before + BEGIN + plan(stories()["lecture"], links=False) + END + rest.split(END)[1]
 
 
-def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
+def slides(story: Story, addresses: Sequence[str], answer: str, claims: dict[str, str]) -> str:
     """One file with a slide a step, which needs nothing but a browser.
 
-    root: the address of the explorer, for the links; without one there are none. answer: to the paper's question.
-    claims: claim -> verdict.
+    addresses: where each step's page is; "" for one that only an explorer has, which the slide then says. answer:
+    to the paper's question. claims: claim -> verdict.
     """
     parts = [
         f'<section><h1>{escape(story.title)}</h1><p class="ask">{escape(story.about)}</p>'
         "<p>→ or PageDown: answer, then next; ← or PageUp: back; p: print.</p></section>"
     ]
     evidence = Evidence()
-    for number, step in enumerate(story.steps, 1):
+    for number, (step, address) in enumerate(zip(story.steps, addresses, strict=True), 1):
+        asked = step.said if address or _has_playground(step) else step.ask
         parts.append(
             f'<section><p class="place">{number} of {len(story.steps)}, {step.minutes} minutes</p>'
-            f'<h2>{escape(step.title)}</h2><p class="ask">{escape(step.ask)}</p>'
+            f'<h2>{escape(step.title)}</h2><p class="ask">{escape(asked)}</p>'
             + (f'<p class="answer">{escape(step.reveal)}</p>' if step.reveal else "")
             + _picture(step, evidence)
-            + (_link(step, root + story.address(number, presenting=True)) if root else "")
+            + _where(step, address)
             + "</section>"
         )
     parts.append(f"<section><h2>What was found</h2><p>{escape(answer)}</p>{_verdicts(claims)}</section>")
@@ -65,20 +74,29 @@ def slides(story: Story, root: str, answer: str, claims: dict[str, str]) -> str:
         "slides.html",
         TITLE=escape(story.title),
         SLIDES="\n".join(parts),
-        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{BARE}</head>", 1)).replace("<", "\\u003c"),
+        PLAYGROUND=json.dumps(to_html().replace("</head>", f"{IN_A_FRAME}</head>", 1)).replace("<", "\\u003c"),
     )
 
 
-def _link(step: Step, address: str) -> str:
-    return f'<p><a href="{escape(address)}" target="_blank">Open {escape(PAGES[step.page].title)}</a></p>'
+def _where(step: Step, address: str) -> str:
+    title = escape(PAGES[step.page].title)
+    if address:
+        return f'<p><a href="{escape(address)}" target="_blank">Open {title}</a></p>'
+    if _has_playground(step):
+        return ""
+    return f'<p class="place">In the explorer: {title} (<code>make explore</code>).</p>'
+
+
+def _has_playground(step: Step) -> bool:
+    return step.page == "one-token"
 
 
 def _picture(step: Step, evidence: Evidence) -> str:
     """The playground for One token; what the tables say, with the answer, where the study is asked."""
-    if step.page == "one-token":
+    if _has_playground(step):
         return f'<iframe class="live" title="The playground" data-state="{escape(_fragment(step))}"></iframe>'
     if step.page == "trap-game":
-        return f'<div class="picture answer">{_rewards("trap", evidence)}</div>'
+        return f'<div class="picture answer">{_reasoned("trap", evidence)}</div>'
     if step.page == "results":
         return f'<div class="picture answer">{_differences(str(step.state["study"]), evidence)}</div>'
     return ""
@@ -92,14 +110,12 @@ def _differences(study: str, evidence: Evidence) -> str:
     return forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
 
 
-def _rewards(study: str, evidence: Evidence) -> str:
-    found = views.learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
-    series = {
-        arm: [(points[0]["step"], fmean(p["reward"] for p in points)) for points in zip(*seeds, strict=True)]
-        for arm, seeds in found.items()
-    }
-    title = f"{study}: reward through RL, mean over seeds"
-    return lines(title, STEPS["rl"], LOGGED["rl"]["reward"].axis_title, series, title)
+def _reasoned(study: str, evidence: Evidence) -> str:
+    metric, rows = "reasoned_share_after", evidence.rows(study)
+    shares = {arm: [row[metric] for row in rows if row["arm"] == arm] for arm in PAPER_ARMS}
+    intervals = [Interval(arm, arm, fmean(found), min(found), max(found)) for arm, found in shares.items()]
+    title = f"{study}: answers that reason after RL, mean and range over {len(shares['ce'])} seeds"
+    return forest(title, column_title(metric, samples(rows)), intervals, title)
 
 
 def _fragment(step: Step) -> str:

@@ -70,6 +70,8 @@ class Step:
     minutes: int
     ask: str
     """the question, or what is said"""
+    act: str = ""
+    """what to do on the page to see the answer"""
     reveal: str = ""
     """the answer, hidden at first"""
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -78,6 +80,11 @@ class Step:
     """keys of the controls in play"""
     note: str = ""
     """for the teacher, in Markdown"""
+
+    @property
+    def said(self) -> str:
+        """The question, and what to do."""
+        return f"{self.ask} {self.act}".rstrip()
 
     @property
     def path(self) -> str:
@@ -162,7 +169,9 @@ def _step(where: str, raw: dict[str, Any]) -> Step:
                 f"{where}: page {raw['page']} has no {_listed(unknown)} for the {part}; "
                 f"there are {_listed(keys) or 'none'}"
             )
-    text = {name: re.sub(r"\s+", " ", raw[name]).strip() for name in ("ask", "reveal", "note") if name in raw}
+    text = {
+        name: re.sub(r"\s+", " ", raw[name]).strip() for name in ("ask", "act", "reveal", "note") if name in raw
+    }
     return Step(**raw | text | {"control": tuple(raw.get("control", ()))})
 
 

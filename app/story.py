@@ -28,7 +28,7 @@ def bar() -> None:
     data = {
         "story": story.title,
         "title": step.title,
-        "ask": step.ask,
+        "ask": step.said,
         "reveal": step.reveal,
         "number": number,
         "count": len(story.steps),

@@ -84,7 +84,11 @@ def test_a_page_takes_the_state_of_every_step(steps: ModuleType, page: str) -> N
             "bad.toml, step 1: no page is called 'simplx'; there are grpo-step",
         ),
         ('ask = "Why?"', "", "bad.toml, step 1: ask is missing"),
-        ('ask = "Why?"', 'ask = "Why?"\nanswer = "So."', "answer is no part of a step; there are ask, control"),
+        (
+            'ask = "Why?"',
+            'ask = "Why?"\nanswer = "So."',
+            "answer is no part of a step; there are act, ask, control",
+        ),
         (
             'ask = "Why?"',
             'ask = "?"\nstate = { n = 1 }',
@@ -160,14 +164,29 @@ def test_handouts_ask_every_question_and_answer_it_afterwards(handouts: ModuleTy
     lecture = steps.stories()["lecture"]
     sheet = unescape(handouts.sheet(lecture))
     asked, answers = sheet.split("The answers")
-    slides = handouts.slides(lecture, "http://host/", "Not seen.", {"A <claim>": "holds"})
+    addresses = [
+        f"http://host/{lecture.address(number, presenting=True)}" for number in range(1, len(lecture.steps) + 1)
+    ]
+    slides = handouts.slides(lecture, addresses, "Not seen.", {"A <claim>": "holds"})
     assert "[[" not in re.sub(r"const PLAYGROUND.*", "", slides) + asked
     assert "A &lt;claim&gt;" in slides
     assert not re.search(r'(?:src|href)="(?!http://host/)', re.sub(r"const PLAYGROUND.*", "", slides))
-    for number, step in enumerate(lecture.steps, 1):
-        link = f'href="http://host/{lecture.address(number, presenting=True)}"'
-        assert link in unescape(slides)
-        assert step.ask in unescape(slides)
+    for address, step in zip(addresses, lecture.steps, strict=True):
+        assert f'href="{address}"' in unescape(slides)
+        assert step.said in unescape(slides)
         assert (step.ask in asked) == bool(step.reveal)
         assert step.reveal not in asked or not step.reveal
         assert step.reveal in answers
+
+
+def test_slides_without_an_explorer_ask_for_no_control_that_is_not_there(
+    handouts: ModuleType, steps: ModuleType
+) -> None:
+    lecture = steps.stories()["lecture"]
+    addresses = ["there.html" if step.page == "tiny-gpts" else "" for step in lecture.steps]
+    slides = unescape(re.sub(r"const PLAYGROUND.*", "", handouts.slides(lecture, addresses, "Not seen.", {})))
+    assert slides.count('href="there.html"') == addresses.count("there.html") == 1
+    for step in lecture.steps:
+        here = step.page in ("tiny-gpts", "one-token")
+        assert (not step.act) or (f"{step.ask} {step.act}" in slides) == here
+        assert (f"In the explorer: {steps.PAGES[step.page].title} " in slides) or here

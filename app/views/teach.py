@@ -30,7 +30,9 @@ def found(stamp: float) -> tuple[str, dict[str, str]]:
 
 
 def slides() -> str:
-    return handouts.slides(stories()["lecture"], ROOT, *found(tables.stamp(RESULTS)))
+    story = stories()["lecture"]
+    addresses = [ROOT + story.address(number, presenting=True) for number in range(1, len(story.steps) + 1)]
+    return handouts.slides(story, addresses, *found(tables.stamp(RESULTS)))
 
 
 def start(place: DeltaGenerator, story: Story, label: str, presenting: bool = False) -> None:

@@ -5,27 +5,25 @@ import { mount } from "./playground.js";
 import { followPresenter } from "./presenting.js";
 import { linkOf } from "./share.js";
 
-/** A page of its own: the state is in the address, after the #. */
+/** A page of its own: the state is in the address, after the #, where a heading of the page may stand instead. */
 export function inPage(host, usual) {
-    const hash = () => location.hash.slice(1);
-    const base = withGiven(hash(), usual);
-    const given = base === usual ? "" : givenPart(hash());
+    const isHeading = () => location.hash.length > 1 && !location.hash.includes("=");
+    const query = () => (isHeading() ? "" : location.hash.slice(1));
+    const base = withGiven(query(), usual);
+    const given = base === usual ? "" : givenPart(query());
     const instrument = mount(host, {
         base,
-        state: fromQuery(hash(), base),
+        state: fromQuery(query(), base),
         keep(state) {
-            const query = toQuery(state, base, given);
-            if (query !== hash()) history.replaceState(null, "", query ? `#${query}` : location.pathname + location.search);
+            const kept = toQuery(state, base, given);
+            if (kept !== query()) history.replaceState(null, "", kept ? `#${kept}` : location.pathname + location.search);
         },
         link(state) {
-            const query = toQuery(state, base, given);
-            return linkOf({ query: location.search.slice(1), hash: query && `#${query}` });
+            const kept = toQuery(state, base, given);
+            return linkOf({ query: location.search.slice(1), hash: kept && `#${kept}` });
         },
     });
-    addEventListener("hashchange", () => {
-        const isHeading = hash() && !hash().includes("="); // of the page around it
-        if (!isHeading) instrument.set(fromQuery(hash(), base));
-    });
+    addEventListener("hashchange", () => isHeading() || instrument.set(fromQuery(query(), base)));
 }
 
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too

@@ -37,8 +37,6 @@ def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> st
     """Markdown: `introduction` is README's, `start` the page about installing, `contents` all pages by caption."""
     title, _, text = introduction.strip().partition("\n")
     about, picture, found = with_links(text.strip(), HOME, "").partition("\n\n![")  # a picture of the results
-    there = {"results": ("docs/study", "The study"), "tiny-gpts": ("tiny-gpts", "Try it")}
-    written = {name for names in contents.values() for name in names}
     names = re.sub(r"<[^>]+>", "...", str(signature(shaped_cross_entropy)))
     sections = {
         "What the project says": about,
@@ -54,7 +52,7 @@ def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> st
         PLAYGROUND.format(
             below=" · ".join(f'<a href="#{slug(name)}">{escape(name)}</a>' for name in (story, *sections))
         ),
-        _story(start, {page: found for page, found in there.items() if found[0] in written}),
+        _story(),
         *(f"## {heading}\n\n{text}\n" for heading, text in sections.items()),
     ]
     for caption, pages in contents.items():
@@ -62,22 +60,24 @@ def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> st
     return "\n".join(parts)
 
 
-def _story(start: str, elsewhere: Mapping[str, tuple[str, str]]) -> str:
-    """Each step asks and hides its answer; those about one state set the playground.
-
-    start: the page about installing. elsewhere: page of the explorer -> the page here that has it, and words.
-    """
+def _story() -> str:
+    """Each step asks and hides its answer; those about one state set the playground."""
     story = teaching.story(HOME, "five-minutes")
     steps = []
     for step in story.steps:
+        said, reveal = step.said, step.reveal
         if step.page == "one-token":
             show = f'<a class="set" href="#{escape(urlencode(step.state, safe=","))}">Set the playground</a>'
+        elif step.page == "results":  # whose picture with the answer is below
+            said, reveal = step.ask, teaching.answer()
+            show = f'<a href="{teaching.HERE[step.page]}">The study</a>'
+        elif step.page in teaching.HERE:
+            show = f'<a href="{teaching.HERE[step.page]}">Try it</a>'
         else:
-            page, words = elsewhere.get(step.page, (start, "In the explorer, which you start yourself"))
-            show = f'<a href="{page}.html">{words}</a>'
+            said, show = step.ask, ""
         steps.append(
-            f"<li><strong>{escape(step.title)}.</strong> {escape(step.ask)} {show}"
-            f"<details><summary>Answer</summary><p>{escape(step.reveal)}</p></details></li>"
+            f"<li><strong>{escape(step.title)}.</strong> {escape(said)} {show}"
+            f"<details><summary>Answer</summary><p>{escape(reveal)}</p></details></li>"
         )
     return (
         f'## {story.title}\n\n<p class="soft">{escape(story.about)}</p>\n<ol class="story">{"".join(steps)}</ol>\n'

@@ -12,6 +12,9 @@ from typing import Any
 
 from pgce_mini.study.analysis import Evidence, decide_claims, precision_answer
 
+HERE = {"tiny-gpts": "tiny-gpts.html", "results": "docs/study.html"}
+"""page of the explorer -> the page of the site that has it"""
+
 
 @contextmanager
 def _app_on_the_path(home: Path) -> Iterator[None]:
@@ -48,7 +51,9 @@ def handouts(home: Path) -> tuple[dict[str, str], str]:
     lecture = story(home, "lecture")
     claims = {claim: found.verdict for claim, found in decide_claims(evidence()).items()}
     files = {
-        "lecture-slides.html": maker.slides(lecture, "", answer(), claims),
+        "lecture-slides.html": maker.slides(
+            lecture, [HERE.get(step.page, "") for step in lecture.steps], answer(), claims
+        ),
         "prediction-sheet.html": maker.sheet(lecture),
     }
     text = (

@@ -25,8 +25,10 @@ export function takeaway({ arms }, settings) {
     );
 }
 
-/** Byte pairs can write any text, but not all of it was in the manual. */
-export function unseen({ characters }, prompt) {
+/** What the models have not met: characters that are not in the manual, sums of another kind. */
+export function unseen({ characters, usual, example }, prompt) {
+    if (usual && !new RegExp(usual).test(prompt))
+        return `The models have read nothing like this: each of their texts begins like “${example}”.`;
     const strange = characters ? [...new Set(prompt)].filter((character) => !characters.includes(character)) : [];
     if (!strange.length) return "";
     const names = strange.slice(0, 8).map((character) => (/\p{C}/u.test(character) ? "�" : character)).join(" ");
@@ -34,7 +36,12 @@ export function unseen({ characters }, prompt) {
     return `Not in the text that the models have read: ${names}${more} — to them, bytes without a meaning.`;
 }
 
-/** The models with their patterns, what each was rewarded for, and its entropy; also the legend of the picture. */
+/** The models' patterns and names. */
+export function legend({ arms }) {
+    return arms.map((_, place) => element("span", {}, swatch(place), armName(place)));
+}
+
+/** The models with their patterns, what each was rewarded for, and its entropy. */
 export function armTable({ arms }, settings, trainedBeta) {
     const rows = arms.map(({ entropy }, place) => {
         const reward = ARMS[place] ? rewardOf(SHAPINGS[ARMS[place]]) : betaName(trainedBeta);

@@ -26,6 +26,8 @@ from pgce_mini.teaching.side_by_side import ABOUT, PROMPTS, SAMPLES, SHOWN, WRIT
 from pgce_mini.training.optimizer import ADAM_BETAS
 
 SCRIPT = "tiny-gpts.js"
+# how every document of a task begins
+USUAL = {"chain-sum": r"^([0-4] \+ ){7}[0-4] [=≡]( |$)", "countdown": r"^([1-9] ){3}-> \d+ :( |$)"}
 BATCH_SIZE = 32  # documents a step of the training in the page, a third of a prior's: a phone waits for it
 FRAGMENT = """<p>Five small language models, alike in all (data, its order, first weights) but the reward that they
 were pre-trained with, which gives each <em>arm</em> its name. Give them a prompt: what do they expect next, how do
@@ -107,6 +109,7 @@ def _describe(name: str, corpus: Corpus) -> dict[str, Any]:
         "written": WRITTEN,
         "room": 1 if is_task else WRITTEN,  # tokens that must fit behind a prompt
         "example": example,
+        "usual": USUAL.get(name),
         "characters": "" if is_task else priors.manifest()["characters"],
         "about": ABOUT[name],
         "prompts": PROMPTS[name],

@@ -80,7 +80,7 @@ export function lab(send, trained) {
                 progress.value = message.step / running.steps;
                 setText(note, `Step ${message.step} of ${running.steps}, ${Math.ceil(left / 1000)} s left.`);
             } else {
-                setText(note, "Your model has joined the five above, for chain sums before RL.");
+                setText(note, "“yours”, the model that you trained, stands beside the five above, for chain sums before RL.");
                 setText(start, "Train");
                 start.disabled = false;
                 progress.hidden = true;
@@ -94,19 +94,20 @@ export function lab(send, trained) {
     };
 }
 
-/** What the last run shows, beside the one before it. */
+/** What the last run shows, beside the one before it after as many steps. */
 function sentenceOf(runs) {
     const [run, other] = [runs.at(-1), runs.at(-2)];
     if (!run.rows.length) return "The first step is on its way.";
+    const step = run.rows.at(-1).step;
     const numbers = ({ rows }) => {
-        const last = rows.slice(-AVERAGED);
+        const last = rows.slice(0, step).slice(-AVERAGED);
         const mean = (key) => nats(last.reduce((total, row) => total + row[key], 0) / last.length);
         return [mean("crossEntropy"), mean("entropy")];
     };
     const [crossEntropy, entropy] = numbers(run);
     const said =
-        `After ${run.rows.at(-1).step} steps with ${betaName(run.beta)}: cross-entropy ${crossEntropy}, ` +
+        `After ${step} steps with ${betaName(run.beta)}: cross-entropy ${crossEntropy}, ` +
         `entropy ${entropy} nats a token`;
-    if (!other?.rows.length) return `${said}.`;
+    if (!other || other.rows.length < step) return `${said}.`;
     return `${said}; with ${betaName(other.beta)} it was ${numbers(other).join(" and ")}.`;
 }

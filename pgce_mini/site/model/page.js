@@ -1,6 +1,6 @@
 // The page: one prompt, read and continued by a model of each arm.
 
-import { armTable, isChanged, takeaway, tokenTable, unseen } from "./answers.js";
+import { armTable, isChanged, legend, takeaway, tokenTable, unseen } from "./answers.js";
 import { bars } from "./bars.js";
 import { choice, slider } from "./controls.js";
 import { button, element, setText } from "./dom.js";
@@ -109,10 +109,12 @@ export function mount(script, engine) {
     const answers = {
         refused({ sentence }) {
             setText(view.problem, sentence);
+            view.answer.hidden = true; // it is that of another prompt
             rested();
         },
         next(message) {
             answer = message;
+            view.answer.hidden = false;
             setText(view.problem, unseen(TASKS[state.task], prompts[state.task]));
             drawAnswer();
             const names = answer.arms.map((_, place) => armName(place));
@@ -138,6 +140,7 @@ export function mount(script, engine) {
         clearTimeout(rest);
         rest = setTimeout(() => setText(view.spoken, sentence), REST);
         const label = `Bars; their numbers are in the table below. ${sentence}`;
+        view.key.replaceChildren(...legend(answer));
         picture.draw({ ...answer, log: state.log, changed: isChanged(state), label });
         view.arms.replaceChildren(armTable(answer, state, trainedBeta));
         view.table.replaceChildren(tokenTable(answer));
@@ -186,6 +189,8 @@ function makeView({ state, prompts, set, ask }) {
         loading: element("div", { class: "loading", role: "status", hidden: true }),
         problem: element("p", { id: "problem", class: "problem", role: "alert" }),
         sentence: element("p", { class: "takeaway" }),
+        key: element("p", { class: "key" }),
+        answer: element("div", { hidden: true }),
         spoken: element("p", { class: "unseen", role: "status" }),
         arms: element("div", { class: "arms" }),
         table: element("div", { class: "numbers", tabindex: "0", role: "region", "aria-label": "Table" }),
@@ -203,14 +208,15 @@ function makeView({ state, prompts, set, ask }) {
 
 /** Puts all of it into a shadow tree: the page around it keeps its looks, and this one its own. */
 function placed(host, view, { picture, written, training }) {
+    view.answer.append(view.sentence, view.key, picture.node, view.arms);
     const control = (...parts) => element("div", { class: "control" }, ...parts);
     const main = element(
         "div", { class: "main" }, view.task.node, element("label", { for: "prompt", class: "label" }, "Prompt"), view.box,
-        view.examples, view.problem, view.loading, view.sentence, picture.node, view.arms,
+        view.examples, view.about, view.problem, view.loading, view.answer,
     );
     const settings = element(
         "div", { class: "group" }, view.temperature.node, view.beta.node, view.stage.node, control(view.log),
-        control(view.draws), view.about,
+        control(view.draws),
     );
     const fold = element("details", {}, element("summary", {}, "The picture as a table"), view.table);
     const more = element("div", { class: "more" }, fold, written.node, training.node);
