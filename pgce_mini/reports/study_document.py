@@ -6,7 +6,7 @@ With some of the tables, or none, it says what is missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +18,7 @@ from pgce_mini.reports.mechanism import mechanism
 from pgce_mini.reports.one_study import one_study
 from pgce_mini.reports.post_hoc import post_hoc
 from pgce_mini.reports.study_tables import COMPARED, compared, table
+from pgce_mini.reports.svg import Interval, forest
 from pgce_mini.study import Columns, Spec, StudyState, inventory
 from pgce_mini.study.analysis import (
     AFTER_RL,
@@ -30,13 +31,15 @@ from pgce_mini.study.analysis import (
     decide_claims,
     precision_answer,
     samples,
+    signed,
     signed_interval,
 )
 from pgce_mini.study.analysis.first_rule import chance_to_hold, first_decisions
-from pgce_mini.study.analysis.protocol_2 import OF_COUNTDOWN
+from pgce_mini.study.analysis.protocol_2 import OF_COUNTDOWN, STUDY_2
 from pgce_mini.tasks import Text
 
 NAMES = {"study", "variant", "arm"}  # of a row, not its numbers
+CONTROLS = ("matched-precision", "temperature-0.75")  # cross-entropy, sampled at lower temperatures
 HEAD = """\
 # The study
 
@@ -108,7 +111,7 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
     pictures: dict[str, str] = {}
     sections = [HEAD]
     if found:
-        sections += [_answer(evidence), _claims(evidence), _reading()]
+        sections += [_answer(evidence, pictures), _claims(evidence), _reading()]
     sections.append(_inventory(studies))
     if found:
         sections += [_families(evidence, protocol) for protocol in PROTOCOLS]
@@ -130,9 +133,30 @@ def _inventory(studies: Sequence[StudyState]) -> str:
     return text + (f"\nRuns that failed, and are in no number below:\n\n{failures}\n" if failures else "")
 
 
-def _answer(evidence: Evidence) -> str:
+def _answer(evidence: Evidence, pictures: dict[str, str]) -> str:
     lines = "".join(f"- {line}\n" for line in advice(evidence))
-    return f"**{precision_answer(evidence)}**\n\n## In your own run\n\n{lines}"
+    answer = f"**{precision_answer(evidence)}**\n\n"
+    if picture := _speed(evidence):
+        alt, pictures["study/answer.svg"] = picture
+        answer += f"![{alt}](study/answer.svg)\n\n"
+    return f"{answer}## In your own run\n\n{lines}"
+
+
+def _speed(evidence: Evidence) -> tuple[str, str] | None:
+    """(what it shows, the picture): the primary metric of study II, precision and its controls minus ce."""
+    intervals = []
+    for finding in evidence.found(STUDY_2.primary_family, STUDY_2.primary):
+        planned = finding.comparison
+        place = planned.place.removeprefix(f"{planned.study} at ") if planned.variant else planned.study
+        for arm in (planned.arm, *CONTROLS):
+            if gap := evidence.compare(replace(planned, arm=arm)):
+                intervals.append(Interval(f"{place}: {arm}", arm, gap.mean, gap.low, gap.high))
+    if not intervals:
+        return None
+    words = evidence.label(planned)
+    title = f"{words[0].upper()}{words[1:]}: each arm minus ce, 95 % intervals over seeds"
+    alt = f"{title}, not corrected; {intervals[0].label} {signed(intervals[0].mean)}."
+    return alt, forest(title, "difference in share right", intervals, alt)
 
 
 def _reading() -> str:

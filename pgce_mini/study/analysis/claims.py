@@ -106,7 +106,8 @@ def _decided(evidence: Evidence, name: str) -> str:
 
 def precision_answer(evidence: Evidence) -> str:
     """Does a precision prior help RL? A sentence with one interval, then the verdicts, from the primary
-    comparisons of the newest protocol of which some are finished; then the same against a temperature."""
+    comparisons of the newest protocol of which some are finished; then the same against a temperature.
+    """
     question = "Does a precision prior help RL?"
     primary = [evidence.found(protocol.primary_family, protocol.primary) for protocol in PROTOCOLS]
     begun = [found for found in primary if _finished(found)]
@@ -118,11 +119,19 @@ def precision_answer(evidence: Evidence) -> str:
     first = finished[0].comparison
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
     so_far = "" if len(finished) == len(found) else ", as far as it is run"
-    over = f"the mean over {len(finished)} comparisons (taken post hoc)" if len(finished) > 1 else first.place
+    over, against = first.place, ""
+    if len(finished) > 1:
+        each = _range(_differences(finished))
+        over = f"the mean over {len(finished)} comparisons (taken post hoc), which are {each}"
+    if first.metric == AREA:
+        rivals = _at_equal_entropy(evidence, finished)
+        against = (
+            f" Minus cross-entropy at the temperature of the same entropy: {_range(rivals)} (no verdict planned)."
+        )
     return (
         f"{question} {_head(finished, mean)}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
         f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
-        f"{listed_places(found)}."
+        f"{listed_places(found)}.{against}"
     )
 
 
@@ -138,7 +147,6 @@ def advice(evidence: Evidence) -> list[str]:
 
     height, colder = asked("II.2", AT_ONE, "ce"), asked("II.3", COLDER, "temperature-0.75")
     speed = asked("II.1", AREA, "ce")
-    rivals = [evidence.compare(replace(f.comparison, baseline="matched-precision")) for f in _finished(speed)]
     lines = []
     if _finished(colder):
         lines.append(
@@ -156,7 +164,8 @@ def advice(evidence: Evidence) -> list[str]:
         lines.append(
             "**Where RL steps are dear**: the mean reward through RL from a precision prior, minus that from "
             f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. Minus that from "
-            f"cross-entropy at the temperature of the same entropy: {_range(rivals)} (no verdict was planned)."
+            "cross-entropy at the temperature of the same entropy: "
+            f"{_range(_at_equal_entropy(evidence, speed))} (no verdict planned)."
         )
     return [
         *lines,
@@ -173,6 +182,11 @@ def _finished(found: Sequence[Finding]) -> list[Finding]:
 
 def _differences(found: Sequence[Finding]) -> list[PairedDifference | None]:
     return [finding.difference for finding in _finished(found)]
+
+
+def _at_equal_entropy(evidence: Evidence, found: Sequence[Finding]) -> list[PairedDifference | None]:
+    """The same minus cross-entropy that is sampled at the temperature of the precision prior's entropy."""
+    return [evidence.compare(replace(f.comparison, baseline="matched-precision")) for f in _finished(found)]
 
 
 def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:
