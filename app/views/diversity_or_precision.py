@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+import planned
 import shell
 import tables
 from pgce_mini.evaluation import WHEN, Estimate
@@ -153,7 +154,7 @@ def paper_sentence(metric: PaperMetric, found: dict[str, dict[str, float]]) -> s
 
 
 st.title("Diversity or precision?")
-tables.present_answer()
+planned.present_answer()
 st.markdown(
     "A *prior* is a pre-trained model, an *arm* the reward that it was trained with; *Avg@m* is the share of "
     "right answers among m samples of each problem. Here are small models trained on a laptop's processor and, "
@@ -175,13 +176,13 @@ def view() -> None:
     else:
         pair(name, of_tables[name], beside, of_tables[beside])
     if name in of_tables:
-        tables.judge(of_tables[name])
-    tables.present_inventory()
+        planned.judge(of_tables[name])
+    planned.present_inventory()
 
 
 def alone(name: str, study: tables.Study | None) -> None:
     """One part, with the paper's numbers; without `study` it is the report of that name."""
-    has_table = study is not None and tables.say_line(study)
+    has_table = study is not None and planned.say_line(study)
     picture, controls = shell.columns()
     with controls:
         if study is None:
@@ -193,7 +194,7 @@ def alone(name: str, study: tables.Study | None) -> None:
         present_report(picture, name, kind)
     elif has_table:
         tables.present(picture, study, choice)
-        tables.present_planned(study, "planned")
+        planned.present_planned(study, "planned")
 
 
 def pair(name: str, study: tables.Study, beside: str, other: tables.Study) -> None:
@@ -210,9 +211,9 @@ def pair(name: str, study: tables.Study, beside: str, other: tables.Study) -> No
 def side(title: str, study: tables.Study, choice: tables.Choice | None, name: str) -> None:
     """One of two parts; `name` as in `shell.present`."""
     st.subheader(title)
-    if tables.say_line(study):
+    if planned.say_line(study):
         tables.present(st.container(), study, choice, name)
-        tables.present_planned(study, f"planned_{name}")
+        planned.present_planned(study, f"planned_{name}")
 
 
 def present_paper() -> None:

@@ -60,15 +60,16 @@ class PlainMetricsMixin:
     which Liger's fused loss does not make.
     """
 
-    # `super()` is the trainer beside this class, which mypy does not see: hence its four exceptions
+    accelerator: Any  # the trainer's; `super()` is Any as well, as mypy sees no class beside this one
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        base: Any = super()
         if not {"labels", "shift_labels"} & inputs.keys():  # Trainer says so
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
+            return base.compute_loss(model, inputs, return_outputs, num_items_in_batch)
         target = inputs["shift_labels"] if "shift_labels" in inputs else shifted(inputs["labels"])  # (B, T)
-        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[misc]
+        loss, outputs = base.compute_loss(model, inputs, True, num_items_in_batch)
         logits = outputs["logits"].detach()[target != IGNORE_INDEX].float()  # (N, V)
         cross_entropy = F.cross_entropy(logits, target[target != IGNORE_INDEX], reduction="sum")
         sums = torch.stack([cross_entropy, token_entropy(logits).sum(), cross_entropy.new_tensor(len(logits))])
@@ -77,17 +78,19 @@ class PlainMetricsMixin:
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        base: Any = super()
         self.__dict__.pop("_eval_sums", None)  # of `predict`, which logs nothing
-        return super().evaluation_loop(*args, **kwargs)  # type: ignore[misc]
+        return base.evaluation_loop(*args, **kwargs)
 
     def log(self, logs: dict[str, float], *more: Any) -> None:
+        base: Any = super()
         loss = next((name for name in logs if name.endswith("loss")), "train_loss")
         name = "_train_sums" if loss == "loss" else "_eval_sums"
         if loss != "train_loss" and hasattr(self, name):  # not the summary of a training
-            accelerator: Any = self.accelerator  # type: ignore[attr-defined]
-            sums = accelerator.reduce(getattr(self, name).float().to(accelerator.device), reduction="sum")
+            sums = getattr(self, name).float().to(self.accelerator.device)
+            sums = self.accelerator.reduce(sums, reduction="sum")
             cross_entropy, entropy = (sums[:2] / sums[2]).tolist()  # NaN without a target, as the loss
             prefix = loss.removesuffix("loss")
             logs |= {f"{prefix}cross_entropy": cross_entropy, f"{prefix}entropy": entropy}
             delattr(self, name)
-        super().log(logs, *more)  # type: ignore[misc]
+        base.log(logs, *more)

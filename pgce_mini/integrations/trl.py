@@ -56,8 +56,8 @@ class ShapedLossMixin:
             trainer._metrics[mode]["cross_entropy"].append(total / max(count, 1))
             return outputs
 
-        # mypy does not see the trainer beside this class
-        loss = super().compute_loss(with_shaped_log_probs, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
+        base: Any = super()  # mypy sees no class beside this one
+        loss = base.compute_loss(with_shaped_log_probs, inputs, return_outputs, num_items_in_batch)
         if not shaped:
             raise TypeError(
                 "ShapedLossMixin needs as its other base an SFTTrainer of TRL with a fused head, which 1.16 has "

@@ -63,6 +63,7 @@ SETTINGS: dict[str, Any] = {
     "pygments_style": "a11y-high-contrast-light",
     "nb_execution_mode": "off",
     "nb_merge_streams": True,
+    "nb_render_markdown_format": "myst",  # an output may hold formulas
     "myst_enable_extensions": ["dollarmath"],
     "myst_heading_anchors": 4,
     "autodoc_member_order": "bysource",
