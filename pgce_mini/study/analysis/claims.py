@@ -190,9 +190,13 @@ def _at_equal_entropy(evidence: Evidence, found: Sequence[Finding]) -> list[Pair
 
 
 def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:
-    """`0.95 and 1.00`: the lowest and highest mean of an arm."""
-    means = [fmean(of.values()) for f in _finished(found) for of in evidence.values(f.comparison).values()]
-    return f"{min(means):.2f} and {max(means):.2f}"
+    """`0.95 and 1.00 in confirm, ...`: the lowest and highest mean of an arm, by study."""
+    means: dict[str, list[float]] = {}
+    for comparison in (finding.comparison for finding in _finished(found)):
+        means.setdefault(comparison.study, []).extend(
+            map(fmean, map(dict.values, evidence.values(comparison).values()))
+        )
+    return ", ".join(f"{min(of):.2f} and {max(of):.2f} in {study}" for study, of in means.items())
 
 
 def _range(differences: Sequence[PairedDifference | None]) -> str:

@@ -113,15 +113,20 @@ def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in") -> str:
 
 
 def listed_places(findings: Sequence[Finding]) -> str:
-    """`listed`, by the comparisons' places; where all of a study get the same they are counted."""
+    """`listed`, by the comparisons' places; the cells of a study that get the same are counted."""
     of_study: dict[str, dict[str, Verdict]] = {}  # study -> variant -> verdict
     for finding in findings:
         of_study.setdefault(finding.comparison.study, {})[finding.comparison.variant] = finding.verdict
 
     def place(finding: Finding) -> str:
-        study, verdicts = finding.comparison.study, of_study[finding.comparison.study]
-        if len(verdicts) == 1 or len(set(verdicts.values())) > 1:
+        study, verdicts = finding.comparison.study, list(of_study[finding.comparison.study].values())
+        alike, cells = verdicts.count(finding.verdict), len(verdicts)
+        if alike == 1:
             return finding.comparison.place
-        return f"{'both' if len(verdicts) == 2 else f'all {len(verdicts)}'} cells of {study}"
+        return (
+            f"{alike} of {cells} cells of {study}"
+            if alike < cells
+            else f"{'both' if cells == 2 else f'all {cells}'} cells of {study}"
+        )
 
     return listed(dict.fromkeys((place(finding), finding.verdict) for finding in findings))
