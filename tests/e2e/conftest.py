@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, ConsoleMessage, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 from server import serving
 from tiny_study import write_study, write_tables
 
@@ -28,6 +36,7 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",  # see `shared`
 )
 # A page opened by its own address first looks for a server under that path, and Chromium logs the two 404s.
 STREAMLIT_LOOKS_FOR_ITS_ROOT = re.compile(r"/[a-z-]+/_stcore/(health|host-config)$")
@@ -100,7 +109,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def explorer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shared(browser: Browser) -> Iterator[BrowserContext]:
+    """The context of most pages: while one of its pages is open, others of the same site run in its process, which
+    has the explorer's scripts compiled, half of the work of opening a page."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def explorer(shared: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running explorer, one for all tests: its visitors share nothing but the server.
 
     It has served its first page already, which loads torch and on a busy machine takes longer than any other."""
@@ -109,16 +127,17 @@ def explorer(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
     write_study(runs / "demo")
     write_tables(runs / "studies")
     with serving(folder, runs) as address:
-        page = browser.new_page()
+        page = shared.new_page()
         page.goto(address)
         page.get_by_role("heading", name="One token").wait_for(timeout=240_000)
-        page.close()
+        page.goto(f"{address}_stcore/health")  # an empty page, which keeps the process
         yield address
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """visit(address, width=1280, color_scheme="light") opens a page of its own."""
+def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Page]]:
+    """visit(address, width=1280, color_scheme="light") opens a page without cookies or local storage; each
+    further page of a test is another visitor's."""
     pages: list[Page] = []
     errors: list[str] = []
     requests: list[str] = []
@@ -128,7 +147,10 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
             errors.append(message.text)
 
     def open_page(address: str, width: int = 1280, **options: Any) -> Page:
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        media = {name: options.pop(name) for name in ("color_scheme", "reduced_motion") if name in options}
+        page = browser.new_page(**options) if pages or options else shared.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(**media)
         page.set_default_timeout(90_000)  # ms, as above; the first of a task's pages loads its priors, too
         pages.append(page)
         page.on("console", note_error)
@@ -139,6 +161,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
+    for page in shared.pages:
+        page.evaluate("() => localStorage.clear()")
+    shared.clear_cookies()
     for page in pages:
         page.close()
     assert errors == []
