@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Page,
     TimeoutError,
     expect,
@@ -162,7 +163,8 @@ def visit(browser: Browser, shared: BrowserContext) -> Iterator[Callable[..., Pa
 
     yield open_page
     for page in shared.pages:
-        page.evaluate("() => localStorage.clear()")
+        with suppress(Error):  # a page without an address has no storage
+            page.evaluate("() => localStorage.clear()")
     shared.clear_cookies()
     for page in pages:
         page.close()
