@@ -49,10 +49,8 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
         "Study II, confirm. Speed: a precision prior learns faster: supported in 3 of 4 cells of confirm; "
         "null within ±0.03 in confirm at reasoned share 0.1 and slip rate 0.2. "
     )
-    assert (
-        "the paper: Avg@16 after RL: precision - ce (reasoned share 0.2 and slip rate 0.1), the reverse is supported."
-        in line
-    )
+    cell = "reasoned share 0.2 and slip rate 0.1"
+    assert f"the paper: Avg@16 after RL: precision - ce ({cell}), the reverse is supported." in line
     assert "It contradicts our protocol: " in line  # nor is it more than a temperature there
     of_first = line.partition("It contradicts study I: ")[2]
     assert of_first.startswith("mean reward through RL: precision - ce is ")
