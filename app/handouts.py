@@ -15,7 +15,7 @@ from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import column_title
 from pgce_mini.playground.page import to_html
 from pgce_mini.reports.svg import Interval, forest
-from pgce_mini.study.analysis import AFTER_RL, Evidence, samples, views
+from pgce_mini.study.analysis import AFTER_RL, Evidence, first_line, samples, views
 from steps import PAGES, Step, Story, stories
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "teaching.md"
@@ -59,17 +59,18 @@ def slides(story: Story, addresses: Sequence[str], answer: str, claims: dict[str
         "<p>→ or PageDown: answer, then next; ← or PageUp: back; p: print.</p></section>"
     ]
     evidence = Evidence()
-    for number, (step, address) in enumerate(zip(story.steps, addresses, strict=True), 1):
+    for step, address in zip(story.steps, addresses, strict=True):
         asked = step.said if address or _has_playground(step) else step.ask
         parts.append(
-            f'<section><p class="place">{number} of {len(story.steps)}, {step.minutes} minutes</p>'
+            f'<section><p class="place">{step.minutes} minutes</p>'
             f'<h2>{escape(step.title)}</h2><p class="ask">{escape(asked)}</p>'
             + (f'<p class="answer">{escape(step.reveal)}</p>' if step.reveal else "")
             + _picture(step, evidence)
             + _where(step, address)
             + "</section>"
         )
-    parts.append(f"<section><h2>What was found</h2><p>{escape(answer)}</p>{_verdicts(claims)}</section>")
+    parts.append(f'<section><h2>What was found</h2><p class="ask">{escape(answer)}</p></section>')
+    parts.append(f"<section><h2>The paper's claims</h2>{_verdicts(claims)}</section>")
     return _filled(
         "slides.html",
         TITLE=escape(story.title),
@@ -98,7 +99,9 @@ def _picture(step: Step, evidence: Evidence) -> str:
     if step.page == "trap-game":
         return f'<div class="picture answer">{_reasoned("trap", evidence)}</div>'
     if step.page == "results":
-        return f'<div class="picture answer">{_differences(str(step.state["study"]), evidence)}</div>'
+        study = str(step.state["study"])
+        said = f"<p>{escape(first_line(evidence, study))}</p>"
+        return f'<div class="picture answer">{_differences(study, evidence)}{said}</div>'
     return ""
 
 
@@ -107,7 +110,7 @@ def _differences(study: str, evidence: Evidence) -> str:
     gaps = views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL)
     intervals = [Interval(arm, arm, gap.mean, gap.low, gap.high) for arm, gap in gaps.items()]
     title = f"{study}: each arm minus ce, 95 % intervals over seeds, each by itself"
-    return forest(title, column_title(AFTER_RL, samples(rows)), intervals, title)
+    return forest(title, f"difference in {column_title(AFTER_RL, samples(rows))}", intervals, title)
 
 
 def _reasoned(study: str, evidence: Evidence) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pgce_mini.study.analysis import Evidence, decide_claims, precision_answer
 
-HERE = {"tiny-gpts": "tiny-gpts.html", "results": "docs/study.html"}
+HERE = {"tiny-gpts": "tiny-gpts.html"}
 """page of the explorer -> the page of the site that has it"""
 
 
