@@ -56,6 +56,7 @@ export function adamW(model, { betas: [beta1, beta2], weight_decay, max_grad_nor
         step++;
         let squares = 0;
         for (const { weight } of parameters) for (const slope of weight.grad) squares += slope * slope;
+        const [meanShare, squareShare] = [1 - beta1 ** step, 1 - beta2 ** step]; // both means began at 0
         const clip = Math.min(1, max_grad_norm / (Math.sqrt(squares) + 1e-6));
         for (const { weight, mean, square } of parameters) {
             const keep = weight.rows > 1 ? 1 - lr * weight_decay : 1;
@@ -63,8 +64,8 @@ export function adamW(model, { betas: [beta1, beta2], weight_decay, max_grad_nor
                 const slope = weight.grad[i] * clip;
                 mean[i] += (1 - beta1) * (slope - mean[i]);
                 square[i] += (1 - beta2) * (slope * slope - square[i]);
-                const scale = Math.sqrt(square[i] / (1 - beta2 ** step)) + 1e-8;
-                weight.data[i] = weight.data[i] * keep - (lr / (1 - beta1 ** step)) * (mean[i] / scale);
+                const scale = Math.sqrt(square[i] / squareShare) + 1e-8;
+                weight.data[i] = weight.data[i] * keep - (lr / meanShare) * (mean[i] / scale);
             }
             weight.grad.fill(0);
         }
