@@ -76,8 +76,6 @@ export function makeEngine(post) {
             })),
         );
         for (let step = 0; step < length && texts.length; step++) {
-            await pause();
-            if (id !== asked) return;
             const pieces = texts.map((text) => {
                 const next = draw(text.drawn, text.numbers[step]);
                 return { arm: text.arm, sample: text.sample, token: tokens.vocab[next], prob: text.own[next], next };
@@ -87,6 +85,8 @@ export function makeEngine(post) {
             texts.forEach((text, i) => (text.next = pieces[i].next));
             texts = texts.filter(({ next }) => !(task.vocab && next === EOS));
             for (const text of texts) {
+                await pause();
+                if (id !== asked) return;
                 text.own = expected(text.write(text.next));
                 text.drawn = drawnFrom(text.own, settings);
             }

@@ -252,7 +252,7 @@ function placed(host, view, { picture, written, training }) {
     view.answer.append(view.sentence, view.key, picture.node, view.log, view.arms);
     const asking = element(
         "div", { class: "asking group" }, view.task.node, view.stage.node,
-        element("div", { class: "typed" }, element("label", { for: "prompt" }, "Prompt"), view.box, view.examples, view.about, view.problem),
+        element("div", { class: "typed" }, element("label", { for: "prompt" }, "Prompt"), view.box, view.problem, view.examples, view.about),
         view.temperature.node, view.beta.node,
     );
     const answering = element("div", { class: "answering" }, view.loading, view.answer);
