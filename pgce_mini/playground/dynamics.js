@@ -6,6 +6,7 @@
 export const MIN_COMPLEMENT = 1e-6; // least value of 1 - pi inside a weight, so that a negative beta stays finite
 const MOST_LOG_WEIGHT = 700; // of the exponent form with beta below -1: exp overflows a double a little above
 const RESIDUAL_TOLERANCE = 1e-9; // largest gradient that a stationary policy may have left
+const RARE = 0.01; // most of (1 + |beta|) x for which eight terms of a series in x have all digits
 const NO_END_BETA = {
     product: "below β = −1 a token that leads far enough takes all, at −1 one that is the true token more often than not",
     exponent: "for the exponent form with β at −1 or below none is known",
@@ -121,12 +122,17 @@ function equalRewards(q, lambdas, shaping) {
     const seen = q.flatMap((value, a) => (value > 0 ? [a] : []));
     const others = seen.filter((a) => a !== top);
     const floor = Math.max(...seen.map((a) => asWrong[a])); // W lies above: its margin is sought, exact near 0
-    const probEarning = (margin, a) =>
-        probOfLogReward(Math.log(margin + (floor - asWrong[a])) - Math.log(q[a]), shaping);
+    const ofRare = shaping.form === "product" ? probOfRare(shaping.beta) : null;
+    const mostRare = ofRare ? RARE / (1 + Math.abs(shaping.beta)) : -1;
+    function probEarning(margin, a) {
+        const reward = margin + (floor - asWrong[a]);
+        const x = q[a] / reward;
+        return x <= mostRare ? ofRare(x) : probOfLogReward(Math.log(reward) - Math.log(q[a]), shaping);
+    }
 
     function topExcess(margin) {
-        const rest = sum(others.map((a) => probEarning(margin, a)));
-        if (rest >= 1) return Infinity;
+        let rest = 0;
+        for (const a of others) if ((rest += probEarning(margin, a)) >= 1) return Infinity;
         const weight = trueTokenWeight(Math.log1p(-rest), shaping);
         return (q[top] * weight) / (1 - rest) - margin - (floor - asWrong[top]);
     }
@@ -165,6 +171,17 @@ function rootOfFalling(f, low, high) {
         }
     }
     return high;
+}
+
+/** pi = x (1 - pi)^beta for a small x, by Lagrange's series: a vocabulary is mostly rare tokens, and they are quick. */
+function probOfRare(beta) {
+    const terms = [];
+    for (let n = 1; n <= 8; n++) {
+        let term = 1 / n; // (-1)^(n - 1) / n times the binomial coefficient of n beta and n - 1
+        for (let k = 1; k < n; k++) term *= -(n * beta - k + 1) / k;
+        terms.unshift(term);
+    }
+    return (x) => x * terms.reduce((total, term) => total * x + term, 0);
 }
 
 const logOnePlusExp = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));

@@ -6,7 +6,7 @@ const SAME = 5e-4; // a difference that three decimals do not show
 
 export const fixed = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
 export const signed = (value) => `${value > 0 ? "+" : ""}${fixed(value, 2)}`;
-const count = (n) => `${n} step${n === 1 ? "" : "s"}`;
+export const stepsOf = (n) => `${n} step${n === 1 ? "" : "s"}`;
 export const quoted = (token) => `“${token}”`;
 
 /** The token whose two probabilities differ most. */
@@ -26,7 +26,7 @@ export function takeaway(state, numbers) {
 
 function missOf({ tokens, prediction, steps }, { end, target, miss }) {
     const i = widest(prediction, target);
-    const [what, verb] = end ? ["where training ends", "ends at"] : [`the policy after ${count(steps)}`, "is at"];
+    const [what, verb] = end ? ["where training ends", "ends at"] : [`the policy after ${stepsOf(steps)}`, "is at"];
     return (
         `Your prediction misses ${what} by ${fixed(miss)} (total variation); the widest miss is ` +
         `${quoted(tokens[i])}: you said ${fixed(prediction[i])}, it ${verb} ${fixed(target[i])}.`
@@ -75,7 +75,7 @@ export const promptText = ({ prompt, marks, rl }) =>
 /** The settings in one line, for a picture that travels alone. */
 export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { shaping }) =>
     `β ${signed(beta)}, λ head ${signed(lambda_head)}, λ tail ${signed(lambda_tail)}, k ${shaping.top_k}, ` +
-    `${form} form; ${count(steps)} of size ${lr}`;
+    `${form} form; ${stepsOf(steps)} of size ${lr}`;
 
 /** What a class can be asked of this state, and the answer: where its most frequent token ends, null without an end. */
 export function classQuestion({ prompt, tokens, labels, beta, lambda_head, lambda_tail }, { end }) {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from playground_pages import LOAD
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 from torch.nn.utils.rnn import pad_sequence
 
 from pgce_mini import GPT, ChainSum, GPTConfig, RewardShaping, shaped_cross_entropy
@@ -198,6 +198,8 @@ def test_beta_gives_the_stationary_policy_and_temperature_its_power(call: Callab
         else:
             wanted = torch.nn.functional.one_hot(wanted.argmax(), len(wanted)).double()
         assert (torch.tensor(drawn, dtype=torch.float64) - wanted).abs().max() < 1e-9
+    with pytest.raises(Error, match="a token that leads far enough takes all"):
+        call("drawFrom", [[probs.tolist(), {"beta": -1, "temperature": 1}]])
 
 
 GROUPED = GPTConfig(39, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,

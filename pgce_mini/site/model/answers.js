@@ -1,4 +1,5 @@
-// What the models' answer says, in tables and in sentences. An answer is { tokens, arms: [{ probs, own, entropy }] }.
+// What the models' answer says, in tables and in sentences. An answer is
+// { tokens, arms: [{ probs, own, entropy }], question }, with the question as page.js has sent it.
 
 import { element } from "./dom.js";
 import { ARMS as SHAPINGS } from "./from_python.js";
@@ -10,13 +11,13 @@ const OWN = "A thin line across a bar: the model itself, at temperature 1 and β
 export const isChanged = ({ temperature, beta }) => temperature !== 1 || beta !== 0;
 
 /** One sentence: who is surest, who is least sure. */
-export function takeaway({ arms }, settings) {
+export function takeaway({ arms, question }) {
     const entropies = arms.map(({ entropy }) => entropy);
     const [sharp, flat] = [Math.min(...entropies), Math.max(...entropies)];
     const name = (value) => armName(entropies.indexOf(value));
-    const { temperature, beta } = settings;
+    const { temperature, beta } = question;
     const set = [temperature !== 1 && `at temperature ${fixed(temperature, 2)}`, beta !== 0 && `with ${betaName(beta)}`];
-    const when = isChanged(settings) ? `, ${set.filter(Boolean).join(" and ")},` : "";
+    const when = isChanged(question) ? `, ${set.filter(Boolean).join(" and ")},` : "";
     if (nats(sharp) === nats(flat))
         return `After this prompt${when} all models are equally sure (entropy ${nats(sharp)} nats).`;
     return (
@@ -42,12 +43,12 @@ export function legend({ arms }) {
 }
 
 /** The models with their patterns, what each was rewarded for, and its entropy. */
-export function armTable({ arms }, settings, trainedBeta) {
+export function armTable({ arms, question }) {
     const rows = arms.map(({ entropy }, place) => {
-        const reward = ARMS[place] ? rewardOf(SHAPINGS[ARMS[place]]) : betaName(trainedBeta);
+        const reward = ARMS[place] ? rewardOf(SHAPINGS[ARMS[place]]) : betaName(question.trainedBeta);
         return [[swatch(place), armName(place)], [reward], [nats(entropy)]];
     });
-    const note = isChanged(settings) ? element("p", { class: "note" }, OWN) : null;
+    const note = isChanged(question) ? element("p", { class: "note" }, OWN) : null;
     return element("div", {}, table(["arm", "its reward in pre-training", "entropy (nats)"], rows), note);
 }
 

@@ -33,8 +33,8 @@ FRAGMENT = """<p>Five small language models, alike in all (data, its order, firs
 were pre-trained with, which gives each <em>arm</em> its name. Give them a prompt: what do they expect next, how do
 they go on, and how sure are they? Entropy is in <em>nats</em> (natural logarithms): 0 is certainty, 0.69 a fair
 coin.</p>
-<div class="pgce-tiny-gpts"><noscript><p>The models run in your browser, and need JavaScript for it.</p></noscript>
-</div>
+<div class="pgce-tiny-gpts wide-page">
+<noscript><p>The models run in your browser, and need JavaScript for it.</p></noscript></div>
 <script src="{address}"></script>
 """
 

@@ -2,6 +2,7 @@
 
 import { element, setAttributes, shape } from "./dom.js";
 import { betaName } from "./looks.js";
+import { stepsOf } from "./words.js";
 
 const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM, WIDE] = [210, 44, 12, 26, 42, 560]; // px
 const PANELS = [["crossEntropy", "cross-entropy (nats a token)"], ["entropy", "entropy (nats a token)"]];
@@ -67,6 +68,6 @@ export function runNames(runs) {
     return runs.map(({ beta, rows }, i) => {
         const svg = shape("svg", { width: 34, height: 10, "aria-hidden": "true" });
         runLine(svg, "M0 5H34", runs.length - 1 - i);
-        return element("span", { class: "run" }, svg, `${betaName(beta)}, ${rows.at(-1)?.step ?? 0} steps`);
+        return element("span", { class: "run" }, svg, `${betaName(beta)}, ${stepsOf(rows.at(-1)?.step ?? 0)}`);
     });
 }

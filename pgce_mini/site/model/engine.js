@@ -2,6 +2,7 @@
 //
 //   in   { kind: "model", name, bytes }                                       a file to read
 //        { kind: "ask", id, names, prompt, temperature, beta, seed }          read a prompt, write on
+//        { kind: "quiet" }                                                    write no further
 //        { kind: "train", name, beta, steps, seed }  { kind: "stop" }         pre-train a model on chain sums
 //   out  { kind: "next", tokens, arms: [{ probs, own, entropy }] }            the next token, of the models in order
 //        { kind: "wrote", pieces: [{ arm, sample, token, prob }] }            a token more of each text
@@ -9,7 +10,8 @@
 //        { kind: "refused", sentence }                                        the prompt cannot be read
 //        { kind: "step", step, crossEntropy, entropy }  { kind: "trained" }   see training.js
 //
-// An answer to "ask" has its id. A newer question ends the one before.
+// An answer to "ask" has its id, and begins with "next" or "refused". A newer question ends the one before. A training
+// waits while texts are written.
 
 import { entropy } from "./dynamics.js";
 import { MAX_CHARACTERS, SAMPLES, SHOWN, TASKS } from "./of_models.js";
@@ -43,7 +45,7 @@ export function serve(scope) {
 /** receive(message) for messages in; `post` is called with those out. */
 export function makeEngine(post) {
     const models = new Map(); // name -> { task, tokens, reader }
-    let asked = 0;
+    let asked = 0; // the id of the question that is being answered, 0 for none
     let trained = 0;
 
     function addModel(name, task, model, learnt) {
@@ -60,29 +62,36 @@ export function makeEngine(post) {
         try {
             ids = readPrompt(task, tokens, prompt);
         } catch (error) {
+            asked = 0;
             return answer({ kind: "refused", sentence: error.message });
         }
         const own = asking.map(({ reader }) => expected(reader.read(ids)));
-        answer(nextTokens(tokens.vocab, own, settings));
+        const drawn = own.map((probs) => drawnFrom(probs, settings));
+        answer(nextTokens(tokens.vocab, own, drawn));
         const length = Math.min(task.written, task.longest - ids.length);
         let texts = asking.flatMap(({ reader }, arm) =>
             Array.from({ length: SAMPLES }, (_, sample) => ({
-                arm, sample, write: reader.writer(), own: own[arm], numbers: uniforms(seed + sample, length),
+                arm, sample, own: own[arm], drawn: drawn[arm], write: reader.writer(),
+                numbers: uniforms(seed + sample, length),
             })),
         );
         for (let step = 0; step < length && texts.length; step++) {
-            await pause();
-            if (id !== asked) return;
             const pieces = texts.map((text) => {
-                const next = draw(drawnFrom(text.own, settings), text.numbers[step]);
+                const next = draw(text.drawn, text.numbers[step]);
                 return { arm: text.arm, sample: text.sample, token: tokens.vocab[next], prob: text.own[next], next };
             });
             answer({ kind: "wrote", pieces });
             if (step + 1 === length) break;
             texts.forEach((text, i) => (text.next = pieces[i].next));
             texts = texts.filter(({ next }) => !(task.vocab && next === EOS));
-            for (const text of texts) text.own = expected(text.write(text.next));
+            for (const text of texts) {
+                await pause();
+                if (id !== asked) return;
+                text.own = expected(text.write(text.next));
+                text.drawn = drawnFrom(text.own, settings);
+            }
         }
+        asked = 0;
         answer({ kind: "written" });
     }
 
@@ -92,10 +101,12 @@ export function makeEngine(post) {
             addModel(name, TASKS[header.corpus.name], makeModel(header.model, tensors), header.learnt);
         },
         ask,
+        quiet: () => (asked = 0),
         async train(settings) {
             const mine = ++trained;
             const model = await train(settings, post, async () => {
-                await pause();
+                do await pause();
+                while (asked && mine === trained);
                 return mine === trained;
             });
             addModel(settings.name, TASKS["chain-sum"], model);
@@ -121,14 +132,13 @@ function readPrompt(task, tokens, prompt) {
     return ids;
 }
 
-/** The tokens that matter most to any model, and what each model gives them. */
-function nextTokens(vocab, own, settings) {
+/** The tokens that matter most to any model, and what each model gives them; drawn: what its texts are drawn from. */
+function nextTokens(vocab, own, drawn) {
     const largest = vocab.map((_, id) => Math.max(...own.map((probs) => probs[id])));
     const ids = [...largest.keys()].sort((a, b) => largest[b] - largest[a]).slice(0, SHOWN);
-    const arms = own.map((probs) => {
-        const drawn = drawnFrom(probs, settings);
-        const shown = (all) => ids.map((id) => all[id]);
-        return { probs: shown(drawn), own: shown(probs), entropy: entropy(drawn) };
-    });
+    const shown = (probs) => ids.map((id) => probs[id]);
+    const arms = own.map((probs, arm) => ({
+        probs: shown(drawn[arm]), own: shown(probs), entropy: entropy(drawn[arm]),
+    }));
     return { kind: "next", tokens: ids.map((id) => vocab[id]), arms };
 }

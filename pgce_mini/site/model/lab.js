@@ -4,6 +4,7 @@ import { slider, choice } from "./controls.js";
 import { curves, runNames } from "./curves.js";
 import { button, element, setText } from "./dom.js";
 import { betaName, nats, YOURS } from "./looks.js";
+import { stepsOf } from "./words.js";
 
 const STEPS = ["100", "300", "600"];
 const KEPT = 4; // runs in the picture
@@ -12,7 +13,7 @@ const INTRODUCTION =
     "The same code also trains. A new model of 85,000 parameters, as small as the smallest shipped, reads 32 new " +
     "documents of chain sums at each step, and the loss is the shaped one with your β: below 0 it rewards a true " +
     "token more the likelier it already is, above 0 less. Cross-entropy and entropy are of documents that the model " +
-    "has not seen before.";
+    "has not seen before. Training waits while the models above write.";
 
 /** { node, receive(message) }; `send` reaches the engine, `trained(beta)` is called when a model "yours" is there. */
 export function lab(send, trained) {
@@ -106,7 +107,7 @@ function sentenceOf(runs) {
     };
     const [crossEntropy, entropy] = numbers(run);
     const said =
-        `After ${step} steps with ${betaName(run.beta)}: cross-entropy ${crossEntropy}, ` +
+        `After ${stepsOf(step)} with ${betaName(run.beta)}: cross-entropy ${crossEntropy}, ` +
         `entropy ${entropy} nats a token`;
     if (!other || other.rows.length < step) return `${said}.`;
     return `${said}; with ${betaName(other.beta)} it was ${numbers(other).join(" and ")}.`;

@@ -17,13 +17,16 @@ export function startEngine(engine, receive) {
     const inPage = () => open(engine().makeEngine(receive));
     try {
         const text = new Blob([`(${engine})().serve(self);`], { type: "text/javascript" });
-        const worker = new Worker(URL.createObjectURL(text));
+        const address = URL.createObjectURL(text);
+        const worker = new Worker(address);
         worker.onerror = (event) => {
             event.preventDefault();
+            URL.revokeObjectURL(address);
             inPage();
         };
         worker.onmessage = ({ data }) => {
             if (data.kind !== "here") return receive(data);
+            URL.revokeObjectURL(address);
             worker.onerror = null; // from now on an error is one of the engine, and the browser reports it
             open((...message) => worker.postMessage(...message));
         };
@@ -34,18 +37,25 @@ export function startEngine(engine, receive) {
 }
 
 /** The bytes of a model's file in `folder`, an address; a refusal is an Error with a sentence for the reader. */
-export function loadModel(folder, name) {
+export async function loadModel(folder, name) {
     const script = element("script", { src: `${folder}${name}.js` });
-    return new Promise((resolve, reject) => {
-        script.onload = script.onerror = () => {
-            const text = self.pgceModels?.[name]; // a host may send a page in its place
-            if (text === undefined) return reject(new Error(`The file ${name}.js did not arrive.`));
-            delete self.pgceModels[name];
-            const letters = atob(text);
-            const bytes = new Uint8Array(letters.length);
-            for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // `from` is several times as slow
-            resolve(bytes.buffer);
-        };
+    await new Promise((resolve) => {
+        script.onload = script.onerror = resolve;
         document.head.append(script);
-    }).finally(() => script.remove());
+    });
+    script.remove();
+    const text = self.pgceModels?.[name]; // a host may send a page in its place
+    if (text === undefined) throw new Error(`The file ${name}.js did not arrive.`);
+    delete self.pgceModels[name];
+    try {
+        return bytesOf(atob(text));
+    } catch {
+        throw new Error(`The file ${name}.js did not arrive whole.`);
+    }
+}
+
+function bytesOf(letters) {
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // `from` is several times as slow
+    return bytes.buffer;
 }

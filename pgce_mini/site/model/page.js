@@ -27,21 +27,43 @@ export function mount(script, engine) {
     const firstPrompt = ([task, { prompts }]) => [task, Object.values(prompts)[0]];
     const prompts = Object.fromEntries(Object.entries(TASKS).map(firstPrompt)); // of each task
     const [ready, coming] = [new Set(), new Map()]; // names of models; name -> promise
-    let [asked, scheduled, answer, rest, trainedBeta] = [0, 0, null, 0, null];
+    let [scheduled, rest, trainedBeta] = [0, 0, null];
+    let [wanted, onItsWay] = [false, false]; // there is something new to ask; a question has no answer yet
+    let [count, question, answer] = [0, null, null]; // the last question, and what it was answered, with it
 
     const send = startEngine(engine, receive);
-    const [picture, written, training] = [bars(), texts(), lab(send, joined)];
     const view = makeView({ state, prompts, set, ask });
-    placed(host, view, { picture, written, training });
+    const [picture, written, training] = [bars(), texts(view.draws), lab(send, joined)];
+    const root = placed(host, view, { picture, written, training });
     draw();
     load();
 
     function set(changed) {
         Object.assign(state, changed);
         draw();
-        if ("task" in changed || "stage" in changed) load();
-        else if ("log" in changed) drawAnswer();
+        if ("task" in changed || "stage" in changed) {
+            forget();
+            load();
+        } else if ("log" in changed) drawAnswer();
         else ask();
+    }
+
+    /** What was asked is of other models than those now chosen. */
+    function forget() {
+        question = null;
+        send({ kind: "quiet" });
+        showStale(true);
+    }
+
+    /** The last answer is not one to what is now asked: it keeps its room and is not seen. */
+    function showStale(stale) {
+        root.classList.toggle("stale", stale);
+        clearTimeout(rest);
+        if (stale) setText(view.spoken, "");
+    }
+
+    function setBusy(busy) {
+        host.setAttribute("aria-busy", busy);
     }
 
     function draw() {
@@ -70,13 +92,14 @@ export function mount(script, engine) {
         const countOne = () => (arrived.value += 1);
         view.loading.replaceChildren(`Loading ${names.length} models of ${task} … `, arrived);
         view.loading.hidden = !names.length;
+        setBusy(true);
         for (const name of names) if (!coming.has(name)) coming.set(name, bring(name));
         try {
             await Promise.all(names.map((name) => coming.get(name).then(countOne)));
         } catch (error) {
-            for (const name of names) if (!ready.has(name)) coming.delete(name);
-            if (isShown()) view.loading.replaceChildren(`${error.message} `, button("Try again", load, { class: "small" }));
-            return;
+            if (!isShown()) return;
+            view.loading.replaceChildren(`${error.message} `, button("Try again", load, { class: "small" }));
+            return setBusy(false);
         }
         if (!isShown()) return;
         view.loading.hidden = true;
@@ -84,41 +107,59 @@ export function mount(script, engine) {
     }
 
     async function bring(name) {
-        const bytes = await loadModel(folder, name);
-        ready.add(name);
-        send({ kind: "model", name, bytes }, [bytes]);
+        try {
+            const bytes = await loadModel(folder, name);
+            ready.add(name);
+            send({ kind: "model", name, bytes }, [bytes]);
+        } catch (error) {
+            coming.delete(name);
+            throw error;
+        }
     }
 
-    /** Asks the models, at most once a frame. */
+    /** Asks the models, at most once a frame and one question at a time: of those that wait, the newest. */
     function ask() {
+        if (missing().length) return; // load() asks when they are here
+        wanted = true;
+        setBusy(true);
         scheduled ||= requestAnimationFrame(() => {
             scheduled = 0;
-            if (missing().length) return; // load() asks when they are here
-            const { task, temperature, beta, seed } = state;
-            host.setAttribute("aria-busy", "true");
-            send({ kind: "ask", id: ++asked, names: shownNames(), prompt: prompts[task], temperature, beta, seed });
+            sendQuestion();
         });
     }
 
-    function receive(message) {
-        if (message.kind === "step" || message.kind === "trained") return training.receive(message);
-        if (message.id === asked) answers[message.kind](message);
+    function sendQuestion() {
+        if (!wanted || onItsWay || missing().length) return;
+        const { task, temperature, beta, seed } = state;
+        const sent = { id: ++count, names: shownNames(), prompt: prompts[task], temperature, beta, seed };
+        question = { ...sent, task, trainedBeta };
+        [wanted, onItsWay] = [false, true];
+        send({ kind: "ask", ...sent });
     }
 
-    const rested = () => host.setAttribute("aria-busy", "false");
+    function receive(message) {
+        const { kind, id } = message;
+        if (kind === "step" || kind === "trained") return training.receive(message);
+        if (id === question?.id) answers[kind](message);
+        if (kind !== "next" && kind !== "refused") return;
+        onItsWay = false;
+        if (!scheduled) sendQuestion();
+    }
+
+    const rested = () => wanted || setBusy(false);
     const answers = {
         refused({ sentence }) {
             setText(view.problem, sentence);
-            view.answer.hidden = true; // it is that of another prompt
+            showStale(true);
             rested();
         },
-        next(message) {
-            answer = message;
-            view.answer.hidden = false;
-            setText(view.problem, unseen(TASKS[state.task], prompts[state.task]));
+        next({ tokens, arms }) {
+            answer = { tokens, arms, question };
+            const task = TASKS[question.task];
+            setText(view.problem, unseen(task, question.prompt));
+            showStale(false);
             drawAnswer();
-            const names = answer.arms.map((_, place) => armName(place));
-            written.begin(names, SAMPLES, Boolean(TASKS[state.task].vocab));
+            written.begin(arms.map((_, place) => armName(place)), SAMPLES, Boolean(task.vocab));
         },
         wrote: ({ pieces }) => written.add(pieces),
         written() {
@@ -130,19 +171,19 @@ export function mount(script, engine) {
     function joined(beta) {
         trainedBeta = beta;
         ready.add(YOURS);
-        ask();
+        if (shownNames().includes(YOURS)) ask();
     }
 
     function drawAnswer() {
         if (!answer) return;
-        const sentence = takeaway(answer, state);
+        const sentence = takeaway(answer);
         setText(view.sentence, sentence);
         clearTimeout(rest);
         rest = setTimeout(() => setText(view.spoken, sentence), REST);
         const label = `Bars; their numbers are in the table below. ${sentence}`;
         view.key.replaceChildren(...legend(answer));
-        picture.draw({ ...answer, log: state.log, changed: isChanged(state), label });
-        view.arms.replaceChildren(armTable(answer, state, trainedBeta));
+        picture.draw({ ...answer, log: state.log, changed: isChanged(answer.question), label });
+        view.arms.replaceChildren(armTable(answer));
         view.table.replaceChildren(tokenTable(answer));
     }
 }
@@ -190,7 +231,7 @@ function makeView({ state, prompts, set, ask }) {
         problem: element("p", { id: "problem", class: "problem", role: "alert" }),
         sentence: element("p", { class: "takeaway" }),
         key: element("p", { class: "key" }),
-        answer: element("div", { hidden: true }),
+        answer: element("div", { class: "answer" }),
         spoken: element("p", { class: "unseen", role: "status" }),
         arms: element("div", { class: "arms" }),
         table: element("div", { class: "numbers", tabindex: "0", role: "region", "aria-label": "Table" }),
@@ -208,22 +249,20 @@ function makeView({ state, prompts, set, ask }) {
 
 /** Puts all of it into a shadow tree: the page around it keeps its looks, and this one its own. */
 function placed(host, view, { picture, written, training }) {
-    view.answer.append(view.sentence, view.key, picture.node, view.arms);
-    const control = (...parts) => element("div", { class: "control" }, ...parts);
-    const main = element(
-        "div", { class: "main" }, view.task.node, element("label", { for: "prompt", class: "label" }, "Prompt"), view.box,
-        view.examples, view.about, view.problem, view.loading, view.answer,
+    view.answer.append(view.sentence, view.key, picture.node, view.log, view.arms);
+    const asking = element(
+        "div", { class: "asking group" }, view.task.node, view.stage.node,
+        element("div", { class: "typed" }, element("label", { for: "prompt" }, "Prompt"), view.box, view.problem, view.examples, view.about),
+        view.temperature.node, view.beta.node,
     );
-    const settings = element(
-        "div", { class: "group" }, view.temperature.node, view.beta.node, view.stage.node, control(view.log),
-        control(view.draws),
-    );
+    const answering = element("div", { class: "answering" }, view.loading, view.answer);
     const fold = element("details", {}, element("summary", {}, "The picture as a table"), view.table);
     const more = element("div", { class: "more" }, fold, written.node, training.node);
-    const side = element("div", { class: "side" }, settings);
-    const root = host.attachShadow({ mode: "open" });
+    const shadow = host.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet(); // a strict policy refuses a style element
     sheet.replaceSync(STYLE + MODEL_STYLE);
-    root.adoptedStyleSheets = [sheet];
-    root.append(element("div", { class: "playground" }, view.spoken, main, side, more));
+    shadow.adoptedStyleSheets = [sheet];
+    const root = element("div", { class: "playground" }, view.spoken, asking, answering, more);
+    shadow.append(root);
+    return root;
 }

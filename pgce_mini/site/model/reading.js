@@ -45,7 +45,8 @@ export const expected = (logits) => softmax(Array.from(logits));
  */
 export function drawnFrom(probs, { beta, temperature }) {
     const shaping = { beta, lambda_head: 0, lambda_tail: 0, top_k: 1, form: "product" };
-    const shaped = (beta && stationaryPolicy(probs, shaping).policy) || probs;
+    const { policy: shaped, reason } = beta ? stationaryPolicy(probs, shaping) : { policy: probs };
+    if (!shaped) throw new Error(reason); // none is known where this happens
     if (temperature === 1) return shaped;
     if (temperature > 0) return tempered(shaped, temperature);
     const likeliest = indexOfMax(shaped);

@@ -6,14 +6,14 @@ import { checkbox, swatch, tokenName } from "./looks.js";
 // Stronger ground and thicker line the less likely a token is: seen without colour too.
 const LEVELS = [[0.5, "0.5 or more"], [0.1, "0.1 to 0.5"], [0.01, "0.01 to 0.1"], [0, "below 0.01"]];
 
-/** { node, begin(names, samples, isTask), add(pieces) } */
-export function texts() {
+/** { node, begin(names, samples, isTask), add(pieces), end() }; draws: the button for others. */
+export function texts(draws) {
     const legend = LEVELS.flatMap(([, name], level) => [element("span", { class: `p${level}` }, name), " "]);
     const list = element("div", { class: "texts" });
     const node = element(
         "section", { "aria-label": "How each goes on" }, element("h2", {}, "How each goes on"),
         element("p", { class: "legend" }, "Probability of a token, as the model sees it: ", ...legend),
-        checkbox("Write the probability after each token", (on) => list.classList.toggle("numbered", on)), list,
+        checkbox("Write the probability after each token", (on) => list.classList.toggle("numbered", on)), draws, list,
     );
     let [paragraphs, ofTask] = [[], false];
     return {

@@ -9,12 +9,16 @@ import { uniforms } from "./group_rl.js";
 import { attention, backward, gradientOf } from "./ops.js";
 
 const DRAWS = 32; // uniform numbers that a document may need
+const PART = 8; // documents between two pauses of a training
+
+/** How many tokens the documents have that are predicted: all but the first of each. */
+const predicted = (documents) => documents.reduce((total, { length }) => total + length - 1, 0);
 
 /**
- * Fills the gradients of the mean shaped loss over all tokens but the first of each document, and gives the plain
- * cross-entropy and entropy of the predictions, nats a token.
+ * Adds the gradients of the mean shaped loss over all predicted tokens, and gives the plain cross-entropy and entropy
+ * of the predictions, nats a token. `count`: of the batch's predicted tokens, where the documents are a part of it.
  */
-export function gradients(model, documents, shaping) {
+export function gradients(model, documents, shaping, count = predicted(documents)) {
     const [ids, targets, positions, first] = [[], [], [], []]; // (N): all documents, one behind the other
     for (const document of documents) {
         const begin = ids.length;
@@ -36,11 +40,11 @@ export function gradients(model, documents, shaping) {
         const row = Array.from(logits.data.subarray(n * logits.width, (n + 1) * logits.width));
         labels[target] = 1; // one token is true: the playground's gradient of one state holds
         const push = expectedGradient(row, labels, shaping);
-        push.forEach((value, a) => (slope[n * logits.width + a] = value / ids.length));
+        push.forEach((value, a) => (slope[n * logits.width + a] = value / count));
         labels[target] = 0;
         const probs = softmax(row);
-        measured.crossEntropy -= Math.log(probs[target]) / ids.length;
-        measured.entropy += entropy(probs) / ids.length;
+        measured.crossEntropy -= Math.log(probs[target]) / count;
+        measured.entropy += entropy(probs) / count;
     });
     backward(tape);
     return measured;
@@ -56,6 +60,7 @@ export function adamW(model, { betas: [beta1, beta2], weight_decay, max_grad_nor
         step++;
         let squares = 0;
         for (const { weight } of parameters) for (const slope of weight.grad) squares += slope * slope;
+        const [meanShare, squareShare] = [1 - beta1 ** step, 1 - beta2 ** step]; // both means began at 0
         const clip = Math.min(1, max_grad_norm / (Math.sqrt(squares) + 1e-6));
         for (const { weight, mean, square } of parameters) {
             const keep = weight.rows > 1 ? 1 - lr * weight_decay : 1;
@@ -63,8 +68,8 @@ export function adamW(model, { betas: [beta1, beta2], weight_decay, max_grad_nor
                 const slope = weight.grad[i] * clip;
                 mean[i] += (1 - beta1) * (slope - mean[i]);
                 square[i] += (1 - beta2) * (slope * slope - square[i]);
-                const scale = Math.sqrt(square[i] / (1 - beta2 ** step)) + 1e-8;
-                weight.data[i] = weight.data[i] * keep - (lr / (1 - beta1 ** step)) * (mean[i] / scale);
+                const scale = Math.sqrt(square[i] / squareShare) + 1e-8;
+                weight.data[i] = weight.data[i] * keep - (lr / meanShare) * (mean[i] / scale);
             }
             weight.grad.fill(0);
         }
@@ -97,7 +102,7 @@ export function newModel(seed) {
 
 /**
  * Trains a new model on chain sums, and posts after each step { kind: "step", step, crossEntropy, entropy }, both of the
- * batch before the update. After each step `goOn()` says whether to go on.
+ * batch before the update. `goOn()` is awaited several times a step, and at its end says whether to go on.
  */
 export async function train({ beta, steps, seed }, post, goOn) {
     const model = newModel(seed);
@@ -108,8 +113,15 @@ export async function train({ beta, steps, seed }, post, goOn) {
             const numbers = uniforms(seed * 1_000_003 + step * PRETRAINING.batch_size + i, DRAWS);
             return chainSumDocument(() => numbers.pop(), CHAIN_SUM);
         });
-        post({ kind: "step", step, ...gradients(model, documents, shaping) });
+        const [count, measured] = [predicted(documents), { crossEntropy: 0, entropy: 0 }];
+        let wanted = true;
+        for (let i = 0; i < documents.length; i += PART) {
+            const part = gradients(model, documents.slice(i, i + PART), shaping, count);
+            for (const key of Object.keys(measured)) measured[key] += part[key];
+            wanted = await goOn();
+        }
         update(learningRate(PRETRAINING, step, steps));
-        if (step === steps || !(await goOn())) return model;
+        post({ kind: "step", step, ...measured });
+        if (step === steps || !wanted) return model;
     }
 }
