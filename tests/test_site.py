@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -88,12 +89,9 @@ def test_parts_of_a_docstring_are_lines_of_prose() -> None:
 
 def test_every_public_name_is_in_the_reference_once() -> None:
     first, *rooms = reference.pages()
-    shown = [
-        line.split(":: ")[1]
-        for page in (first, *rooms)
-        for line in page.text.splitlines()
-        if line.startswith((".. auto", ".. py:"))
-    ]
+    text = "\n".join(page.text for page in (first, *rooms))
+    text = re.sub(r"^(\.\. py:\w+:: )(.+)((?:\n   .+)*?\n   :module: )(.+)", r"\1\4.\2\3\4", text, flags=re.M)
+    shown = re.findall(r"^\.\. (?:auto|py:)\w+:: (.+)", text, re.MULTILINE)
     assert len(set(shown)) == len(shown)
     assert {f"pgce_mini.{name}" for name in pgce_mini.__all__} <= set(shown)
     assert shown.index("pgce_mini.shaped_cross_entropy") < shown.index("pgce_mini.pretrain")

@@ -84,7 +84,8 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
     if source is None:
         return
     context["metatags"] += f'<meta name="description" content="{_description(context["body"])}">'
-    context["body"] = context["body"].replace(" ± ", "\u00a0±\u00a0")  # a number and its error stay in a line
+    # in tables a number and its error stay in a line, settings do not
+    context["body"] = re.sub(r",(?=\w+=)", ",<wbr>", context["body"].replace(" ± ", "\u00a0±\u00a0"))
     if any(len(CELL.findall(row)) > MOST_CELLS for row in context["body"].split("<tr")):
         context["body"] = f'<div class="wide-page">{context["body"]}</div>'
     context["body"] = PARAMETERS.sub(

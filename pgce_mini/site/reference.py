@@ -50,7 +50,7 @@ def _index(library: ModuleType, places: Mapping[int, tuple[str, str]]) -> Page:
     for name in library.__all__:
         value = getattr(library, name)
         if id(value) not in places:
-            left += [f".. py:data:: pgce_mini.{name}", ""]
+            left += [f".. py:data:: {name}", "   :module: pgce_mini", ""]
             continue
         full, page = places[id(value)]
         about = escaped(_first_sentence(value, page.replace("-", "."), name))
@@ -125,12 +125,13 @@ def source_of(domain: str, info: Mapping[str, str]) -> str | None:
 
 
 def _directive(full: str, value: Any, note: str) -> list[str]:
-    about = [f"   {line}" for line in ("", *as_rst(note.splitlines()))]
+    module, _, name = full.rpartition(".")
+    about = [f"   :module: {module}", *(f"   {line}" for line in ("", *as_rst(note.splitlines())))]
     if get_origin(value) is not None:
-        return [f".. py:type:: {full}", f"   :canonical: {str(value).replace('typing.', '')}", *about]
+        return [f".. py:type:: {name}", f"   :canonical: {str(value).replace('typing.', '')}", *about]
     if inspect.isclass(value):
         return [f".. autoclass:: {full}", "   :members:", "   :exclude-members: __new__, __init__"]
     if inspect.isroutine(value) or hasattr(value, "__wrapped__"):
         return [f".. autofunction:: {full}"]
     shown = repr(value)
-    return [f".. py:data:: {full}", *([f"   :value: {shown}"] if len(shown) < 80 else []), *about]
+    return [f".. py:data:: {name}", *([f"   :value: {shown}"] if len(shown) < 80 else []), *about]

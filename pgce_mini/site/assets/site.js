@@ -31,12 +31,13 @@
     new MutationObserver(() => frames.forEach(tell)).observe(document.body, { attributeFilter: ["data-theme"] });
 
     // On paper a formula is no wider than the sheet (site.css), and nothing is folded.
-    document.querySelectorAll(".formula math").forEach((formula) => {
-        const ems = formula.getBoundingClientRect().width / parseFloat(getComputedStyle(formula).fontSize);
-        formula.style.setProperty("--ems", ems);
-    });
     let folded = [];
     addEventListener("beforeprint", () => {
+        document.querySelectorAll(".formula math").forEach((formula) => {
+            const [first, last] = [formula.firstElementChild, formula.lastElementChild];
+            const width = last.getBoundingClientRect().right - first.getBoundingClientRect().left;
+            formula.style.setProperty("--ems", width / parseFloat(getComputedStyle(formula).fontSize));
+        });
         folded = [...document.querySelectorAll("details:not([open])")];
         folded.forEach((part) => (part.open = true));
     });
