@@ -5,13 +5,14 @@ from __future__ import annotations
 from pgce_mini.playground import to_html
 from pgce_mini.site.markdown import REPOSITORY
 
-WAY_BACK = """<style>
+HEAD = """<link rel="icon" href="_static/icon.svg">
+<style>
 .way-back {position: absolute; top: 0.5rem; right: 1rem; font: 0.875rem system-ui, sans-serif}
 .way-back a {color: light-dark(#0069a4, #56b4e9)}
 @media print {.way-back {display: none}}
 </style>
-<nav class="way-back" aria-label="Site"><a href="index.html">pgce_mini</a></nav>
 """
+WAY_BACK = '<nav class="way-back" aria-label="Site"><a href="index.html">pgce_mini</a></nav>\n'
 # In a page's frame: no words that the page has; it follows the page's theme and says how high it is (site.js).
 IN_A_FRAME = """<style>.framed :is(.way-back, h1, h1 + p) {display: none} .framed body {padding: 1rem}</style>
 <script>
@@ -42,7 +43,7 @@ NOT_FOUND = """<!doctype html>
 
 
 def with_way_back(page: str) -> str:
-    return page.replace("<body>\n", f"<body>\n{WAY_BACK}", 1)
+    return page.replace("</head>", f"{HEAD}</head>", 1).replace("<body>\n", f"<body>\n{WAY_BACK}", 1)
 
 
 def playground() -> str:
