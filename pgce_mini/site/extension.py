@@ -19,7 +19,7 @@ COLAB = f"https://colab.research.google.com/github/{NAME}/blob/main/"
 # LaTeX that docutils does not know, and what it takes instead
 SAME = {r"\\dots(?![a-zA-Z])": r"\\ldots", r"\\big[lr]?(?![a-zA-Z])": ""}
 PARAMETERS = re.compile(r"<dl>\s*((?:<dd><em.*</dd>\s*)+)</dl>")  # of a signature: a list without terms
-CELL = re.compile("<t[dh]")
+CELL = re.compile(r"<td.*?</td>", re.DOTALL)
 MOST_CELLS = 6  # of a table beside which there is room for the page's contents
 FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 
@@ -84,9 +84,8 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
     if source is None:
         return
     context["metatags"] += f'<meta name="description" content="{_description(context["body"])}">'
-    # in tables a number and its error stay in a line, settings do not
-    context["body"] = re.sub(r",(?=\w+=)", ",<wbr>", context["body"].replace(" ± ", "\u00a0±\u00a0"))
-    if any(len(CELL.findall(row)) > MOST_CELLS for row in context["body"].split("<tr")):
+    context["body"] = CELL.sub(_breaking_well, context["body"])
+    if any(len(re.findall("<t[dh]", row)) > MOST_CELLS for row in context["body"].split("<tr")):
         context["body"] = f'<div class="wide-page">{context["body"]}</div>'
     context["body"] = PARAMETERS.sub(
         lambda found: f'<div class="parameters">{found[1].replace("dd>", "div>")}</div>', context["body"]
@@ -103,6 +102,11 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
         f'<a href="{BINDER}{notebook}">Binder</a> or <a href="{COLAB}{notebook}">Colab</a>, or everything '
         f'<a href="{start}.html">on your machine</a>.</p>'
     )
+
+
+def _breaking_well(cell: re.Match[str]) -> str:
+    """A number and its error stay in a line; settings go on in the next."""
+    return re.sub(r",(?=\w+=)", ",<wbr>", cell[0].replace(" ± ", "\u00a0±\u00a0"))
 
 
 def _description(body: str) -> str:

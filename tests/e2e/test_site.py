@@ -133,8 +133,9 @@ def test_no_page_complains_asks_another_host_or_scrolls_sideways(site: Path, vis
 def scrolled_through(page: Page) -> float:
     """How far the page moved under the reader meanwhile, as CLS says it."""
     page.evaluate(
-        "() => new PerformanceObserver(seen => seen.getEntries().forEach(({value}) => window.shift += value))"
-        ".observe({type: 'layout-shift', buffered: !(window.shift = 0)})"
+        "async () => { window.shift = 0; await document.fonts.ready;"  # the formulas' font comes before
+        "new PerformanceObserver(seen => seen.getEntries().forEach(({value}) => window.shift += value))"
+        ".observe({type: 'layout-shift'}) }"
     )
     for picture in page.locator(".live-picture").all():
         picture.scroll_into_view_if_needed()
