@@ -68,7 +68,7 @@ def _dark_code(app: Any) -> None:
 
 
 def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    from sphinx.ext.napoleon import GoogleDocstring
+    from sphinx.ext.napoleon.docstring import GoogleDocstring
 
     rst = as_rst(lines)
     # by hand, as Sphinx's own would take what stands before a colon for the type of a field
