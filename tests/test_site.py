@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 import pgce_mini
 from pgce_mini.cli.commands import run
-from pgce_mini.site import reference
+from pgce_mini.site import build, reference
 from pgce_mini.site.build import build_site
 from pgce_mini.site.docstrings import as_rst
 from pgce_mini.site.markdown import REPOSITORY, Sections, lowered, with_links
@@ -46,7 +48,9 @@ def test_readme_is_a_page_a_section_and_links_find_the_page() -> None:
     assert first.startswith("# First `part`\n")
     assert "\n## A detail\n" in first
     assert "# no heading\n## nor this\n" in first  # code stays as it is
-    assert "[below](first-part.md#a-detail)" in with_links(first, ROOT, "", sections.owner)
+    assert "[below](first-part.md#a-detail)" in with_links(first, ROOT, "README.md", sections.owner)
+    elsewhere = with_links("[it](../README.md#a-detail), [here](#a-detail)", ROOT, "docs/a.md", sections.owner)
+    assert elsewhere == "[it](../first-part.md#a-detail), [here](#a-detail)"
 
 
 def test_headings_move_down_and_code_does_not() -> None:
@@ -54,20 +58,20 @@ def test_headings_move_down_and_code_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "link", "leads"),
+    ("file", "link", "leads"),
     [
-        ("docs", "study.md", "study.md"),
-        ("docs", "../README.md", "../index.md"),
-        ("docs", "../studies/slurm.sbatch", f"{REPOSITORY}/blob/main/studies/slurm.sbatch"),
-        ("", "pgce_mini/gpt", f"{REPOSITORY}/tree/main/pgce_mini/gpt"),
-        ("notebooks", "solutions", "solutions/index.md"),
-        ("docs", "not-there.md", "not-there.md"),  # Sphinx then warns of it
-        ("", "https://example.org/a", "https://example.org/a"),
+        ("docs/a.md", "study.md", "study.md"),
+        ("docs/a.md", "../README.md", "../index.md"),
+        ("docs/a.md", "../studies/slurm.sbatch", f"{REPOSITORY}/blob/main/studies/slurm.sbatch"),
+        ("README.md", "pgce_mini/gpt", f"{REPOSITORY}/tree/main/pgce_mini/gpt"),
+        ("notebooks/00.ipynb", "solutions", "solutions/index.md"),
+        ("docs/a.md", "not-there.md", "not-there.md"),  # Sphinx then warns of it
+        ("README.md", "https://example.org/a", "https://example.org/a"),
     ],
 )
-def test_a_link_leads_to_a_page_or_to_the_repository(folder: str, link: str, leads: str) -> None:
-    assert with_links(f"See [it]({link}).", ROOT, folder) == f"See [it]({leads})."
-    assert with_links(f"See `[it]({link})`.", ROOT, folder) == f"See `[it]({link})`."
+def test_a_link_leads_to_a_page_or_to_the_repository(file: str, link: str, leads: str) -> None:
+    assert with_links(f"See [it]({link}).", ROOT, file) == f"See [it]({leads})."
+    assert with_links(f"See `[it]({link})`.", ROOT, file) == f"See `[it]({link})`."
 
 
 def test_docstrings_keep_their_formulas_and_their_signs() -> None:
@@ -78,14 +82,34 @@ def test_docstrings_keep_their_formulas_and_their_signs() -> None:
     ]  # fmt: skip
 
 
+def test_parts_of_a_docstring_are_lines_of_prose() -> None:
+    lines = ["Shapes:", "    z: (V) -> ()", "    nats, a *surrogate*", "After."]
+    assert as_rst(lines) == ["", "**Shapes**", "", "| z: (V) -> ()", r"| nats, a \*surrogate\*", "", "After."]
+
+
 def test_every_public_name_is_in_the_reference_once() -> None:
-    text = "\n".join(page.text for page in reference.pages())
-    shown = [line.split(":: ")[1] for line in text.splitlines() if line.startswith((".. auto", ".. py:type"))]
+    first, *rooms = reference.pages()
+    text = "\n".join(page.text for page in (first, *rooms))
+    text = re.sub(r"^(\.\. py:\w+:: )(.+)((?:\n   .+)*?\n   :module: )(.+)", r"\1\4.\2\3\4", text, flags=re.M)
+    shown = re.findall(r"^\.\. (?:auto|py:)\w+:: (.+)", text, re.MULTILINE)
     assert len(set(shown)) == len(shown)
     assert {f"pgce_mini.{name}" for name in pgce_mini.__all__} <= set(shown)
     assert shown.index("pgce_mini.shaped_cross_entropy") < shown.index("pgce_mini.pretrain")
-    first = reference.pages()[0]
     assert (first.name, first.source) == ("index", "pgce_mini/__init__.py")
+    assert "* - :py:obj:`token_rewards <pgce_mini.token_rewards>`\n     - The reward of every token" in first.text
+    assert "five arms of the paper" in first.text  # a constant, whose own docstring is that of its type
+    loss = next(page.text for page in rooms if page.name == "loss")
+    assert loss.index("pgce_mini.shaped_cross_entropy") < loss.index("pgce_mini.loss.coverage_loss")
+
+
+def test_every_room_with_names_of_its_own_has_a_page() -> None:
+    folder = Path(pgce_mini.__path__[0])
+    rooms = {
+        path.parent.relative_to(folder).as_posix().replace("/", ".")
+        for path in folder.glob("*/**/__init__.py")
+        if "__all__" in path.read_text(encoding="utf-8")
+    }
+    assert rooms - {"cli", "site", "site.model"} <= {*reference.ROOMS}
 
 
 def test_a_name_leads_to_the_lines_of_its_code() -> None:
@@ -115,6 +139,7 @@ def test_pictures_of_a_notebook_are_files_with_their_data_beside_them(tmp_path: 
         figure = json.loads(html.partition('application/json">')[2].partition("</script>")[0])
         assert figure["data"]
         assert "template" not in figure["layout"]
+        assert f'style="--height: {figure["layout"]["height"]}px"' in html  # of its place
     assert any('src="../playground.html#beta=-0.25"' in html for html in shown)
 
 
@@ -127,6 +152,45 @@ def test_a_formula_that_goes_on_in_the_next_line_is_no_quotation(tmp_path: Path)
     assert made["cells"][0]["source"] == "# T\nFor $\\beta > -1$ it ends.\n$$\nx\n$$"
 
 
+def test_a_folder_is_replaced_only_when_all_in_it_is_ours_and_else_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, new = tmp_path / "site", tmp_path / "new"
+    for folder in (site, new):
+        (folder / "docs").mkdir(parents=True)
+        (folder / "docs" / "a.html").write_text(folder.name)
+        build._mark(folder)
+    build._check_free(site)
+    with monkeypatch.context() as broken:
+        rename = os.rename
+        broken.setattr(
+            os, "rename", lambda a, b: rename(a, b) if a != new else (_ for _ in ()).throw(OSError("full"))
+        )
+        with pytest.raises(OSError, match="full"):
+            build._replace(site, new, tmp_path / "old")
+    assert (site / "docs" / "a.html").read_text() == "site"
+    build._replace(site, new, tmp_path / "old")
+    assert (site / "docs" / "a.html").read_text() == "new"
+    for added in (".git/config", "CNAME", "docs/mine.txt"):
+        (site / added).parent.mkdir(exist_ok=True)
+        (site / added).touch()
+        with pytest.raises(ValueError, match=f"did not write, {added}"):
+            build._check_free(site)
+        (site / added).unlink()
+        if added.startswith("."):
+            (site / added).parent.rmdir()
+
+
+def test_a_warning_makes_the_command_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pgce_mini.site.build_site", lambda to, progress: ["index.md: no target"])
+    with pytest.raises(SystemExit) as ended:
+        run(["site", "--out", str(tmp_path)])
+    assert ended.value.code == 1
+    assert "pgce: index.md: no target" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_site_is_refused_and_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +198,7 @@ def test_a_folder_that_is_no_site_is_refused_and_stays(
     with pytest.raises(SystemExit) as ended:
         run(["site", "--out", str(tmp_path)])
     assert ended.value.code == 2
-    assert "holds files that are no site" in capsys.readouterr().err
+    assert "holds what pgce site did not write, thesis.txt" in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == [tmp_path / "thesis.txt"]
     with pytest.raises(ValueError, match=r"thesis\.txt is a file"):
         build_site(tmp_path / "thesis.txt")

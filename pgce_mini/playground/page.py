@@ -74,7 +74,7 @@ def sources(**others: str) -> dict[str, str]:
 
 def as_module(constants: Mapping[str, Any]) -> str:
     """A module that exports `constants`."""
-    return "".join(f"export const {name} = {_literal(value)};\n" for name, value in constants.items())
+    return "".join(f"export const {name} = {literal(value)};\n" for name, value in constants.items())
 
 
 def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:
@@ -86,10 +86,10 @@ def to_html(state: PlaygroundState | None = None, *, title: str = TITLE) -> str:
         title=escape(title),
         introduction=escape(INTRODUCTION),
         javascript=javascript(),
-        state=_literal(asdict(state or PlaygroundState())),
+        state=literal(asdict(state or PlaygroundState())),
     )
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
     """JSON that is safe inside a script element: no end tag and no comment can begin in it."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")

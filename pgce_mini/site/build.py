@@ -13,16 +13,18 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgce_mini.installation import HOME, __version__, in_clone, install_hint
 from pgce_mini.paths import expanded
 from pgce_mini.progress import ProgressBar
 from pgce_mini.site import reference
-from pgce_mini.site.sources import Sources
+
+if TYPE_CHECKING:
+    from pgce_mini.site.sources import Sources
 
 NEEDED = ("sphinx", "myst_nb", "furo", "pyarrow")
-MARK = "objects.inv"  # Sphinx leaves it in every site, so a folder with it is one that may be replaced
+MARK = "written-by-pgce-site.txt"  # names every file: a folder with any other is not replaced
 ASSETS = Path(__file__).parent / "assets"
 
 # One ink and one paper in all that lies on a page: the playground's.
@@ -39,7 +41,6 @@ SETTINGS: dict[str, Any] = {
     "extensions": [
         "myst_nb",
         "sphinx.ext.autodoc",
-        "sphinx.ext.napoleon",
         "sphinx.ext.linkcode",
         "pgce_mini.site.extension",
     ],
@@ -93,6 +94,8 @@ def build_site(to: Path, *, progress: bool = True) -> list[str]:
         raise ValueError(
             "the site is made from README.md and docs/, which a wheel does not hold: run it in a clone"
         )
+    from pgce_mini.site.sources import Sources  # and with it torch and every room
+
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{to.name}.", suffix=".tmp", dir=to.parent) as temporary:
         work = Path(temporary)
@@ -101,17 +104,43 @@ def build_site(to: Path, *, progress: bool = True) -> list[str]:
             for _ in sources.write():
                 bar.update()
         warnings = _run_sphinx(work, sources, progress)
-        if to.exists():
-            os.rename(to, work / "old")
-        os.rename(work / "site", to)
+        _mark(work / "site")
+        _replace(to, work / "site", work / "old")
     return warnings
 
 
 def _check_free(to: Path) -> None:
     if to.exists() and not to.is_dir():
         raise ValueError(f"out must name a folder, and {to} is a file")
-    if to.exists() and any(to.iterdir()) and not (to / MARK).exists():
-        raise ValueError(f"{to} holds files that are no site: choose a new folder or an empty one")
+    mark = to / MARK
+    ours = mark.read_text(encoding="utf-8").splitlines() if mark.is_file() else []
+    if others := sorted(_files(to) - {*ours}):
+        raise ValueError(
+            f"{to} holds what pgce site did not write, {others[0]}: choose a new folder or an empty one"
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    """And empty folders, as seen from `folder`."""
+    inner = {path for path in folder.rglob("*") if path.is_symlink() or path.is_file() or not any(path.iterdir())}
+    return {path.relative_to(folder).as_posix() for path in inner}
+
+
+def _mark(site: Path) -> None:
+    (site / MARK).write_text("\n".join(sorted({*_files(site), MARK})) + "\n", encoding="utf-8")
+
+
+def _replace(to: Path, new: Path, old: Path) -> None:
+    """`new` becomes `to`; if that fails, `to` is again as it was."""
+    if not to.exists():
+        os.rename(new, to)
+        return
+    os.rename(to, old)
+    try:
+        os.rename(new, to)
+    except BaseException:
+        os.rename(old, to)
+        raise
 
 
 def _run_sphinx(work: Path, sources: Sources, progress: bool) -> list[str]:

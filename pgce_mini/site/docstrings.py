@@ -10,7 +10,8 @@ KNOWN = {"Raises", "Returns", "Yields", "Args"}  # which napoleon lays out
 
 
 def as_rst(lines: Sequence[str]) -> list[str]:
-    """What is indented is shown as it is written, be it a formula or a table of shapes; the rest is prose."""
+    """What is indented is shown as it is written: in a part with a name, such as Shapes, as lines of prose, which
+    wrap; elsewhere, a formula or a table, as code. The rest is prose."""
     made: list[str] = []
     part = ""
     within = False  # of an indented block
@@ -18,25 +19,27 @@ def as_rst(lines: Sequence[str]) -> list[str]:
         indented = line.startswith((" ", "\t"))
         if found := PARTS.match(line):
             part, within = found[1], False
-            made += ["", line if part in KNOWN else f"**{part}**", ""] if part not in KNOWN else [line]
+            made += [line] if part in KNOWN else ["", f"**{part}**", ""]
         elif not line.strip():
             made.append("")
         elif indented and part in KNOWN:
-            made.append(_escaped(line))
+            made.append(escaped(line))
+        elif indented and part:
+            made.append(f"| {escaped(line[4:])}")
         elif indented:
             if not within:
                 made += ["", ".. code-block:: none", ""]
             within = True
             made.append(f"    {line}")
         else:
-            if within:
+            if within or part:
                 made.append("")
             part, within = "", False
-            made.append(_escaped(line))
+            made.append(escaped(line))
     return made
 
 
-def _escaped(line: str) -> str:
+def escaped(line: str) -> str:
     """Signs that mean something in reStructuredText, made plain where they are not within `code`."""
     parts = re.split(r"(``[^`]+``|`[^`]+`)", line)
     plain = (re.sub(r"([*|]|\\|_\b)", r"\\\1", part) if not i % 2 else part for i, part in enumerate(parts))

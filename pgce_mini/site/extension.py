@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from html import escape
+import textwrap
+from html import escape, unescape
 from typing import Any
 
 from pgce_mini.installation import __version__
-from pgce_mini.site import landing
+from pgce_mini.site import landing, standing
 from pgce_mini.site.docstrings import as_rst
 from pgce_mini.site.markdown import REPOSITORY, file_address
 
@@ -18,6 +19,8 @@ COLAB = f"https://colab.research.google.com/github/{NAME}/blob/main/"
 # LaTeX that docutils does not know, and what it takes instead
 SAME = {r"\\dots(?![a-zA-Z])": r"\\ldots", r"\\big[lr]?(?![a-zA-Z])": ""}
 PARAMETERS = re.compile(r"<dl>\s*((?:<dd><em.*</dd>\s*)+)</dl>")  # of a signature: a list without terms
+CELL = re.compile(r"<td.*?</td>", re.DOTALL)
+MOST_CELLS = 6  # of a table beside which there is room for the page's contents
 FIRST_NOTEBOOK = "notebooks/00_start_here.ipynb"
 
 
@@ -26,7 +29,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_config_value("pgce_start", "index", "html")  # the page about installing
     app.add_html_math_renderer("mathml", (_inline_formula, None), (_block_formula, None))
     app.connect("builder-inited", _dark_code, priority=1)
-    app.connect("autodoc-process-docstring", _docstring, priority=1)  # before napoleon
+    app.connect("autodoc-process-docstring", _docstring, priority=1)
     app.connect("html-page-context", _page, priority=900)  # after Furo
     app.connect("build-finished", _scripts)
     return {"version": __version__, "parallel_read_safe": True}
@@ -65,7 +68,11 @@ def _dark_code(app: Any) -> None:
 
 
 def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = as_rst(lines)
+    from sphinx.ext.napoleon.docstring import GoogleDocstring
+
+    rst = as_rst(lines)
+    # by hand, as Sphinx's own would take what stands before a colon for the type of a field
+    lines[:] = rst if what in ("attribute", "property") else GoogleDocstring(rst).lines()
 
 
 def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -76,6 +83,10 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
     source = app.config.pgce_sources.get(name)
     if source is None:
         return
+    context["metatags"] += f'<meta name="description" content="{_description(context["body"])}">'
+    context["body"] = CELL.sub(_breaking_well, context["body"])
+    if any(len(re.findall("<t[dh]", row)) > MOST_CELLS for row in context["body"].split("<tr")):
+        context["body"] = f'<div class="wide-page">{context["body"]}</div>'
     context["body"] = PARAMETERS.sub(
         lambda found: f'<div class="parameters">{found[1].replace("dd>", "div>")}</div>', context["body"]
     )
@@ -93,6 +104,18 @@ def _page(app: Any, name: str, template: str, context: dict[str, Any], doctree: 
     )
 
 
+def _breaking_well(cell: re.Match[str]) -> str:
+    """A number and its error stay in a line; settings go on in the next."""
+    return re.sub(r",(?=\w+=)", ",<wbr>", cell[0].replace(" ± ", "\u00a0±\u00a0"))
+
+
+def _description(body: str) -> str:
+    """The first words of a page, for those who search."""
+    paragraph = re.search(r"<p(?: [^>]*)?>(.*?)</p>", body, re.DOTALL)
+    text = " ".join(re.sub(r"<[^>]+>", "", paragraph[1] if paragraph else "").split())
+    return escape(textwrap.shorten(unescape(text), 160, placeholder=" ..."))
+
+
 def _scripts(app: Any, error: Exception | None) -> None:
     """Plotly, once for all pages, and the playground as a page of its own."""
     if error:
@@ -100,10 +123,8 @@ def _scripts(app: Any, error: Exception | None) -> None:
     import plotly.io
     from plotly.offline import get_plotlyjs
 
-    from pgce_mini.playground import to_html
-
     static = app.outdir / "_static"
     template = json.dumps(plotly.io.templates["plotly"].to_plotly_json())
     plotly_js = f"{get_plotlyjs()}\nPlotly.usualTemplate = {template};\n"
     (static / "plotly.min.js").write_text(plotly_js, encoding="utf-8")
-    (app.outdir / "playground.html").write_text(to_html(), encoding="utf-8")
+    (app.outdir / "playground.html").write_text(standing.playground(), encoding="utf-8")

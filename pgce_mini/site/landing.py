@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,18 +12,19 @@ from urllib.parse import urlencode
 from pgce_mini.installation import HOME
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.playground import PlaygroundState, javascript
-from pgce_mini.playground.page import INTRODUCTION, TITLE
+from pgce_mini.playground.page import INTRODUCTION, TITLE, literal
 from pgce_mini.site import teaching
-from pgce_mini.site.markdown import slug, with_links
+from pgce_mini.site.markdown import Sections, slug, with_links
 
+INVITATION = "Change what a token earns, and training ends at another policy π than the frequencies q. Press Play."
 PLAYGROUND = f"""\
 <div class="first-screen">
-<p class="playground-title" id="playground">{escape(TITLE)}</p>
-<p class="soft">{escape(INTRODUCTION)}</p>
-<p class="below">{{below}}</p>
+<p class="soft">{INVITATION}</p>
 <div class="pgce-playground"></div>
 <noscript><p>The playground needs JavaScript; everything else here can be read without.</p></noscript>
 </div>
+<p class="below">{{below}}</p>
+<p>{escape(INTRODUCTION)}</p>
 """
 SCRIPT = """<script type="module">
 {javascript}
@@ -33,22 +33,22 @@ inPage(document.querySelector(".pgce-playground"), {state});
 """
 
 
-def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> str:
-    """Markdown: `introduction` is README's, `start` the page about installing, `contents` all pages by caption."""
-    title, _, text = introduction.strip().partition("\n")
-    about, picture, found = with_links(text.strip(), HOME, "").partition("\n\n![")  # a picture of the results
-    names = re.sub(r"<[^>]+>", "...", str(signature(shaped_cross_entropy)))
+def page(readme: Sections, start: str, contents: Mapping[str, list[str]]) -> str:
+    """Markdown; `start` is the page about installing, `contents` has all pages by caption."""
+    title, _, text = readme.introduction.strip().partition("\n")
+    text = with_links(text.strip(), HOME, "README.md", readme.owner)
+    about, picture, found = text.partition("\n\n![")  # a picture of the results
     sections = {
         "What the project says": about,
         "Does it help RL?": f"{picture}{found}" or teaching.answer(),
         "Try it in a minute": f"Here, above; on your machine with [two commands]({start}.md).",
         "Look it up": "{py:obj}`shaped_cross_entropy <pgce_mini.shaped_cross_entropy>` "
-        f"`{names}`, and [every other name](reference/index.rst).",
+        f"`{_signature()}`, and [every other name](reference/index.rst).",
     }
     story = teaching.story(HOME, "five-minutes").title
     parts = [
         "---\nhide-toc: true\n---\n",
-        title + "\n",
+        f"{title}: {TITLE[0].lower()}{TITLE[1:]}\n",
         PLAYGROUND.format(
             below=" · ".join(f'<a href="#{slug(name)}">{escape(name)}</a>' for name in (story, *sections))
         ),
@@ -58,6 +58,11 @@ def page(introduction: str, start: str, contents: Mapping[str, list[str]]) -> st
     for caption, pages in contents.items():
         parts.append(f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n")
     return "\n".join(parts)
+
+
+def _signature() -> str:
+    """With the choices of its options, and without the modules of its types."""
+    return re.sub(r"\b(?:\w+\.)+(?=[A-Z])", "", str(signature(shaped_cross_entropy, eval_str=True)))
 
 
 def _story() -> str:
@@ -86,5 +91,4 @@ def _story() -> str:
 
 def with_playground(body: str) -> str:
     """Its script stands in the page, as file:// allows no module in a file of its own."""
-    state = json.dumps(asdict(PlaygroundState()))
-    return body + SCRIPT.format(javascript=javascript(), state=state)
+    return body + SCRIPT.format(javascript=javascript(), state=literal(asdict(PlaygroundState())))

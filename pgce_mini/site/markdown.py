@@ -73,27 +73,26 @@ def lowered(text: str) -> str:
     return outside_code(text, lambda part: re.sub(r"^(?=#+ )", "#", part, flags=re.MULTILINE))
 
 
-def with_links(text: str, home: Path, folder: str, owner: Mapping[str, str] = NOBODY) -> str:
-    """`text`, a file in `folder` of the repository, with links that lead to pages, or else to the repository.
+def with_links(text: str, home: Path, file: str, owner: Mapping[str, str] = NOBODY) -> str:
+    """`text`, of that file of the repository, with links that lead to pages, or else to the repository.
 
-    owner: where anchors of this text are, if it has been divided.
+    owner: where the anchors of README are.
     """
+    folder = posixpath.dirname(file)
 
     def follow(found: re.Match[str]) -> str:
         target = found[2]
         if re.match(r"[a-z]+:", target):
             return found[0]
         path, _, anchor = target.partition("#")
-        if not path:
-            return found[1] + owner.get(anchor, target) + found[3]
-        full = posixpath.normpath(posixpath.join(folder, path))
+        full = posixpath.normpath(posixpath.join(folder, path)) if path else file
         if not (home / full).exists():
             return found[0]  # Sphinx warns of it
         if full == "notebooks/solutions":
             return f"{found[1]}{posixpath.relpath(full, folder or '.')}/index.md{found[3]}"
         if full == "README.md":
-            return f"{found[1]}{posixpath.relpath('index.md', folder or '.')}{found[3]}"
-        if full.endswith((".md", ".ipynb", *PICTURES)):
+            return f"{found[1]}{posixpath.relpath(owner.get(anchor, 'index.md'), folder or '.')}{found[3]}"
+        if not path or full.endswith((".md", ".ipynb", *PICTURES)):
             return found[0]
         return found[1] + file_address(full) + found[3]
 

@@ -6,11 +6,12 @@ import base64
 import json
 import re
 import struct
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.site.markdown import lowered, outside_code, with_links
+from pgce_mini.site.markdown import NOBODY, lowered, outside_code, with_links
 from pgce_mini.site.pictures import live_picture, title_of
 
 PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
@@ -18,16 +19,16 @@ FORMULA = re.compile(r"(?<![\\$])\$(?!\$)(?:(?!\n\n)[^$])+\$(?!\$)")
 SLIDERS = "In a running notebook this picture has sliders."
 
 
-def with_live_pictures(path: Path, home: Path, pictures: Path) -> str:
+def with_live_pictures(path: Path, home: Path, pictures: Path, owner: Mapping[str, str] = NOBODY) -> str:
     """The text of the notebook; its pictures are written into the folder `pictures`, at the root of the site."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    folder = str(path.parent.relative_to(home))
-    root = "../" * (folder.count("/") + 1)
+    file = path.relative_to(home).as_posix()
+    root = "../" * file.count("/")
     count = 0
     parted, titled = _has_parts(notebook), False
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            text = outside_code(with_links("".join(cell["source"]), home, folder), _with_whole_formulas)
+            text = outside_code(with_links("".join(cell["source"]), home, file, owner), _with_whole_formulas)
             cell["source"] = lowered(text) if titled and parted else text
             titled = True
         for output in cell.get("outputs", []):

@@ -18,23 +18,23 @@ from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.study import load_spec
 from pgce_mini.study.analysis import AFTER_RL, Evidence, learning_curves_of, paired_differences, samples
 
+HEIGHT = 450
+"""of a chart that names none, in px: Plotly's"""
 
-def live_picture(
-    still: str, size: tuple[int, int] | None, figure: Mapping[str, Any], title: str, note: str = ""
-) -> str:
+
+def live_picture(still: str, size: tuple[int, int], figure: Mapping[str, Any], title: str, note: str = "") -> str:
     """HTML of one line, so that it stands in Markdown as it is.
 
     still: address of the picture. size: its width and height in px. figure: Plotly's JSON. title: what it shows.
     """
-    box = f' width="{size[0]}" height="{size[1]}"' if size else ""
-    layout = {
-        key: value for key, value in figure["layout"].items() if key != "template"
-    }  # lies beside Plotly, once
+    box = f' width="{size[0]}" height="{size[1]}"'
+    layout = {"height": HEIGHT} | figure["layout"]
+    layout.pop("template", None)  # lies beside Plotly, once
     data = json.dumps({"data": figure["data"], "layout": layout}, allow_nan=False).replace("<", "\\u003c")
     caption = f"<figcaption>{escape(note)}</figcaption>" if note else ""
     return (
-        f'<figure class="live-picture" data-height="{figure["layout"].get("height", 450)}">'
-        f'<img src="{escape(still)}" alt="{escape(title)}"{box} loading="lazy">'
+        f'<figure class="live-picture" style="--height: {layout["height"]}px">'
+        f'<div class="place"><img src="{escape(still)}" alt="{escape(title)}"{box} loading="lazy"></div>'
         f'<script type="application/json">{data}</script>{caption}</figure>'
     )
 
@@ -44,17 +44,25 @@ def title_of(figure: Mapping[str, Any]) -> str:
     return unescape(re.sub(r"<[^>]+>", " ", text)) or "A picture"
 
 
-def live_results(text: str, studies: Path, evidence: Evidence) -> str:
+def live_results(text: str, home: Path, evidence: Evidence) -> str:
     """docs/study.md, in which the pictures that `figures` can draw from the tables are live."""
 
     def follow(found: re.Match[str]) -> str:
         alt, name = found.groups()
-        figure = _of_study(name, studies, evidence)
+        figure = _of_study(name, home / "studies", evidence)
         if figure is None:
             return found[0]
-        return live_picture(f"../pictures/{name}.svg", None, json.loads(figure.to_json()), alt)
+        size = _size_of_svg(home / "docs" / "study" / f"{name}.svg")
+        return live_picture(f"../pictures/{name}.svg", size, json.loads(figure.to_json()), alt)
 
     return re.sub(r"!\[([^]]*)\]\(study/([\w-]+)\.svg\)", follow, text)
+
+
+def _size_of_svg(path: Path) -> tuple[int, int]:
+    view = re.search(r'viewBox="0 0 (\d+)[\d.]* (\d+)', path.read_text(encoding="utf-8"))
+    if view is None:
+        raise ValueError(f"{path} has no viewBox that begins with 0 0")
+    return int(view[1]), int(view[2])
 
 
 def _of_study(name: str, studies: Path, evidence: Evidence) -> go.Figure | None:

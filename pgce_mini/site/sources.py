@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgce_mini.site import landing, model, notebooks, reference, teaching
+from pgce_mini.site import landing, model, notebooks, reference, standing, teaching
 from pgce_mini.site.markdown import Sections, with_links
 from pgce_mini.site.pictures import live_results
 
@@ -37,9 +37,7 @@ class Sources:
         yield from self._reference()
         yield from self._handouts()
         yield from self._model()
-        yield self._page(
-            "index", landing.page(self.readme.introduction, self.start, self._contents()), "README.md"
-        )
+        yield self._page("index", landing.page(self.readme, self.start, self._contents()), "README.md")
 
     def _page(self, name: str, text: str, source: str, suffix: str = ".md") -> str:
         path = self.folder / f"{name}{suffix}"
@@ -59,7 +57,7 @@ class Sources:
     def _readme(self) -> Iterator[str]:
         """A page a section, so that each has its place among the others."""
         for name, text in self.readme.pages.items():
-            yield self._page(name, with_links(text, self.home, "", self.readme.owner), "README.md")
+            yield self._page(name, with_links(text, self.home, "README.md", self.readme.owner), "README.md")
 
     def _documents(self) -> Iterator[str]:
         for path in [
@@ -68,16 +66,16 @@ class Sources:
             self.home / "CONTRIBUTING.md",
         ]:
             name = str(path.relative_to(self.home).with_suffix(""))
-            text = with_links(path.read_text(encoding="utf-8"), self.home, str(Path(name).parent))
+            text = with_links(path.read_text(encoding="utf-8"), self.home, f"{name}.md", self.readme.owner)
             if name == "docs/study":
-                text = live_results(text, self.home / "studies", teaching.evidence())
+                text = live_results(text, self.home, teaching.evidence())
             yield self._page(name, text, f"{name}.md")
 
     def _notebooks(self) -> Iterator[str]:
         folder = self.home / "notebooks"
         for path in sorted([*folder.glob("[0-9]*.ipynb"), *folder.glob("solutions/[0-9]*.ipynb")]):
             name = str(path.relative_to(self.home).with_suffix(""))
-            text = notebooks.with_live_pictures(path, self.home, self.extra / "pictures")
+            text = notebooks.with_live_pictures(path, self.home, self.extra / "pictures", self.readme.owner)
             yield self._page(name, text, f"{name}.ipynb", ".ipynb")
         solutions = sorted(Path(name).name for name in self.of_pages if name.startswith("notebooks/solutions/"))
         text = "# Solutions\n\nTry the exercises of a notebook first; each is explained here.\n\n" + _toc(
@@ -92,7 +90,9 @@ class Sources:
     def _handouts(self) -> Iterator[str]:
         files, text = teaching.handouts(self.home)
         for name, content in files.items():
-            (self.extra / name).write_text(content, encoding="utf-8")
+            (self.extra / name).write_text(standing.with_way_back(content), encoding="utf-8")
+        (self.extra / "404.html").write_text(standing.not_found(), encoding="utf-8")
+        (self.extra / ".nojekyll").touch()  # or GitHub Pages leaves out folders such as _static
         yield self._page("handouts", text, "app/handouts.py")
 
     def _model(self) -> Iterator[str]:
@@ -114,7 +114,7 @@ class Sources:
         start, study, own = of_readme(f"^{self.start}$"), of_readme(IN_STUDY), of_readme(IN_GUIDES)
         contents = {
             "Start": [*start, "tiny-gpts"],
-            "Course": [*sorted(n for n in written if re.match(r"notebooks/\d", n)), "notebooks/solutions/index"],
+            "Course": sorted(n for n in written if re.match(r"notebooks/\d", n)),
             "Study": study + sorted(n for n in written if n.startswith("docs/study")),
             "Teaching": ["docs/teaching", "handouts"],
             "How to": own + [name for name in map("docs/{}".format, GUIDES) if name in written],
@@ -122,7 +122,8 @@ class Sources:
         }
         placed = {name for names in contents.values() for name in names}
         others = sorted(n for n in written - placed - set(left) if not n.startswith("notebooks/solutions/"))
-        return contents | {"The project": left + others}
+        # last, as Next would walk through all of them
+        return contents | {"The project": [*left, *others, "notebooks/solutions/index"]}
 
 
 def _toc(names: list[str]) -> str:

@@ -15,11 +15,13 @@ import pytest
 from pages import Visit
 from playwright.sync_api import Browser, Page, expect
 
-from pgce_mini.site.build import build_site
+from pgce_mini.site.build import MARK, build_site
 from pgce_mini.study.analysis import Evidence, precision_answer
 
 MEGABYTE = 1e6
 BEFORE_SCROLLING = 500_000  # bytes
+MOST_SHIFT = 0.1  # CLS that a reader does not mind
+MOST_WIDE_TABLES = 12  # of 13 columns or more
 SCROLLS = "document.documentElement.scrollWidth > innerWidth"
 DRAWN = ".live-picture .js-plotly-plot .main-svg"
 
@@ -50,8 +52,8 @@ def anchors(path: Path) -> Anchors:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built") / "site"
     folder.mkdir()
-    (folder / "objects.inv").touch()  # an older site, which is replaced
-    (folder / "old.html").touch()
+    (folder / "old.html").touch()  # an older site, which is replaced
+    (folder / MARK).write_text(f"old.html\n{MARK}\n")
     assert build_site(folder, progress=False) == []
     assert not (folder / "old.html").exists()
     assert [*folder.parent.iterdir()] == [folder]  # nothing of the work is left
@@ -96,6 +98,19 @@ def test_it_is_small_and_every_page_has_its_neighbours_source_and_a_way_to_run_i
         assert "colab.research.google.com" in text, page
     binder = (site / "notebooks/05_a_gpt_from_scratch.html").read_text(encoding="utf-8")
     assert "labpath=notebooks/05_a_gpt_from_scratch.ipynb" in binder.partition('class="from"')[2]
+    assert '<meta name="description" content="' in binder
+    for name in ("lecture-slides", "prediction-sheet", "playground"):
+        assert '<a href="index.html">' in (site / f"{name}.html").read_text(encoding="utf-8")
+    assert (site / "404.html").is_file()
+    assert (site / ".nojekyll").is_file()
+
+
+def test_next_leads_from_the_last_notebook_to_the_study_and_solutions_are_last(site: Path) -> None:
+    following = r'class="next-page" href="([^"]+)"'
+    last = (site / "notebooks/09_your_turn.html").read_text(encoding="utf-8")
+    assert re.findall(following, last) == ["../the-studies.html"]
+    solutions = sorted(site.glob("notebooks/solutions/[0-9]*.html"))
+    assert re.findall(following, solutions[-1].read_text(encoding="utf-8")) == []
 
 
 def test_no_page_complains_asks_another_host_or_scrolls_sideways(site: Path, visit: Visit) -> None:
@@ -104,11 +119,94 @@ def test_no_page_complains_asks_another_host_or_scrolls_sideways(site: Path, vis
     for path in site.rglob("*.html"):
         page.set_viewport_size({"width": 360, "height": 800})
         page.goto(path.as_uri())
-        for width in (360, 1280):
+        if page.locator(".live-picture").count():
+            assert scrolled_through(page) < MOST_SHIFT, path.name
+            assert page.locator(".live-picture img").count() == 0, path.name  # all are live
+        widths = (360,) if path.parent.name == "reference" else (360, 1280)  # its pages are of one kind
+        for width in widths:
             page.set_viewport_size({"width": width, "height": 800})
             if page.evaluate(SCROLLS):
                 wide.append((path.name, width))
     assert wide == []
+
+
+def scrolled_through(page: Page) -> float:
+    """How far the page moved under the reader meanwhile, as CLS says it."""
+    page.evaluate(
+        "async () => { window.shift = 0; await document.fonts.ready;"  # the formulas' font comes before
+        "new PerformanceObserver(seen => seen.getEntries().forEach(({value}) => window.shift += value))"
+        ".observe({type: 'layout-shift'}) }"
+    )
+    for picture in page.locator(".live-picture").all():
+        picture.scroll_into_view_if_needed()
+        expect(picture.locator(".js-plotly-plot")).to_be_visible()
+    return float(page.evaluate("() => new Promise(done => setTimeout(() => done(window.shift), 100))"))
+
+
+def test_a_link_far_down_leads_there_and_stays_when_pictures_come(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("docs/study.html").as_uri() + "#run-it-again", width=390)
+    section = page.locator("#run-it-again")
+    expect(section).to_be_in_viewport()
+    page.wait_for_function(f"() => document.querySelectorAll('{DRAWN}').length > 0")
+    page.wait_for_function("() => !document.querySelector('.coming')")
+    expect(section).to_be_in_viewport()
+
+
+def test_a_picture_stays_still_when_its_library_does_not_come(site: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    failed: list[object] = []
+    page.on("pageerror", lambda error: failed.append(error))
+    page.route("**/plotly.min.js*", lambda route: route.abort())
+    page.goto(site.joinpath("notebooks/02_shaping_the_true_token.html").as_uri())
+    picture = page.locator(".live-picture").first
+    with page.expect_event("requestfailed"):
+        picture.scroll_into_view_if_needed()
+    expect(picture.locator("img")).to_be_visible()
+    page.unroute("**/plotly.min.js*")
+    page.locator(".live-picture").last.scroll_into_view_if_needed()
+    expect(page.locator(".live-picture").last.locator(".main-svg").first).to_be_visible()
+    picture.scroll_into_view_if_needed()  # comes near again
+    expect(picture.locator(".main-svg").first).to_be_visible()
+    assert failed == []
+    page.close()
+
+
+def test_a_playground_in_a_notebook_has_its_height_and_the_theme_of_the_page(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("notebooks/00_start_here.html").as_uri(), width=390)
+    frame = page.locator("iframe.playground").first
+    frame.scroll_into_view_if_needed()
+    inner = page.frame_locator("iframe.playground").first
+    expect(inner.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    expect(inner.locator("h1")).to_be_hidden()
+    scrolls = "root => root.scrollHeight > root.clientHeight"
+    assert not inner.locator("html").evaluate(scrolls)
+    page.evaluate("document.body.dataset.theme = 'dark'")
+    inner.locator("html[style*='color-scheme: dark']").wait_for(state="attached")
+
+
+def test_printed_nothing_is_folded_or_dark_and_formulas_fit(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("notebooks/02_shaping_the_true_token.html").as_uri(), color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": 600, "height": 800})
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
+    fits = "boxes => boxes.every(box => box.scrollWidth <= box.clientWidth + 1)"
+    assert page.locator(".formula").evaluate_all(fits)
+    page.goto(site.joinpath("index.html").as_uri())
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelectorAll('details').length") > 3
+    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+
+
+def test_tables_of_the_study_fit_a_laptop_and_the_first_bars_a_screen(site: Path, visit: Visit) -> None:
+    page = visit(site.joinpath("docs/study.html").as_uri(), width=1280)
+    hidden = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).length"
+    assert page.locator(".table-wrapper").evaluate_all(hidden) <= MOST_WIDE_TABLES
+    page = visit(site.joinpath("index.html").as_uri(), width=1280)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    bars = page.locator(".picture").first.bounding_box()
+    assert bars
+    assert bars["y"] + bars["height"] < 760
 
 
 def test_a_stranger_finds_from_the_first_page_what_he_came_for(site: Path, visit: Visit) -> None:
@@ -153,7 +251,7 @@ def test_first_screen_is_the_playground_and_its_weight_is_small(site: Path, brow
 @pytest.mark.parametrize("name", ["notebooks/02_shaping_the_true_token", "docs/study"])
 def test_a_picture_becomes_live_when_it_comes_near(site: Path, visit: Visit, name: str) -> None:
     page = visit(site.joinpath(f"{name}.html").as_uri(), width=360, color_scheme="dark")
-    assert page.locator(".live-picture > img").count() >= 4
+    assert page.locator(".live-picture img").count() >= 4
     assert page.locator(DRAWN).count() == 0
     page.locator(".live-picture").first.scroll_into_view_if_needed()
     expect(page.locator(DRAWN).first).to_be_visible()
@@ -161,7 +259,7 @@ def test_a_picture_becomes_live_when_it_comes_near(site: Path, visit: Visit, nam
     assert chart.get_attribute("aria-label")
     assert chart.evaluate("chart => chart.layout.font.color") == "rgb(233, 231, 228)"  # the ink of the dark page
     assert not page.evaluate(SCROLLS)
-    assert page.locator(".live-picture > img").count() > 0  # those far away are still
+    assert page.locator(".live-picture img").count() > 0  # those far away are still
     page.emulate_media(color_scheme="light")
     page.wait_for_function(
         "document.querySelector('.live-picture [role=img]').layout.font.color === 'rgb(31, 35, 40)'"
@@ -218,6 +316,9 @@ def hosted(site: Path) -> Iterator[str]:
         ("notebooks/00_start_here", "dark"),
         ("reference/loss", "dark"),
         ("the-studies", "light"),
+        ("docs/study", "dark"),
+        ("tiny-gpts", "light"),
+        ("handouts", "light"),
         ("search", "light"),
     ],
 )

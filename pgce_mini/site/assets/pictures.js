@@ -14,30 +14,39 @@
             const script = document.createElement("script");
             Object.assign(script, { src: plotly, onload: done, onerror: failed });
             document.head.append(script);
+        }).catch((error) => {
+            loading = undefined; // the next picture tries again
+            throw error;
         }));
 
     async function enliven(figure) {
-        await load();
         const still = figure.querySelector("img");
         const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
         const chart = document.createElement("div");
+        chart.className = "coming";
         chart.setAttribute("role", "img");
         chart.setAttribute("aria-label", still.alt);
-        still.replaceWith(chart);
-        layout.template = Plotly.usualTemplate;
-        layout.font = { ...layout.font, color: ink() };
-        await Plotly.newPlot(chart, data, layout, { displaylogo: false, displayModeBar: bar, responsive: true });
+        still.after(chart);
+        try {
+            await load();
+            layout.template = Plotly.usualTemplate;
+            layout.font = { ...layout.font, color: ink() };
+            await Plotly.newPlot(chart, data, layout, { displaylogo: false, displayModeBar: bar, responsive: true });
+        } catch {
+            chart.remove(); // the still one stays
+            return;
+        }
+        near.unobserve(figure);
+        chart.classList.remove("coming");
+        still.remove();
         live.add(chart);
     }
 
     const near = new IntersectionObserver(
         (entries) =>
             entries
-                .filter(({ isIntersecting }) => isIntersecting)
-                .forEach(({ target }) => {
-                    near.unobserve(target);
-                    enliven(target);
-                }),
+                .filter(({ isIntersecting, target }) => isIntersecting && !target.querySelector(".coming"))
+                .forEach(({ target }) => enliven(target)),
         { rootMargin: "600px" },
     );
     document.querySelectorAll(".live-picture").forEach((figure) => near.observe(figure));

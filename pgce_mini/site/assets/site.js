@@ -18,6 +18,31 @@
     });
     addEventListener("resize", () => wide.forEach(look));
 
+    // A playground in a frame says how high it is, and is told which theme the page has.
+    const frames = [...document.querySelectorAll("iframe.playground")];
+    const tell = ({ contentWindow }) =>
+        contentWindow.postMessage({ colorScheme: getComputedStyle(document.body).colorScheme }, "*");
+    addEventListener("message", ({ data, source }) => {
+        const frame = frames.find(({ contentWindow }) => contentWindow === source);
+        if (!frame || !data.playgroundHeight) return;
+        frame.style.height = `${data.playgroundHeight}px`;
+        tell(frame);
+    });
+    new MutationObserver(() => frames.forEach(tell)).observe(document.body, { attributeFilter: ["data-theme"] });
+
+    // On paper a formula is no wider than the sheet (site.css), and nothing is folded.
+    let folded = [];
+    addEventListener("beforeprint", () => {
+        document.querySelectorAll(".formula math").forEach((formula) => {
+            const [first, last] = [formula.firstElementChild, formula.lastElementChild];
+            const width = last.getBoundingClientRect().right - first.getBoundingClientRect().left;
+            formula.style.setProperty("--ems", width / parseFloat(getComputedStyle(formula).fontSize));
+        });
+        folded = [...document.querySelectorAll("details:not([open])")];
+        folded.forEach((part) => (part.open = true));
+    });
+    addEventListener("afterprint", () => folded.forEach((part) => (part.open = false)));
+
     // A step of the story sets the playground, which is out of sight then.
     document.querySelectorAll("a.set").forEach((link) =>
         link.addEventListener("click", () => document.querySelector(".first-screen").scrollIntoView()),
