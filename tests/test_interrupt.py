@@ -68,7 +68,8 @@ def test_ctrl_c_in_a_real_process_saves_and_ends_it(training: Training, tmp_path
     while process.poll() is None and (not run.metrics_path.exists() or len(run.metrics()) < 3):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert process.wait() == -signal.SIGINT
+    # 1 where `tabulate` is installed: torch imports it at exit, and Python then forgets why it ends
+    assert process.wait() in (-signal.SIGINT, 1)
     assert process.stderr is not None
     assert process.stderr.read().endswith(b"KeyboardInterrupt\n")
     process.stderr.close()
