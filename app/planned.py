@@ -22,6 +22,7 @@ from pgce_mini.study.analysis import (
     advice,
     decide_claims,
     first_line,
+    format_p,
     planned_in,
     precision_answer,
 )
@@ -109,7 +110,9 @@ def compared(evidence: Evidence, findings: Sequence[tuple[Family, Finding]]) -> 
         "high": [None if gap is None else gap.high for gap in gaps],
         "low, 90 %": [None if gap is None else gap.low_90 for gap in gaps],
         "high, 90 %": [None if gap is None else gap.high_90 for gap in gaps],
-        "Holm's p": [f.adjusted_p if f.difference else None for _, f in findings],
+        "Holm's p": [
+            format_p(f.adjusted_p) if f.difference and f.adjusted_p is not None else None for _, f in findings
+        ],
         "expected": [f.comparison.expected for _, f in findings],
         "verdict": [str(f.verdict) for _, f in findings],
     }

@@ -18,6 +18,7 @@ from pgce_mini.study import (
     Columns,
     Curve,
     Row,
+    inventory,
     key_of,
     load_spec,
     read_curves,
@@ -34,6 +35,7 @@ from pgce_mini.study.analysis import (
     Evidence,
     advice,
     decide_claims,
+    first_line,
     format_difference,
     holm,
     paired_over_seeds,
@@ -344,6 +346,13 @@ def test_the_same_run_in_two_studies_is_found_and_compared(results: Path, tmp_pa
     text = build(tmp_path, SPECS)["study.md"]
     (line,) = re.findall(r"\| `chain` \| `grids` \| (\d+) \| (\d+) \| ([\d.]+) \|", text)
     assert line == ("25", "9", "0.250")  # five arms of five seeds; two are copies, but for one row
+
+
+def test_every_part_opens_with_what_it_says_and_contradicts(results: Path, files: dict[str, str]) -> None:
+    evidence = Evidence(results)
+    for study in (study for study in inventory(evidence, SPECS) if study.finished):
+        section = files["study.md"].partition(f"\n## `{study.spec.name}`\n\n")[2]
+        assert section.startswith(f"*{study.spec.question}*\n\n{first_line(evidence, study.spec.name)}\n")
 
 
 def test_failed_rows_are_listed_and_counted_in_nothing(results: Path, tmp_path: Path) -> None:

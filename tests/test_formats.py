@@ -6,6 +6,7 @@ from pgce_mini.study.analysis import (
     PairedDifference,
     format_difference,
     format_estimate,
+    format_p,
     format_spread,
     signed_interval,
 )
@@ -22,6 +23,16 @@ def test_a_difference_has_its_sign() -> None:
     assert format_difference(difference) == "+0.027 [-0.007, +0.061]"
     assert format_difference(difference, 1) == "+0.0 [-0.0, +0.1]"
     assert signed_interval(0, -12.5) == "[+0.000, -12.500]"
+
+
+def test_no_p_is_zero() -> None:
+    assert [format_p(p) for p in (1.0, 0.0316, 0.001, 0.00099, 0.0)] == [
+        "1.000",
+        "0.032",
+        "0.001",
+        "<0.001",
+        "<0.001",
+    ]
 
 
 def test_a_spread_is_that_of_two_or_more() -> None:

@@ -60,6 +60,13 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
     assert "here, +0.111 [+0.031, +0.189] in trap" in of_first
 
 
+def test_a_line_says_what_the_prose_of_our_protocol_did_not_expect() -> None:
+    line = first_line(Evidence(), "confirm-countdown")
+    assert "It contradicts our protocol: confirm-countdown: precision higher than matched-precision" in line
+    assert "supported (its prose expects that a temperature does the same); confirm-countdown" in line
+    assert "contradicts" not in first_line(Evidence(), "confirm")  # smaller than d at T = 0.75
+
+
 def test_an_unfinished_part_contradicts_nothing(tmp_path: Path) -> None:
     write_confirm(tmp_path, 3)
     line = first_line(Evidence(tmp_path), "confirm")

@@ -16,6 +16,7 @@ from pgce_mini.study.analysis import (
     Evidence,
     by_seed,
     compare,
+    first_line,
     format_difference,
     format_spread,
     learning_curves_of,
@@ -65,7 +66,7 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
             if difference:
                 label = f"{arm} ({variant})" if variant else arm
                 intervals.append(Interval(label, arm, difference.mean, difference.low, difference.high))
-    text = [f"## `{spec.name}`\n", spec.question + "\n"]
+    text = [f"## `{spec.name}`\n", f"*{spec.question}*\n", first_line(evidence, spec.name) + "\n"]
     if intervals:
         largest = max(intervals, key=lambda row: abs(row.mean))
         alt = (

@@ -29,6 +29,7 @@ from pgce_mini.study.analysis import (
     advice,
     decide,
     decide_claims,
+    format_p,
     precision_answer,
     samples,
     signed,
@@ -195,7 +196,7 @@ def _families(evidence: Evidence, protocol: Protocol) -> str:
             difference = finding.difference
             row = compared(evidence, comparison, difference)
             narrow = signed_interval(difference.low_90, difference.high_90) if difference else ""
-            p = f"{finding.adjusted_p:.3f}" if difference and finding.adjusted_p is not None else ""
+            p = format_p(finding.adjusted_p) if difference and finding.adjusted_p is not None else ""
             rows.append([*row, narrow, p, comparison.expected, str(finding.verdict)])
         text += [NOTES[family.name]] if family.name in NOTES else []
         text.append(table([*COMPARED, "90 % interval", "Holm's p", "expected", "verdict"], rows))

@@ -15,6 +15,7 @@ from pgce_mini.study.analysis.evidence import Evidence, samples
 from pgce_mini.study.analysis.formats import (
     format_difference,
     format_estimate,
+    format_p,
     format_spread,
     signed,
     signed_interval,
@@ -66,9 +67,9 @@ __all__ = [
     "Evidence", "Family", "Finding", "Hypothesis", "PairedDifference", "Prediction", "Protocol", "Recorded",
     "Summary", "Verdict", "advice", "arms", "as_text", "beside", "by_metric", "by_seed", "check_predictions",
     "check_predictors", "compare", "curves_of", "decide", "decide_claims", "derived", "derived_column",
-    "differences", "expanded_interval", "first_line", "format_difference", "format_estimate", "format_spread",
-    "heldout_means", "holm", "jointly", "labels", "largest_errors", "learning_curves_of", "listed",
-    "minimum_detectable", "nearest", "over_seeds", "paired_differences", "paired_over_seeds", "phase",
+    "differences", "expanded_interval", "first_line", "format_difference", "format_estimate", "format_p",
+    "format_spread", "heldout_means", "holm", "jointly", "labels", "largest_errors", "learning_curves_of",
+    "listed", "minimum_detectable", "nearest", "over_seeds", "paired_differences", "paired_over_seeds", "phase",
     "planned_in", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples", "seeds_to_find",
     "sign_flip_test", "signed", "signed_interval", "smallest_effect", "summarize", "variants", "verdict",
 ]  # fmt: skip

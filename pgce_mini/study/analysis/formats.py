@@ -9,6 +9,7 @@ from pgce_mini.evaluation import Estimate
 from pgce_mini.study.analysis.statistics import PairedDifference
 
 LARGE = 10  # from here on one decimal is enough
+SMALLEST_P = 0.001  # that is written out
 
 
 def format_estimate(value: Estimate) -> str:
@@ -32,6 +33,11 @@ def signed_interval(low: float, high: float, digits: int = 3) -> str:
 def signed(value: float, digits: int = 3) -> str:
     """`+0.027`"""
     return f"{value:+.{digits}f}"
+
+
+def format_p(p: float) -> str:
+    """`0.031`, or `<0.001`: a test never says that something is impossible."""
+    return f"{p:.3f}" if p >= SMALLEST_P else f"<{SMALLEST_P:g}"
 
 
 def format_spread(values: Iterable[float]) -> str:

@@ -131,6 +131,8 @@ class Family:
     """chosen after the results were seen"""
     of_paper: bool = False
     """a claim of the paper; the others are ours"""
+    in_prose: str = ""
+    """what the protocol's prose expects instead of the hypotheses"""
 
     @property
     def comparisons(self) -> Iterator[Comparison]:

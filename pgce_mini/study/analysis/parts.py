@@ -29,7 +29,8 @@ def first_line(evidence: Evidence, part: str) -> str:
     """What the part says on the first of its questions, then what in it contradicts the paper, our own protocol or
     study I.
 
-    The paper or our protocol is contradicted where the reverse of what it expects is supported. For study I see
+    The paper or our protocol is contradicted where the reverse of what it expects is supported; our protocol's
+    prose where a hypothesis that it did not believe is supported, not *smaller than d*. For study I see
     `_against_first`.
 
     Raises:
@@ -91,9 +92,11 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
     if any(verdict.word in ("not run yet", "not finished") for *_, verdict in asked):
         return ""
     reverse = [question for question in asked if question[3].word == "the reverse is supported"]
+    believed_not = [q for q in asked if q[0].in_prose and q[3].word == "supported" and not q[3].within]
+    prose = [f"{_named(evidence, q)} (its prose expects that {q[0].in_prose})" for q in believed_not]
     against = {
         "the paper": [_named(evidence, question) for question in reverse if question[0].of_paper],
-        "our protocol": [_named(evidence, question) for question in reverse if not question[0].of_paper],
+        "our protocol": [_named(evidence, question) for question in reverse if not question[0].of_paper] + prose,
         "study I": list(_against_first(evidence, part)),
     }
     told = [f"It contradicts {whom}: {'; '.join(named)}." for whom, named in against.items() if named]

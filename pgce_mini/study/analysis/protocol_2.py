@@ -42,7 +42,7 @@ FAMILIES_2 = (
         Hypothesis(f"{one.place}: precision higher than {control} at both temperatures", (one, other), joint=True)
         for control in ("matched-precision", "temperature-0.75")
         for one, other in zip(_cells(AT_ONE, control), _cells(COLDER, control), strict=True)
-    )),
+    ), in_prose="a temperature does the same"),
     Family("II.4", "Speed or ceiling: what is left after 400 steps.", (
         Hypothesis(f"precision: {column_label(AT_ONE, '{m}')}, minus ce: null in chain, higher in trap", (
             _long(CHAIN, "similar"), _long(TRAP, "higher"),
