@@ -506,8 +506,8 @@ def killed(pid: int) -> bool:
     return False
 
 
-@pytest.mark.timeout(900)  # about a minute where nothing else runs
-def test_processes_killed_at_twenty_random_moments_change_nothing(
+@pytest.mark.timeout(900)  # about half a minute where nothing else runs
+def test_processes_killed_at_ten_random_moments_change_nothing(
     finished: Path, ray_address: str, tmp_path: Path
 ) -> None:
     folder, pids = tmp_path / "killed", tmp_path / "pids"
@@ -515,7 +515,7 @@ def test_processes_killed_at_twenty_random_moments_change_nothing(
     run(tmp_path / "undisturbed")
     duration = time.monotonic() - began
     rng = random.Random(0)
-    for engines, wanted in ((["local"], 8), (["0/2", "1/2"], 8), (["ray"], 4 if sys.platform == "linux" else 0)):
+    for engines, wanted in ((["local"], 4), (["0/2", "1/2"], 4), (["ray"], 2 if sys.platform == "linux" else 0)):
         drivers: list[BaseProcess] = []
         kills = 0
         while kills < wanted:
