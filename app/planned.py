@@ -25,6 +25,7 @@ from pgce_mini.study.analysis import (
     format_p,
     planned_in,
     precision_answer,
+    temperature_answer,
 )
 from tables import Study, evidence_of, stamp
 
@@ -35,11 +36,13 @@ def present_answer() -> None:
     """The question of the paper, what the tables of the package say, and what to do in a run of one's own."""
     evidence = evidence_of(RESULTS, stamp(RESULTS))
     try:
-        answer, lines = precision_answer(evidence), advice(evidence)
+        answer, beside, lines = precision_answer(evidence), temperature_answer(evidence), advice(evidence)
     except RunError as error:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
         return
     st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
+    if beside:
+        st.html(f'<p style="margin: 0">{escape(beside)}</p>')
     with st.container(border=True):
         st.subheader("In your own run")
         st.markdown("\n".join(f"- {line}" for line in lines))

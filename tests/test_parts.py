@@ -79,7 +79,8 @@ def test_lines_of_the_first_study() -> None:
     evidence = Evidence()
     lines = {part: first_line(evidence, part) for part in PROTOCOLS[0].parts}
     assert (
-        "undecided for precision (36 seeds would decide), tail-penalty (88 seeds would decide)" in lines["chain"]
+        "undecided for precision (36 seeds would find ±0.03), tail-penalty (88 seeds would find ±0.03)"
+        in lines["chain"]
     )
     assert lines["chain"].endswith(
         "It contradicts the paper: change of entropy early in RL: diversity - ce, the reverse is supported."
@@ -87,7 +88,7 @@ def test_lines_of_the_first_study() -> None:
     assert lines["trap"].endswith(
         "The reverse of what the paper or our protocol expects is supported nowhere in it."
     )
-    assert "of 8 comparisons 3 supported, 3 undecided, 2 null" in lines["midtraining"]
+    assert "of 8: 2 supported: lower; 3 undecided; 1 supported: higher; 2 null within" in lines["midtraining"]
     assert "no comparison was planned here" in lines["phase"]
     with pytest.raises(ValueError, match="part must be one of a protocol"):
         first_line(evidence, "mine")

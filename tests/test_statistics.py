@@ -36,9 +36,20 @@ def test_sign_flips_are_those_of_scipys_permutation_test() -> None:
 
 
 def test_drawn_sign_flips_come_close_to_the_t_test() -> None:
-    values = np.random.default_rng(4).normal(0.5, 1, 20)
+    values = np.random.default_rng(4).normal(0.5, 1, 40)
     assert sign_flip_test(values, seed=0) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.02)
-    assert sign_flip_test(np.full(20, 5.0), seed=0) >= 1 / 2**16  # never 0
+    assert sign_flip_test(np.full(40, 5.0), seed=0) >= 1 / 2**16  # never 0
+
+
+@pytest.mark.parametrize("values", [
+    np.random.default_rng(5).normal(0.2, 1, 17),
+    np.array([0.1] * 9 + [-0.1] * 4 + [0.3, 0.2, 0.0, -0.3]),  # ties
+])  # fmt: skip
+def test_every_sign_flip_of_many_seeds_is_counted(values: np.ndarray) -> None:
+    signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
+    expected = (np.abs(signs @ values) >= abs(values.sum()) - 1e-9).mean()
+    assert sign_flip_test(values, seed=0) == expected
+    assert sign_flip_test(np.full(20, 5.0), seed=0) == 2 / 2**20
 
 
 def test_holm_by_hand() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -20,6 +23,7 @@ from pgce_mini.study.analysis import (
     smallest_effect,
 )
 from pgce_mini.study.analysis.hypotheses import Expected
+from pgce_mini.study.analysis.verdicts import listed_places
 
 
 def finding(
@@ -37,23 +41,37 @@ NARROW, WIDE = (-0.02, 0.02), (-0.04, 0.06)  # inside and outside +-0.03
     [
         ("higher", 0.01, 0.2, (0.02, 0.19), 0.01, "supported"),
         ("lower", -0.2, -0.01, (-0.19, -0.02), 0.049, "supported"),
-        ("higher", 0.01, 0.2, (0.02, 0.19), 0.05, "undecided: 38 seeds would decide"),  # the corrected p is at 5 %
-        ("higher", 0.0, 0.2, (0.01, 0.19), 0.01, "undecided: 38 seeds would decide"),  # the interval reaches 0
+        (
+            "higher",
+            0.01,
+            0.2,
+            (0.02, 0.19),
+            0.05,
+            "undecided: 38 seeds would find ±0.03",
+        ),  # the corrected p is at 5 %
+        ("higher", 0.0, 0.2, (0.01, 0.19), 0.01, "undecided: 38 seeds would find ±0.03"),  # the interval reaches 0
         ("higher", -0.2, -0.01, (-0.19, -0.02), 0.01, "the reverse is supported"),
         ("higher", 0.01, 0.028, (0.012, 0.025), 0.01, "supported, smaller than 0.03"),
         ("lower", 0.01, 0.028, (0.012, 0.025), 0.01, "the reverse is supported, smaller than 0.03"),
         ("higher", 0.01, 0.035, (0.012, 0.03), 0.01, "supported"),  # an end at d is not inside
         ("higher", -0.04, 0.04, NARROW, 0.5, "null within ±0.03"),
-        ("higher", 0.001, 0.04, NARROW, 0.2, "null within ±0.03"),  # clear of 0, but not after correction
-        ("higher", -0.04, 0.04, (-0.03, 0.02), 0.5, "undecided: 38 seeds would decide"),
-        ("higher", -0.04, 0.07, WIDE, 0.5, "undecided: 38 seeds would decide"),
+        ("higher", 0.001, 0.04, NARROW, 0.2, "null within ±0.03, yet clear of 0 before correction"),
+        ("higher", -0.04, 0.04, (-0.03, 0.02), 0.5, "undecided: 38 seeds would find ±0.03"),
+        ("higher", -0.04, 0.07, WIDE, 0.5, "undecided: 38 seeds would find ±0.03"),
         ("different", 0.01, 0.2, (0.02, 0.19), 0.01, "supported: higher"),
         ("different", -0.028, -0.01, (-0.025, -0.012), 0.01, "supported: lower, smaller than 0.03"),
         ("different", -0.04, 0.04, NARROW, 0.5, "null within ±0.03"),
         ("similar", -0.04, 0.04, NARROW, 0.5, "null within ±0.03"),
         ("similar", 0.01, 0.028, (0.012, 0.025), 0.01, "null within ±0.03, yet higher"),
         ("similar", 0.04, 0.2, (0.05, 0.19), 0.01, "the reverse is supported: higher"),
-        ("similar", 0.01, 0.2, (0.02, 0.19), 0.01, "undecided: 38 seeds would decide"),  # larger than d, or not?
+        (
+            "similar",
+            0.01,
+            0.2,
+            (0.02, 0.19),
+            0.01,
+            "undecided: 38 seeds would find ±0.03",
+        ),  # larger than d, or not?
     ],
 )
 def test_each_verdict_and_its_edges(
@@ -100,6 +118,8 @@ OPEN = finding("higher", -0.04, 0.07, WIDE, 0.5)
 BAD = finding("higher", -0.2, -0.01, (-0.19, -0.02))
 SIMILAR = finding("similar", -0.04, 0.04, NARROW, 0.5)
 UNRUN = Finding(GOOD.comparison, None, None)
+ENTROPY = replace(NULL, comparison=replace(NULL.comparison, metric="entropy_before", within=0.03))
+SAME = "Avg@m after RL: precision - ce"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +127,11 @@ UNRUN = Finding(GOOD.comparison, None, None)
     [
         ([GOOD, SIMILAR], "supported"),
         ([GOOD, SMALL], "supported, smaller than 0.03"),
-        ([GOOD, NULL], "null within ±0.03"),
-        ([GOOD, NULL, OPEN], "undecided: 38 seeds would decide"),
-        ([GOOD, OPEN, BAD], "the reverse is supported"),
+        ([GOOD, NULL], f"not jointly supported (null within ±0.03 for {SAME})"),
+        ([GOOD, ENTROPY], "not jointly supported (null within ±0.03 for held-out entropy of the prior)"),
+        ([GOOD, NULL, OPEN], f"not jointly supported (null within ±0.03 for {SAME})"),
+        ([GOOD, OPEN], f"not jointly supported (undecided for {SAME}): 38 seeds would find ±0.03"),
+        ([GOOD, OPEN, BAD], f"not jointly supported (the reverse is supported for {SAME})"),
         ([BAD, UNRUN], "not run yet"),
         ([SMALL], "supported, smaller than 0.03"),
     ],
@@ -125,9 +147,23 @@ def test_places_of_one_verdict_are_named_together() -> None:
     found = [("chain", OPEN.verdict), ("trap", GOOD.verdict), ("text", OPEN.verdict)]
     assert (
         listed(found)
-        == "undecided in chain (38 seeds would decide), text (38 seeds would decide); supported in trap"
+        == "undecided in chain (38 seeds would find ±0.03), text (38 seeds would find ±0.03); supported in trap"
     )
-    assert str(Verdict("undecided", seeds=1234)) == "undecided: 1,234 seeds would decide"
+    assert str(Verdict("undecided", 0.015, seeds=1234)) == "undecided: 1,234 seeds would find ±0.015"
+
+
+@given(st.lists(st.sampled_from([GOOD, SMALL, NULL, OPEN, BAD, UNRUN]), min_size=1, max_size=6), st.booleans())
+def test_what_is_counted_of_a_study_adds_up(verdicts: list[Finding], mixture: bool) -> None:
+    cells = [
+        replace(found, comparison=replace(found.comparison, **of_cell))
+        for i, found in enumerate(verdicts)
+        for of_cell in [{"minus_variant": f"size={i}", "variant": "x"} if mixture else {"variant": f"slip={i}"}]
+    ]
+    said = listed_places(cells)
+    counts = [int(n) for n in re.findall(r"(?:all )?(\d+)(?: of \d+)? (?:cells|comparisons) of", said)]
+    counted = sum(counts) + 2 * said.count("both ") + said.count(" chain at ")
+    assert counted == len(cells), said
+    assert all(str(i) in said for i, found in enumerate(verdicts) if verdicts.count(found) == 1 < len(verdicts))
 
 
 @pytest.mark.parametrize(

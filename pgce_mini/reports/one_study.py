@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from pgce_mini.evaluation import LOGGED, STEPS, column_label, metric_of
+from pgce_mini.evaluation import LOGGED, STEPS, STEPS_TO, column_label, metric_of
 from pgce_mini.reports.study_tables import table
 from pgce_mini.reports.svg import Interval, forest, lines
 from pgce_mini.reward import PAPER_ARMS
-from pgce_mini.study import Spec
+from pgce_mini.study import Columns, Spec
 from pgce_mini.study.analysis import (
     AFTER_RL,
     RL_STUDIES,
@@ -23,7 +23,8 @@ from pgce_mini.study.analysis import (
     samples,
     signed,
 )
-from pgce_mini.tasks import Text
+from pgce_mini.study.analysis.protocol_2 import AREA, HELD_OUT
+from pgce_mini.tasks import Countdown, Text
 
 REASONED = "reasoned_share_after"
 RL_COLUMNS = (
@@ -45,7 +46,7 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
     rows = evidence.rows(spec.name)
     metric = AFTER_RL if rows[0].get(AFTER_RL) is not None else "entropy_before"
     of_text = spec.rows[0].pretrain.corpus.name == Text.name
-    columns = RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS if of_text else PRIOR_COLUMNS
+    columns = _filled(rows, RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS if of_text else PRIOR_COLUMNS)
     m = samples(rows)
     words = column_label(AFTER_RL, m) if metric == AFTER_RL else "held-out entropy (nats/token)"
     variants = list(dict.fromkeys(row["variant"] for row in rows))
@@ -90,7 +91,33 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
         f"{words}, minus {baseline}",
     ]
     text.append(table(head, body))
+    if any(row.get(HELD_OUT) is not None for row in rows):
+        text += ["Planned to be shown, without a test:\n", _shown(evidence, spec, variants)]
     return "\n".join(text)
+
+
+def _shown(evidence: Evidence, spec: Spec, variants: Sequence[str]) -> str:
+    """The measures of the second protocol that have no comparison of their own."""
+    rows = evidence.rows(spec.name)
+    reached = f"{STEPS_TO}{0.1 if spec.rows[0].pretrain.corpus.name == Countdown.name else 0.7:g}"
+    columns = _filled(rows, (
+        "rl_temperature", AREA, HELD_OUT, reached, "avg_at_m_at_0.75_after", "greedy_after",
+        "completion_cross_entropy_before", "completion_entropy_before",
+    ))  # fmt: skip
+    body = []
+    for variant in variants:
+        for arm in spec.arms:
+            found = [by_seed(rows, arm, column, variant) for column in columns]
+            if any(found):
+                cells = [format_spread(of_seeds.values()) for of_seeds in found]
+                body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", *cells])
+    head = [*(["variant"] if len(variants) > 1 else []), "arm"]
+    return table([*head, *(column_label(column, samples(rows)) for column in columns)], body)
+
+
+def _filled(rows: Sequence[Columns], columns: Sequence[str]) -> list[str]:
+    """Those that some row has."""
+    return [column for column in columns if any(row.get(column) is not None for row in rows)]
 
 
 def _reward_curves(evidence: Evidence, spec: Spec) -> tuple[str, str] | None:
@@ -115,7 +142,7 @@ def _headings(columns: Sequence[str], m: int) -> list[str]:
     headings, previous = [], ""
     for column in columns:
         if column == "temperature":
-            headings.append(column_label(column))
+            headings.append("scored at T")
             continue
         metric, when = metric_of(column, m)
         at_one = " (T = 1)" if metric.source == "heldout" else ""

@@ -1,6 +1,13 @@
 """What a study's tables say: differences, intervals, claims, predictions. No training is imported here."""
 
-from pgce_mini.study.analysis.claims import Decision, advice, decide, decide_claims, precision_answer
+from pgce_mini.study.analysis.claims import (
+    Decision,
+    advice,
+    decide,
+    decide_claims,
+    precision_answer,
+    temperature_answer,
+)
 from pgce_mini.study.analysis.compare import (
     Summary,
     as_text,
@@ -71,5 +78,6 @@ __all__ = [
     "format_spread", "heldout_means", "holm", "jointly", "labels", "largest_errors", "learning_curves_of",
     "listed", "minimum_detectable", "nearest", "over_seeds", "paired_differences", "paired_over_seeds", "phase",
     "planned_in", "precision_answer", "predicted", "recorded_settings", "rows_of", "samples", "seeds_to_find",
-    "sign_flip_test", "signed", "signed_interval", "smallest_effect", "summarize", "variants", "verdict",
+    "sign_flip_test", "signed", "signed_interval", "smallest_effect", "summarize", "temperature_answer",
+    "variants", "verdict",
 ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pgce_mini.study.analysis.evidence import Evidence
-from pgce_mini.study.analysis.formats import format_difference
+from pgce_mini.study.analysis.formats import format_difference, signed
 from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis
 from pgce_mini.study.analysis.protocol_1 import (
     LOWER,
@@ -17,9 +18,9 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER
+from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, STUDY_2
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
-from pgce_mini.study.analysis.statistics import PairedDifference
+from pgce_mini.study.analysis.statistics import PairedDifference, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
 
 CLAIM_3 = ("3", WITHIN_DIVERSITY.name)  # a decrease is one within the arm, and a fast one is faster than with ce
@@ -80,7 +81,11 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
         )
 
     of_diversity = [family for family in STUDY_1.families if family.name in CLAIM_3]
-    parts = tuple((h.words, decide(evidence, family, h)) for family in of_diversity for h in family.hypotheses)
+    parts = tuple(
+        (h.words + " (post hoc)" * family.post_hoc, decide(evidence, family, h))
+        for family in of_diversity
+        for h in family.hypotheses
+    )
     return {
         "1. Perplexity converges to similar values in all arms while entropy differs": Decision(
             by_arm((*LOWER, *RAISED), PRIOR_STUDIES, "1a", "1b")
@@ -106,32 +111,54 @@ def _decided(evidence: Evidence, name: str) -> str:
 
 def precision_answer(evidence: Evidence) -> str:
     """Does a precision prior help RL? A sentence with one interval, then the verdicts, from the primary
-    comparisons of the newest protocol of which some are finished; then the same against a temperature.
+    comparisons of the newest protocol of which some are finished.
     """
     question = "Does a precision prior help RL?"
-    primary = [evidence.found(protocol.primary_family, protocol.primary) for protocol in PROTOCOLS]
-    begun = [found for found in primary if _finished(found)]
+    primary = [(protocol, evidence.found(protocol.primary_family, protocol.primary)) for protocol in PROTOCOLS]
+    begun = [(protocol, found) for protocol, found in primary if _finished(found)]
     if not begun:
         return f"{question} Not known yet: the comparisons that decide it are not run yet."
-    found, finished = begun[-1], _finished(begun[-1])
+    protocol, found = begun[-1]
+    finished = _finished(found)
     mean = evidence.pooled([finding.comparison for finding in finished])
     assert mean is not None  # as they are finished
     first = finished[0].comparison
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
     so_far = "" if len(finished) == len(found) else ", as far as it is run"
-    over, against = first.place, ""
+    over = first.place
     if len(finished) > 1:
         each = _range(_differences(finished))
         over = f"the mean over {len(finished)} comparisons (taken post hoc), which are {each}"
-    if first.metric == AREA:
-        rivals = _at_equal_entropy(evidence, finished)
-        against = (
-            f" Minus cross-entropy at the temperature of the same entropy: {_range(rivals)} (no verdict planned)."
-        )
+    others = [f.comparison for f in finished if (f.comparison.study, f.comparison.variant) not in protocol.trap]
+    if 0 < len(others) < len(finished) and (without := evidence.pooled(others)):
+        over += f"; without the trap, picked because a prior matters there, {format_difference(without)}"
     return (
         f"{question} {_head(finished, mean)}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
         f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
-        f"{listed_places(found)}.{against}"
+        f"{listed_places(found)}."
+    )
+
+
+def temperature_answer(evidence: Evidence) -> str:
+    """Is it more than a lower temperature? What study II says; empty while nothing of it is finished."""
+    (family,) = (family for family in FAMILIES if family.name == "II.3")
+    asked = [evidence.found(family.name, hypothesis) for hypothesis in family.hypotheses]
+    finished = [found for found in asked if len(_finished(found)) == len(found)]
+    if not finished:
+        return ""
+    supported = [found for found in finished if jointly(found).word == "supported"]
+    places = Counter(found[0].comparison.study for found in finished)
+    of_study = Counter(found[0].comparison.study for found in supported)
+    counted = ", ".join(f"{of_study[study]} of {n} of {study}" for study, n in places.items())
+    head = "Yes, here" if len(supported) == len(finished) else "In part" if supported else "Not shown"
+    area = _range(_with(evidence, [found[0] for found in finished], metric=HELD_OUT))
+    through = (
+        f" The mean reward through RL, on held-out problems at T = 1, is ahead by {area} (no verdict planned)."
+    )
+    return (
+        f"Is it more than a lower temperature? {head}: ending higher than cross-entropy whose RL samples at a "
+        f"lower temperature, scored at T = 1 and at T = 0.75, is supported in {len(supported)} of {len(finished)} "
+        f"comparisons ({counted}).{through if area else ''}"
     )
 
 
@@ -139,40 +166,60 @@ def advice(evidence: Evidence) -> list[str]:
     """What to do in a run of one's own, as lines of Markdown; a line whose tables are not there is left out."""
 
     def asked(family: str, metric: str, baseline: str) -> list[Finding]:
-        return [
-            finding
-            for (name, c), finding in evidence.findings.items()
-            if (name, c.metric, c.baseline) == (family, metric, baseline)
-        ]
+        return _finished(
+            [
+                finding
+                for (name, c), finding in evidence.findings.items()
+                if (name, c.metric, c.baseline) == (family, metric, baseline)
+            ]
+        )
 
     height, colder = asked("II.2", AT_ONE, "ce"), asked("II.3", COLDER, "temperature-0.75")
-    speed = asked("II.1", AREA, "ce")
+    speed, first = asked("II.1", AREA, "ce"), [f for (name, _), f in evidence.findings.items() if name == "2"]
     lines = []
-    if _finished(colder):
+    if colder:
+        trap = [f for f in colder if (f.comparison.study, f.comparison.variant) in STUDY_2.trap]
+        of_rl = [
+            f"{_range(_with(evidence, found, arm='temperature-0.75', baseline='ce'))} {where}"
+            for found, where in ((trap, "in the trap"), ([f for f in colder if f not in trap], "elsewhere"))
+            if found
+        ]
         lines.append(
-            "**Try a lower temperature first**, in RL and in scoring: it needs no new pre-training. Scored at "
-            "T = 0.75, Avg after RL from a precision prior, minus that from cross-entropy with RL at 0.75, is "
-            f"{_range(_differences(colder))}: {listed_places(colder)}. "
+            "**Try a lower temperature in scoring first**: it needs no new training. Scored at T = 0.75, minus "
+            "scored at 1, Avg of plain cross-entropy after RL differs by "
+            f"{_range(_by_scoring(evidence, colder))}. RL at 0.75, all scored at 0.75, adds {', '.join(of_rl)} "
+            "(both post hoc). A precision prior, minus cross-entropy with RL at 0.75, all scored at 0.75: "
+            f"{_range(_differences(colder))}, {listed_places(colder)}. "
             f"(Both end between {_ends(evidence, colder)}.)"
         )
-    if _finished(height):
+    if height:
         lines.append(
             "**Where answers are drawn at T = 1**: Avg after RL from a precision prior, minus that from "
             f"cross-entropy, is {_range(_differences(height))}: {listed_places(height)}."
         )
-    if _finished(speed):
+    if speed:
+        drawn = ((AREA, "by the rewards that each draws itself"), (HELD_OUT, "on held-out problems at T = 1"))
+        rivals = [
+            f"{how} {gap}"
+            for metric, how in drawn
+            if (gap := _range(_with(evidence, speed, baseline="matched-precision", metric=metric)))
+        ]
         lines.append(
             "**Where RL steps are dear**: the mean reward through RL from a precision prior, minus that from "
             f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. Minus that from "
-            "cross-entropy at the temperature of the same entropy: "
-            f"{_range(_at_equal_entropy(evidence, speed))} (no verdict planned)."
+            f"cross-entropy whose RL samples at the temperature of the same entropy: {', '.join(rivals)} (no "
+            "verdict planned). Count samples, too: a step draws new groups in place of those that are all right "
+            "or all wrong, and a better policy has more of them."
         )
+    open_ = sum(finding.verdict.word == "undecided" for finding in first)
+    left = f" Ten left {open_} of the {len(first)} comparisons of claim 2 undecided here." if open_ else ""
     return [
         *lines,
         "**If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure "
         "progress.",
-        "**Five seeds are too few**: the sign-flip test of five cannot reach 5 %. Take at least six, better ten, "
-        "the same for both arms, and look up how many would decide: the tables say so beside *undecided*.",
+        "**Five seeds are too few**: the sign-flip test of five cannot reach 5 %. Six can for one comparison, "
+        f"eight for six, if all agree.{left} Take the same for both arms, and look up how many would find what "
+        "matters to you: the tables say so beside *undecided*.",
     ]
 
 
@@ -181,18 +228,29 @@ def _finished(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _differences(found: Sequence[Finding]) -> list[PairedDifference | None]:
-    return [finding.difference for finding in _finished(found)]
+    return [finding.difference for finding in found]
 
 
-def _at_equal_entropy(evidence: Evidence, found: Sequence[Finding]) -> list[PairedDifference | None]:
-    """The same minus cross-entropy that is sampled at the temperature of the precision prior's entropy."""
-    return [evidence.compare(replace(f.comparison, baseline="matched-precision")) for f in _finished(found)]
+def _with(evidence: Evidence, found: Sequence[Finding], **changes: str) -> list[PairedDifference | None]:
+    """The same comparisons with another arm, baseline or metric."""
+    return [evidence.compare(replace(finding.comparison, **changes)) for finding in found]  # type: ignore[arg-type]
+
+
+def _by_scoring(evidence: Evidence, found: Sequence[Finding]) -> list[PairedDifference | None]:
+    """What plain cross-entropy gains when the same policies are scored at T = 0.75 in place of 1."""
+    gained: list[PairedDifference | None] = []
+    for c in (finding.comparison for finding in found):
+        colder, at_one = (
+            evidence.gaps(replace(c, arm="ce", baseline=None, metric=metric)) for metric in (COLDER, AT_ONE)
+        )
+        gained.append(paired_over_seeds(colder, at_one))
+    return gained
 
 
 def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:
     """`0.95 and 1.00 in confirm, ...`: the lowest and highest mean of an arm, by study."""
     means: dict[str, list[float]] = {}
-    for comparison in (finding.comparison for finding in _finished(found)):
+    for comparison in (finding.comparison for finding in found):
         means.setdefault(comparison.study, []).extend(
             map(fmean, map(dict.values, evidence.values(comparison).values()))
         )
@@ -200,9 +258,12 @@ def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:
 
 
 def _range(differences: Sequence[PairedDifference | None]) -> str:
-    """`+0.003 to +0.018`"""
+    """`+0.003 to +0.018`, or one number; empty without any"""
     means = [difference.mean for difference in differences if difference]
-    return f"{min(means):+.3f} to {max(means):+.3f}"
+    if not means:
+        return ""
+    low, high = signed(min(means)), signed(max(means))
+    return low if low == high else f"{low} to {high}"
 
 
 def _head(found: Sequence[Finding], mean: PairedDifference) -> str:

@@ -120,12 +120,12 @@ class Evidence:
         return findings
 
     def _unfinished(self, comparison: Comparison, planned: Mapping[str, int]) -> str:
-        """ "4 of 10 seeds" where rows of some planned seeds are not there, be it as failed ones."""
+        """ "4 of 10 seeds" where rows of some planned seeds are not there or failed."""
         c = comparison
         other = c.variant if c.baseline_variant is None else c.baseline_variant
         parts = {(c.arm, c.variant), (c.baseline or c.arm, other)}
         parts |= {(arm, c.minus_variant) for arm, _ in parts} if c.minus_variant is not None else set()
-        rows = self.all_rows(c.study)
+        rows = self.rows(c.study)
         there = min(len({r["seed"] for r in rows if (r["arm"], r["variant"]) == part}) for part in parts)
         return f"{there} of {planned[c.study]} seeds" if there < planned[c.study] else ""
 

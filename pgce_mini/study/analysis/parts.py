@@ -26,8 +26,7 @@ def planned_in(evidence: Evidence, part: str) -> list[tuple[Family, Finding]]:
 
 
 def first_line(evidence: Evidence, part: str) -> str:
-    """What the part says on the first of its questions, then what in it contradicts the paper, our own protocol or
-    study I.
+    """What the part says on its questions, then what in it contradicts the paper, our own protocol or study I.
 
     The paper or our protocol is contradicted where the reverse of what it expects is supported; our protocol's
     prose where a hypothesis that it did not believe is supported, not *smaller than d*. For study I see
@@ -47,9 +46,9 @@ def first_line(evidence: Evidence, part: str) -> str:
     asked = list(_questions(evidence, part))
     if not asked:
         return f"{name}: no comparison was planned here, so there is no verdict. A place to look."
-    first = next((family for family, *_ in asked if family.name == protocol.primary_family), asked[0][0])
-    said = _said([question for question in asked if question[0] == first])
-    return f"{name}. {first.claim.rstrip('.')}: {said}. {_contradicted(evidence, part, asked)}".rstrip()
+    told = dict.fromkeys(family for family, *_ in asked if family.name in protocol.opening) or [asked[0][0]]
+    said = [f"{f.claim.rstrip('.')}: {_said([question for question in asked if question[0] == f])}." for f in told]
+    return " ".join([f"{name}.", *said, _contradicted(evidence, part, asked)]).rstrip()
 
 
 _Question = tuple[Family, Hypothesis, Sequence[Finding], Verdict]
@@ -70,9 +69,9 @@ def _said(asked: Sequence[_Question]) -> str:
     if len(asked) == 1:
         return str(verdicts[0])
     comparisons = [found[0].comparison for _, _, found, _ in asked]
-    if len({comparison.metric for comparison in comparisons}) > 1:
-        counts = Counter(verdict.word for verdict in verdicts)
-        return f"of {len(asked)} comparisons " + ", ".join(f"{n} {word}" for word, n in counts.items())
+    if len({c.metric for c in comparisons}) > 1 or any(hypothesis.joint for _, hypothesis, *_ in asked):
+        counts = Counter("not jointly supported" if verdict.parts else verdict.words for verdict in verdicts)
+        return f"of {len(asked)}: " + "; ".join(f"{n} {words}" for words, n in counts.items())
 
     def differ(field: str) -> bool:
         return len({getattr(comparison, field) for comparison in comparisons}) > 1

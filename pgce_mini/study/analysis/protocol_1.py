@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgce_mini.evaluation import column_label
-from pgce_mini.study.analysis.hypotheses import Comparison, Expected, Family, Hypothesis, Protocol
+from pgce_mini.study.analysis.hypotheses import (
+    OF_COUNTDOWN,
+    Comparison,
+    Expected,
+    Family,
+    Hypothesis,
+    Protocol,
+)
 
 RL_STUDIES = ("chain", "trap", "countdown")  # in which the claims about RL are judged
 PRIOR_STUDIES = ("chain", "countdown", "text")  # and those about priors
@@ -18,8 +25,14 @@ UNEQUAL = "scored at 0.75, precision at 1"
 def _in(studies: Sequence[str], arm: str, metric: str, expected: Expected, baseline: str = "ce") -> Hypothesis:
     return Hypothesis(
         f"{arm}: {column_label(metric, '{m}')} {expected} than {baseline}",
-        tuple(Comparison(study, arm, metric, expected, baseline) for study in studies),
-    )
+        tuple(
+            Comparison(
+                study, arm, metric, expected, baseline,
+                within=OF_COUNTDOWN if (study, metric) == ("countdown", AFTER_RL) else 0.0,
+            )
+            for study in studies
+        ),
+    )  # fmt: skip
 
 
 CLAIM_2 = tuple(_in(RL_STUDIES, arm, AFTER_RL, "higher") for arm in LOWER)
@@ -101,5 +114,6 @@ EXPLORED = (
 SEEDS = dict.fromkeys((*RL_STUDIES, "text", "midtraining", "chain-sizes"), 10)
 PARTS = (*RL_STUDIES, "text", "chain-sizes", "countdown-sizes", "midtraining", "phase", "grids", "top-k")
 STUDY_1 = Protocol(
-    "study I", "study-protocol.md", PARTS, SEEDS, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], EXPLORED
-)
+    "study I", "study-protocol.md", PARTS, SEEDS, (*PLANNED, WITHIN_DIVERSITY), CLAIM_2[0], ("2",),
+    frozenset({("trap", "")}), EXPLORED,
+)  # fmt: skip

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgce_mini.evaluation import column_label
-from pgce_mini.study.analysis.hypotheses import Comparison, Expected, Family, Hypothesis, Protocol
+from pgce_mini.study.analysis.hypotheses import (
+    CALLED,
+    OF_COUNTDOWN,
+    Comparison,
+    Expected,
+    Family,
+    Hypothesis,
+    Protocol,
+)
 
 CONFIRM = tuple(f"reasoned_share={share},slip_rate={slip}" for share, slip in (
     (0.2, 0.05), (0.1, 0.05), (0.2, 0.1), (0.1, 0.2),
 ))  # fmt: skip
 CHAIN, TRAP = CONFIRM[2:]
-AREA, AT_ONE, COLDER = "rl_area", "avg_at_m_after", "avg_at_m_at_0.75_after"
-OF_COUNTDOWN = 0.015  # d, as its accuracies are near 0.1
+AREA, HELD_OUT = "rl_area", "rl_heldout_area"
+AT_ONE, COLDER = "avg_at_m_after", "avg_at_m_at_0.75_after"
+TEMPERATURES = ("matched-precision", "temperature-0.75")  # cross-entropy with RL at lower temperatures
 SHARPEN = ("gem-1.13", "coverage-0.64", "maxrl-1024")  # as far as precision does
-MIXTURE, *DENSE = (  # of equal active and of equal total size
-    f"num_experts={experts},intermediate_size={width},steps={steps}"
-    for experts, width, steps in ((8, 128, 1000), (0, 128, 1200), (0, 512, 1000))
-)
+MIXTURE, *DENSE = CALLED
 RATES = ("0.0001", "0.0003", "0.001")
 
 
@@ -40,7 +46,7 @@ FAMILIES_2 = (
     ), of_paper=True),
     Family("II.3", "Prior or temperature: it ends higher than a temperature, scored at T = 1 and at 0.75.", tuple(
         Hypothesis(f"{one.place}: precision higher than {control} at both temperatures", (one, other), joint=True)
-        for control in ("matched-precision", "temperature-0.75")
+        for control in TEMPERATURES
         for one, other in zip(_cells(AT_ONE, control), _cells(COLDER, control), strict=True)
     ), in_prose="a temperature does the same"),
     Family("II.4", "Speed or ceiling: what is left after 400 steps.", (
@@ -91,7 +97,10 @@ PARTS = (
     "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown", "family",
     "theory",
 )  # fmt: skip
-STUDY_2 = Protocol("study II", "study-protocol-2.md", PARTS, SEEDS, FAMILIES_2, SPEED)
+STUDY_2 = Protocol(
+    "study II", "study-protocol-2.md", PARTS, SEEDS, FAMILIES_2, SPEED,
+    opening=tuple(family.name for family in FAMILIES_2), trap=frozenset({("confirm", TRAP), ("long", TRAP)}),
+)  # fmt: skip
 FIRST = {
     ("confirm", CHAIN): "chain", ("confirm", TRAP): "trap", ("confirm-countdown", ""): "countdown",
     ("lr", "lr=0.0003"): "chain",

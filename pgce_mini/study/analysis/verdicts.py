@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pgce_mini.evaluation import column_label
 from pgce_mini.study.analysis.hypotheses import Comparison
 from pgce_mini.study.analysis.statistics import PairedDifference, seeds_to_find, verdict
 
@@ -13,8 +14,9 @@ Word = Literal[
     "supported", "the reverse is supported", "null", "undecided", "no verdict", "not finished", "not run yet"
 ]
 WORST_FIRST: tuple[Word, ...] = (
-    "not run yet", "not finished", "no verdict", "the reverse is supported", "undecided", "null", "supported",
+    "not run yet", "not finished", "no verdict", "the reverse is supported", "null", "undecided", "supported",
 )  # fmt: skip
+"""In the way of a hypothesis: what is undecided may still come, what is null will not."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +25,35 @@ class Verdict:
 
     word: Word
     within: float = 0.0
-    """d; of *null*, and of a supported difference that is shown to be smaller"""
+    """d; of *null* and *undecided*, and of a supported difference that is shown to be smaller"""
     direction: str = ""
-    """higher or lower, where no direction was expected"""
+    """higher or lower, where no direction was expected; of *null*, what its interval shows nevertheless"""
     seeds: int = 0
-    """that would decide"""
+    """that would find d, of *undecided*"""
     why: str = ""
     """there is no verdict"""
+    parts: str = ""
+    """of several together that are not supported: those that have this verdict"""
 
     @property
     def words(self) -> str:
-        """Without the seeds that would decide."""
+        """Without the seeds that would find d."""
+        if self.parts:
+            return f"not jointly supported ({replace(self, parts='').words} for {self.parts})"
         if self.word == "null":
             return f"null within ±{self.within:g}" + (f", yet {self.direction}" if self.direction else "")
         said = (
             self.word + (f": {self.direction}" if self.direction else "") + (f" ({self.why})" if self.why else "")
         )
-        return said + (f", smaller than {self.within:g}" if self.within else "")
+        return said + (f", smaller than {self.within:g}" if self.within and not self.seeds else "")
+
+    @property
+    def more(self) -> str:
+        """`36 seeds would find ±0.03`, where that is to be said."""
+        return f"{self.seeds:,} seeds would find ±{self.within:g}" if self.seeds else ""
 
     def __str__(self) -> str:
-        return f"{self.words}: {self.seeds:,} seeds would decide" if self.seeds else self.words
+        return f"{self.words}: {self.more}" if self.more else self.words
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,9 @@ class Finding:
             direction = said if expected == "different" else ""
             return Verdict(word, within if smaller else 0.0, direction)
         elif said == "null":
-            return Verdict("null", within)
-        return Verdict("undecided", seeds=seeds_to_find(within, difference.deviation, self.tests))
+            alone = difference.low > 0 or difference.high < 0
+            return Verdict("null", within, "clear of 0 before correction" if alone else "")
+        return Verdict("undecided", within, seeds=seeds_to_find(within, difference.deviation, self.tests))
 
     @property
     def as_expected(self) -> bool:
@@ -91,42 +103,43 @@ class Finding:
 
 
 def jointly(findings: Sequence[Finding]) -> Verdict:
-    """An intersection: supported only if each is as expected; otherwise what stands most in the way."""
+    """An intersection: supported only if each is as expected; otherwise what stands most in the way, and where."""
     if len(findings) == 1:
         return findings[0].verdict
     if all(finding.as_expected for finding in findings):
         smaller = [found.within for found in (f.verdict for f in findings) if found.word == "supported"]
         return Verdict("supported", max(smaller, default=0.0))
-    others = [finding.verdict for finding in findings if not finding.as_expected]
-    worst = min(others, key=lambda found: WORST_FIRST.index(found.word))
-    seeds = max(found.seeds for found in others if found.word == worst.word)
-    return replace(worst, seeds=seeds)
+    others = [finding for finding in findings if not finding.as_expected]
+    worst = min((finding.verdict for finding in others), key=lambda found: WORST_FIRST.index(found.word))
+    if worst.word in ("not run yet", "not finished"):
+        return worst
+    same = [finding for finding in others if finding.verdict.word == worst.word]
+    distinct = len({finding.comparison.metric for finding in findings}) == len(findings)
+    parts = [column_label(f.comparison.metric) if distinct else f.comparison.words.format(m="m") for f in same]
+    return replace(worst, seeds=max(finding.verdict.seeds for finding in same), parts=" and ".join(parts))
 
 
 def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in") -> str:
-    """`supported in chain, trap; undecided in countdown (40 seeds would decide)`, from (place, verdict)."""
+    """`supported in chain, trap; undecided in countdown (40 seeds would find ±0.03)`, from (place, verdict)."""
     places: dict[str, list[str]] = {}
     for place, found in verdicts:
-        seeds = f" ({found.seeds:,} seeds would decide)" if found.seeds else ""
-        places.setdefault(found.words, []).append(place + seeds)
+        places.setdefault(found.words, []).append(place + (f" ({found.more})" if found.more else ""))
     return "; ".join(f"{words} {link} {', '.join(where)}" for words, where in places.items())
 
 
 def listed_places(findings: Sequence[Finding]) -> str:
     """`listed`, by the comparisons' places; the cells of a study that get the same are counted."""
-    of_study: dict[str, dict[str, Verdict]] = {}  # study -> variant -> verdict
+    of_study: dict[str, list[Verdict]] = {}
     for finding in findings:
-        of_study.setdefault(finding.comparison.study, {})[finding.comparison.variant] = finding.verdict
+        of_study.setdefault(finding.comparison.study, []).append(finding.verdict)
 
     def place(finding: Finding) -> str:
-        study, verdicts = finding.comparison.study, list(of_study[finding.comparison.study].values())
-        alike, cells = verdicts.count(finding.verdict), len(verdicts)
+        comparison, verdicts = finding.comparison, of_study[finding.comparison.study]
+        alike, all_of_it = verdicts.count(finding.verdict), len(verdicts)
         if alike == 1:
-            return finding.comparison.place
-        return (
-            f"{alike} of {cells} cells of {study}"
-            if alike < cells
-            else f"{'both' if cells == 2 else f'all {cells}'} cells of {study}"
-        )
+            return comparison.place
+        kind = "cells" if comparison.minus_variant is None else "comparisons"
+        counted = f"{alike} of {all_of_it}" if alike < all_of_it else "both" if alike == 2 else f"all {alike}"
+        return f"{counted} {kind} of {comparison.study}"
 
     return listed(dict.fromkeys((place(finding), finding.verdict) for finding in findings))
