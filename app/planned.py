@@ -20,12 +20,12 @@ from pgce_mini.study.analysis import (
     Family,
     Finding,
     advice,
+    cheaper_ways,
     decide_claims,
     first_line,
     format_p,
     planned_in,
     precision_answer,
-    temperature_answer,
 )
 from tables import Study, evidence_of, stamp
 
@@ -36,12 +36,12 @@ def present_answer() -> None:
     """The question of the paper, what the tables of the package say, and what to do in a run of one's own."""
     evidence = evidence_of(RESULTS, stamp(RESULTS))
     try:
-        answer, beside, lines = precision_answer(evidence), temperature_answer(evidence), advice(evidence)
+        answer, ways, lines = precision_answer(evidence), cheaper_ways(evidence), advice(evidence)
     except RunError as error:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
         return
     st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
-    if beside:
+    for beside in ways:
         st.html(f'<p style="margin: 0">{escape(beside)}</p>')
     with st.container(border=True):
         st.subheader("In your own run")

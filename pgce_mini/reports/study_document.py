@@ -27,6 +27,7 @@ from pgce_mini.study.analysis import (
     Evidence,
     Protocol,
     advice,
+    cheaper_ways,
     decide,
     decide_claims,
     format_p,
@@ -34,7 +35,6 @@ from pgce_mini.study.analysis import (
     samples,
     signed,
     signed_interval,
-    temperature_answer,
 )
 from pgce_mini.study.analysis.first_rule import chance_to_hold, first_decisions
 from pgce_mini.study.analysis.hypotheses import OF_COUNTDOWN
@@ -142,8 +142,7 @@ def _inventory(studies: Sequence[StudyState]) -> str:
 def _answer(evidence: Evidence, pictures: dict[str, str]) -> str:
     lines = "".join(f"- {line}\n" for line in advice(evidence))
     answer = f"**{precision_answer(evidence)}**\n\n"
-    if beside := temperature_answer(evidence):
-        answer += f"{beside}\n\n"
+    answer += "".join(f"{beside}\n\n" for beside in cheaper_ways(evidence))
     for file, metric, drawn in SPEED_PICTURES:
         if picture := _speed(evidence, metric, drawn):
             alt, pictures[file] = picture

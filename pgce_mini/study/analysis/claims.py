@@ -18,7 +18,7 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, STUDY_2
+from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, RATES, STUDY_2
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
 from pgce_mini.study.analysis.statistics import PairedDifference, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
@@ -102,9 +102,13 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
     }
 
 
+def _family(name: str) -> Family:
+    return next(family for family in FAMILIES if family.name == name)
+
+
 def _decided(evidence: Evidence, name: str) -> str:
     """What is said of the one hypothesis of a family."""
-    (family,) = (family for family in FAMILIES if family.name == name)
+    family = _family(name)
     (hypothesis,) = family.hypotheses
     return decide(evidence, family, hypothesis)
 
@@ -139,10 +143,14 @@ def precision_answer(evidence: Evidence) -> str:
     )
 
 
-def temperature_answer(evidence: Evidence) -> str:
-    """Is it more than a lower temperature? What study II says; empty while nothing of it is finished."""
-    (family,) = (family for family in FAMILIES if family.name == "II.3")
-    asked = [evidence.found(family.name, hypothesis) for hypothesis in family.hypotheses]
+def cheaper_ways(evidence: Evidence) -> list[str]:
+    """Whether a precision prior does more than what needs no new pre-training, for each such way that study II has
+    tried so far."""
+    return list(filter(None, (_beside_temperature(evidence), _beside_rate(evidence))))
+
+
+def _beside_temperature(evidence: Evidence) -> str:
+    asked = [evidence.found("II.3", hypothesis) for hypothesis in _family("II.3").hypotheses]
     finished = [found for found in asked if len(_finished(found)) == len(found)]
     if not finished:
         return ""
@@ -159,6 +167,26 @@ def temperature_answer(evidence: Evidence) -> str:
         f"Is it more than a lower temperature? {head}: ending higher than cross-entropy whose RL samples at a "
         f"lower temperature, scored at T = 1 and at T = 0.75, is supported in {len(supported)} of {len(finished)} "
         f"comparisons ({counted}).{through if area else ''}"
+    )
+
+
+def _beside_rate(evidence: Evidence) -> str:
+    (hypothesis,) = _family("II.5").hypotheses
+    found = evidence.found("II.5", hypothesis)
+    if len(_finished(found)) < len(found):
+        return ""
+    least = min(found, key=lambda finding: finding.difference.mean if finding.difference else 0)
+    c, difference = least.comparison, least.difference
+    assert difference is not None  # as it is finished
+    ours = c.variant.removeprefix("lr=")
+    theirs = (c.baseline_variant or c.variant).removeprefix("lr=")
+    alike = [replace(c, variant=f"lr={rate}", baseline_variant=None) for rate in RATES]
+    gaps = ", ".join(signed(gap.mean) for gap in map(evidence.compare, alike) if gap)
+    head = "Yes, here" if jointly(found).word == "supported" else "Not by the planned test"
+    return (
+        f"Is it more than a larger learning rate of RL? {head}: {evidence.label(c)}, precision at {ours} minus "
+        f"plain cross-entropy at {theirs}, is {format_difference(difference)} ({least.verdict}). Both at "
+        f"{', '.join(RATES)}: {gaps} (post hoc but for {ours})."
     )
 
 
@@ -211,6 +239,12 @@ def advice(evidence: Evidence) -> list[str]:
             "verdict planned). Count samples, too: a step draws new groups in place of those that are all right "
             "or all wrong, and a better policy has more of them."
         )
+    rate = [f for (name, _), f in evidence.findings.items() if name == "II.5"]
+    if any(finding.verdict.word == "the reverse is supported" for finding in rate):
+        line = (
+            "a larger one gained more here than a precision prior did, and beside it the prior added less (above)"
+        )
+        lines.insert(0, f"**Tune the learning rate of RL first**: {line}.")
     open_ = sum(finding.verdict.word == "undecided" for finding in first)
     left = f" Ten left {open_} of the {len(first)} comparisons of claim 2 undecided here." if open_ else ""
     return [
