@@ -15,7 +15,7 @@ from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import column_title
 from pgce_mini.playground.page import to_html
 from pgce_mini.reports.svg import Interval, forest
-from pgce_mini.study.analysis import AFTER_RL, Evidence, first_line, samples, views
+from pgce_mini.study.analysis import AFTER_RL, Comparison, Evidence, first_line, samples, views
 from steps import PAGES, Step, Story, stories
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "teaching.md"
@@ -99,18 +99,24 @@ def _picture(step: Step, evidence: Evidence) -> str:
     if step.page == "trap-game":
         return f'<div class="picture answer">{_reasoned("trap", evidence)}</div>'
     if step.page == "results":
-        study = str(step.state["study"])
-        said = f"<p>{escape(first_line(evidence, study))}</p>"
-        return f'<div class="picture answer">{_differences(study, evidence)}{said}</div>'
+        parts = [str(step.state[key]) for key in ("study", "beside") if key in step.state]
+        told = [f"{_differences(part, evidence)}<p>{escape(first_line(evidence, part))}</p>" for part in parts]
+        return f'<div class="picture answer">{"".join(told)}</div>'
     return ""
 
 
-def _differences(study: str, evidence: Evidence) -> str:
-    rows = evidence.rows(study)
-    gaps = views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL)
-    intervals = [Interval(arm, arm, gap.mean, gap.low, gap.high) for arm, gap in gaps.items()]
-    title = f"{study}: each arm minus ce, 95 % intervals over seeds, each by itself"
-    return forest(title, f"difference in {column_title(AFTER_RL, samples(rows))}", intervals, title)
+def _differences(part: str, evidence: Evidence) -> str:
+    """Arms minus ce, with the verdicts on those that were planned; of variants the first, as on the page."""
+    rows = evidence.rows(part)
+    variant = views.variants(rows)[0]
+    intervals = []
+    for arm, gap in views.paired_differences(rows, tuple(PAPER_ARMS), "ce", AFTER_RL, variant).items():
+        verdict = evidence.verdict(part, arm, AFTER_RL, "ce", variant)
+        label = f"{arm}: {verdict.words}" if verdict else arm
+        intervals.append(Interval(label, arm, gap.mean, gap.low, gap.high))
+    title = f"{part}: each arm minus ce, 95 % intervals over seeds, each by itself"
+    place = Comparison(part, "", AFTER_RL, "different", variant=variant).place.removeprefix(part)
+    return forest(title, f"difference in {column_title(AFTER_RL, samples(rows))}{place}", intervals, title)
 
 
 def _reasoned(study: str, evidence: Evidence) -> str:

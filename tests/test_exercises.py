@@ -118,6 +118,15 @@ def filled_in(steps, values):
     return at[1] - at[0]
 
 
+def put_back(q, beta, way):
+    """The equation of the end, put into itself again and again, a part of the way each time."""
+    policy = q
+    for _ in range(101):
+        raw = q * (1 - policy) ** beta
+        policy = (1 - way) * policy + way * raw / raw.sum()
+    return policy
+
+
 def clips_in_numpy(ratio, advantage, epsilon, epsilon_high):
     ratio, advantage = np.asarray(ratio), np.asarray(advantage)
     return -np.minimum(ratio * advantage, ratio.clip(1 - epsilon, 1 + epsilon_high) * advantage)
@@ -134,6 +143,9 @@ def clips_in_numpy(ratio, advantage, epsilon, epsilon_high):
         ("01-2", lambda z, r: objective(z, r) / len(z), False, "not the right length"),
         ("01-4", np.float32([-5, 0, -5, -5, -5, -5]) * np.float32(0.99999), True, ""),
         ("01-4", [5, 0, 5, 5, 5, 5], False, "opposite"),
+        ("02-3", lambda q, beta: put_back(q, beta, 1.0), False, "jumps to and fro"),
+        ("02-3", lambda q, beta: put_back(q, beta, 0.5), True, ""),
+        ("02-3", lambda q, beta: np.roll(q, 1) * 3 - 2 * q, False, "elsewhere"),
         ("04-2", lambda beta: 1 / (1 + beta) ** 3, False, "far too much"),
         ("04-4", lambda pi, x: 0.0, False, "just the same"),
         ("04-4", lambda pi, x: -np.log(pi[x]) + x, False, "logarithm"),
@@ -152,7 +164,7 @@ def clips_in_numpy(ratio, advantage, epsilon, epsilon_high):
         ("08-2", lambda gap, p, d: "Higher." if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high < 0
          else "Null." if -d < gap.low_90 and gap.high_90 < d else "Undecided.", True, ""),
         ("08-2", lambda gap, p, d: "Higher " if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high <= 0
-         else "null" if -d < gap.low_90 and gap.high_90 < d else "undecided", False, "holds 0"),
+         else "null" if -d < gap.low_90 and gap.high_90 < d else "undecided", False, "contains 0"),
         ("08-2", lambda gap, p, d: "higher" if p < 0.05 and gap.low > 0 else "lower" if p < 0.05 and gap.high < 0
          else "undecided", False, "inside"),
         ("08-2", lambda gap, p, d: "null" if -d < gap.low_90 and gap.high_90 < d else "higher"

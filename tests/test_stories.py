@@ -12,8 +12,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from pgce_mini import RewardShaping, policy_flow
-from pgce_mini.theory import HIDDEN_REWARDS, compare_gradients
+from pgce_mini import PAPER_ARMS, RewardShaping, policy_flow, stationary_policy
+from pgce_mini.playground import preset
+from pgce_mini.study.analysis import Evidence, first_line
+from pgce_mini.theory import HIDDEN_REWARDS, compare_gradients, tempered
+from pgce_mini.theory.group_rl import group_run
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"
@@ -140,10 +143,8 @@ def test_what_the_lecture_reveals_is_so() -> None:
     unseen = compare_gradients([0.6, 0.2, 0.1, 0.06, 0.03, 0.01], 4, 64, 0, 0.0, [64])
     assert unseen.counts[4] == 0  # "none of these draws is fish"
 
-    sure = np.array([0.9])
-    assert HIDDEN_REWARDS["shaped (product)"].push_at(sure, -0.5, 10) > 1
-    assert HIDDEN_REWARDS["unlikelihood"].wrong_reward_at(sure, 1.0, 10) < 0
-    assert HIDDEN_REWARDS["label smoothing"].wrong_reward_at(sure, 0.1, 10) > 0
+    q = np.array(preset("peaked", 8)["labels"])
+    assert np.flatnonzero(stationary_policy(q, PAPER_ARMS["precision"]) > q).tolist() == [0]
 
     def winner(tea: float, coffee: float) -> int:
         start = np.log([tea, coffee, 1 - tea - coffee])
@@ -153,6 +154,45 @@ def test_what_the_lecture_reveals_is_so() -> None:
     assert winner(0.3, 0.56) == 1  # coffee, which leads
     assert winner(0.5, 0.4) == 0  # tea, when it leads
     assert winner(0.1, 0.18) == 1  # not water, with 0.72
+
+
+def test_every_right_answer_about_hidden_rewards_is_revealed(steps: ModuleType) -> None:
+    (step,) = (step for step in steps.stories()["lecture"].steps if step.title == "Which reward hides in a loss?")
+    sure, wrong = step.reveal.split("Wrong tokens: ")
+    of_sure, of_wrong = {}, {}
+    for name, hidden in HIDDEN_REWARDS.items():
+        strengths = np.linspace(hidden.low, hidden.high, 37)
+        larger = [s for s in strengths if hidden.push_at(0.9, s, 10) > 1 + 1e-9]
+        if larger:
+            neutral = 0 if name.startswith("shaped") else 1
+            assert max(larger) < neutral or min(larger) > neutral
+            of_sure[name] = "<" if max(larger) < neutral else ">"
+        pays = np.array([hidden.wrong_reward_at([0.01, 0.1, 0.6], s, 10) for s in strengths])
+        if (abs(pays) > 1e-9).any():
+            of_wrong[name] = (bool((pays > 1e-9).any()), bool((pays < -1e-9).any()))
+    assert of_sure == {"shaped (product)": "<", "shaped (exponent)": "<", "direct coverage": "<", "GEM": ">"}
+    for words in ("shaped with β < 0", "direct coverage with N < 1", "GEM with τ > 1"):
+        assert words in sure
+    assert of_wrong == {"label smoothing": (True, False), "unlikelihood": (False, True), "GEM": (True, True)}
+    for words in ("unlikelihood takes", "label smoothing pays", "GEM pays some and takes from others"):
+        assert words in wrong
+
+
+def test_from_diversity_rl_says_the_rare_token_first(steps: ModuleType) -> None:
+    (step,) = (step for step in steps.stories()["lecture"].steps if step.title == "RL on one state")
+    q, fish = np.array(preset("peaked", step.state["tokens"])["labels"]), step.state["right"]
+    starts = {arm: stationary_policy(q, PAPER_ARMS[arm]) for arm in ("ce", "precision", "diversity")}
+    starts["q at T = 0.7"] = tempered(q, 0.7)
+
+    def order(seed: int) -> list[str]:
+        """The starts from which "fish" comes to 0.9 within 200 steps, as they do so."""
+        settings = {"group_size": 8, "steps": 200, "lr": step.state["rl_lr"], "seed": seed}
+        runs = {name: group_run(np.log(start), [fish], **settings) for name, start in starts.items()}
+        often = {name: run.policies[:, fish] >= 0.9 for name, run in runs.items()}
+        return sorted((name for name in often if often[name].any()), key=lambda name: int(often[name].argmax()))
+
+    assert order(0)[:2] == ["diversity", "ce"]  # what the class sees
+    assert sum(order(seed)[:1] == ["diversity"] for seed in range(1, 21)) >= 18
 
 
 def test_docs_have_the_plan_of_the_explorer(handouts: ModuleType) -> None:
@@ -177,6 +217,24 @@ def test_handouts_ask_every_question_and_answer_it_afterwards(handouts: ModuleTy
         assert (step.ask in asked) == bool(step.reveal)
         assert step.reveal not in asked or not step.reveal
         assert step.reveal in answers
+
+
+def test_slide_of_the_question_shows_both_studies_with_their_verdicts(
+    handouts: ModuleType, steps: ModuleType
+) -> None:
+    lecture = steps.stories()["lecture"]
+    slides = handouts.slides(lecture, [""] * len(lecture.steps), "Not seen.", {})
+    (slide,) = (part for part in slides.split("<section>") if "<h2>Diversity or precision?</h2>" in part)
+    (step,) = (step for step in lecture.steps if step.page == "results")
+    assert step.state["study"] == "chain"
+    assert step.state["beside"] == "confirm"
+    assert slide.count("<svg") == 2
+    evidence = Evidence()
+    for part, variant in (("chain", ""), ("confirm", "reasoned_share=0.2,slip_rate=0.05")):
+        assert first_line(evidence, part) in unescape(slide)
+        verdict = evidence.verdict(part, "precision", "avg_at_m_after", "ce", variant)
+        assert f"precision: {verdict.words}<" in unescape(slide)
+    assert "at reasoned share 0.2 and slip rate 0.05" in slide
 
 
 def test_slides_without_an_explorer_ask_for_no_control_that_is_not_there(

@@ -199,20 +199,24 @@ def alone(name: str, study: tables.Study | None) -> None:
 
 def pair(name: str, study: tables.Study, beside: str, other: tables.Study) -> None:
     """Two parts in the same picture, the second to the right or, on a phone, below."""
-    choice = tables.choose(study, wide=True)
-    followed = tables.follow(other, choice) if choice else tables.choose(other, wide=True)
+    with st.container(key="place_controls"):
+        choice = tables.choose(study, wide=True)
+        followed = tables.follow(other, choice) if choice else tables.choose(other, wide=True)
     left, right = st.columns(2, gap="large")
     with left:
-        side(name, study, choice, "study")
+        side(name, study, choice, "study", "place_left")
     with right:
-        side(beside, other, followed, "study_beside")
+        side(beside, other, followed, "study_beside", "place_right")
 
 
-def side(title: str, study: tables.Study, choice: tables.Choice | None, name: str) -> None:
-    """One of two parts; `name` as in `shell.present`."""
-    st.subheader(title)
-    if planned.say_line(study):
-        tables.present(st.container(), study, choice, name)
+def side(title: str, study: tables.Study, choice: tables.Choice | None, name: str, place: str) -> None:
+    """One of two parts; `name` as in `shell.present`, `place` the key of its picture's (presenting.css)."""
+    picture = st.container(key=place)
+    with picture:
+        st.subheader(title)
+        has_table = planned.say_line(study)
+    if has_table:
+        tables.present(picture, study, choice, name)
         planned.present_planned(study, f"planned_{name}")
 
 

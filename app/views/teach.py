@@ -117,8 +117,8 @@ with answer:  # last, as the tables take a while when nobody has asked for them 
         }
         st.html(shell.as_html(columns, "What was found"))
         st.markdown(
-            "Ten seeds an arm, tiny models. *Supported*: clear of 0, corrected for the number of comparisons; "
-            "*null within ±d*: shown to be smaller than d; *undecided*: neither. "
+            "Tiny models, ten or twenty seeds an arm. *Supported*: clear of 0, corrected for the number of "
+            "comparisons; *null within ±d*: shown to be smaller than d; *undecided*: neither. "
             "The page *Diversity or precision?* shows each comparison. For a run of your own: "
             f"{lecture.steps[-1].ask[0].lower()}{lecture.steps[-1].ask[1:]}"
         )

@@ -110,6 +110,24 @@ def test_presented_names_of_arms_are_whole(explorer: str, visit: Visit) -> None:
     assert_fits_a_wall(page)
 
 
+def test_two_parts_are_presented_beside_each_other(explorer: str, visit: Visit) -> None:
+    page = visit(f"{explorer}results?present=1&study=chain&beside=confirm&picture=minus+the+baseline")
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot .gtitle').length === 2")
+    page.keyboard.press("r")
+    boxes = [page.locator(f".st-key-place_{side} .js-plotly-plot").bounding_box() for side in ("left", "right")]
+    left, right = (box for box in boxes if box)
+    assert left["x"] + left["width"] < right["x"]
+    for box in (left, right):
+        assert box["height"] > 100
+    for side, name in (("left", "chain"), ("right", "confirm")):
+        place = page.locator(f".st-key-place_{side}")
+        expect(place.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        expect(place.locator(".takeaway")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text("minus the baseline", exact=True)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text("Copy as Python").first).to_be_hidden()
+
+
 def test_keys_present_reveal_and_leave_but_not_while_somebody_types(explorer: str, visit: Visit) -> None:
     page = open_page(visit, f"{explorer}where-training-ends?beta=0.5")
     said = page.locator(".takeaway")

@@ -77,7 +77,7 @@ def words_for(answer: Any) -> str:
             continue
         clear = low > 0 or high < 0
         if said in CLEAR:
-            reasons = ["the 95 % interval holds 0"] * (not clear) + ["p is not below 0.05"] * (p >= LEVEL)
+            reasons = ["the 95 % interval contains 0"] * (not clear) + ["p is not below 0.05"] * (p >= LEVEL)
             raise NotYet(f"{where} But {' and '.join(reasons)}." if reasons else f"{where} Look at the sign.")
         if right in CLEAR:
             raise NotYet(

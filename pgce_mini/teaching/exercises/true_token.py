@@ -9,10 +9,10 @@ import torch
 
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.teaching.exercises import call, close, exercise, numbers, require
-from pgce_mini.theory import HIDDEN_REWARDS, stationary_policy, tempered
+from pgce_mini.theory import HIDDEN_REWARDS, FloatArray, stationary_policy, tempered
 
 FREQUENCIES = ([0.5, 0.25, 0.15, 0.1], [0.4, 0.3, 0.2, 0.1], [0.34, 0.33, 0.33])
-BETAS = (-0.25, 0.5, 1.0)
+BETAS = (-0.25, 0.5, 1.0, 2.0)  # at 2 the equation, put into itself, jumps between two policies
 PROBS = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
 
 
@@ -54,20 +54,32 @@ def ending(answer: Any) -> str:
             truth = stationary_policy(q, RewardShaping(beta))
             policy = numbers(call(answer, q.copy(), beta), q.shape)
             require(abs(policy.sum() - 1) < 1e-4, "What it returns is no distribution: divide by the sum.")
-            once = q * (1 - q) ** beta
             require(
-                not close(policy, once / once.sum(), atol=1e-9),
+                not close(policy, _round(q, q, beta), atol=1e-9),
                 "That is one step from q. Put what comes out into the right side again, until it stays.",
             )
             require(
                 not close(policy, tempered(q, 1 + beta), atol=1e-9),
                 "That is the temperature 1 + beta: right for two tokens, wrong for more (notebook 04).",
             )
+            ends_there = close(policy, truth, atol=1e-4)
+            returns = close(_round(q, _round(q, policy, beta), beta), policy, atol=1e-4)
             require(
-                close(policy, truth, atol=1e-4),
+                ends_there or not returns,
+                f"At beta = {beta:g} it jumps to and fro between two policies: go half of the way in each round.",
+            )
+            require(
+                ends_there,
                 f"For q = {frequencies} and beta = {beta:g} it ends elsewhere: there training would still move.",
             )
     return "You can predict the end of any arm that shapes the true token alone."
+
+
+def _round(q: FloatArray, policy: FloatArray, beta: float) -> FloatArray:
+    """What comes out of the right side of pi = q (1 - pi)^beta / sum. (V,), (V,) -> (V,)"""
+    with np.errstate(all="ignore"):  # an answer may lie outside 0 ... 1
+        raw = q * (1 - policy) ** beta
+        return np.asarray(raw / raw.sum())
 
 
 @exercise("02-4")

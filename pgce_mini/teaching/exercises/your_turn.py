@@ -57,8 +57,8 @@ def written_prediction(answer: Any) -> str:
         right, plain = (predict_chain(TASK, reward) for reward in (shaping, RewardShaping()))
     except ValueError:
         raise NotYet(
-            "This reward has no resting point, so nothing is predicted of it: choose beta above -1 and "
-            "lambda_head at least as high as lambda_tail."
+            "Where training with this reward ends cannot be predicted: choose beta above -1 and lambda_head at "
+            "least as high as lambda_tail."
         ) from None
     for name in TOLERANCES:
         value, wanted = number_of(answer, name), float(getattr(right, name))
@@ -89,7 +89,7 @@ def honest_words(answer: Any) -> str:
         return f"And say with it that {difference.n} seeds could see nothing: p cannot fall below {least:.3f}."
     if words == "undecided":
         enough = seeds_to_find(MARGIN, difference.deviation, int(tried))
-        return f"And say with it how many seeds would decide, which is about {enough:,} for d = {MARGIN}."
+        return f"And say with it how many seeds would find d = {MARGIN}, which is about {enough:,}."
     if words == "null":
         return f"And say with it how small: within ±{MARGIN}. That it is 0, nobody can show."
     return f"With {difference.n} seeds, on this task, at this size: say that with it."
@@ -185,7 +185,7 @@ def _verdict(difference: PairedDifference, words: Any, tried: int) -> None:
     if words == "undecided":
         raise NotYet(f"{narrow}, inside ±{MARGIN}: that the difference is smaller than this is shown.")
     if difference.low <= 0 <= difference.high:
-        raise NotYet(f"{interval}: it holds 0. Then the words are not {words!r}, however large the mean looks.")
+        raise NotYet(f"{interval}: it contains 0. Then the words are not {words!r}, however large the mean looks.")
     least = 2 / 2**difference.n
     why = (
         f"with {difference.n} seeds it cannot fall below {least:.3f}"
