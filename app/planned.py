@@ -20,10 +20,10 @@ from pgce_mini.study.analysis import (
     Family,
     Finding,
     advice,
-    cheaper_ways,
     decide_claims,
     first_line,
     format_p,
+    further_answers,
     planned_in,
     precision_answer,
 )
@@ -36,7 +36,7 @@ def present_answer() -> None:
     """The question of the paper, what the tables of the package say, and what to do in a run of one's own."""
     evidence = evidence_of(RESULTS, stamp(RESULTS))
     try:
-        answer, ways, lines = precision_answer(evidence), cheaper_ways(evidence), advice(evidence)
+        answer, ways, lines = precision_answer(evidence), further_answers(evidence), advice(evidence)
     except RunError as error:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgce_mini.study.analysis import Evidence, advice, cheaper_ways, decide_claims, jointly, precision_answer
+from pgce_mini.study.analysis import Evidence, advice, decide_claims, further_answers, jointly, precision_answer
 from pgce_mini.study.analysis.protocol_1 import RL_STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,9 +60,9 @@ def test_readme_opens_with_the_answer_of_the_tables(evidence: Evidence) -> None:
 
 
 def test_readme_advises_what_the_tables_advise(evidence: Evidence) -> None:
-    for line in cheaper_ways(evidence):
+    for line in further_answers(evidence):
         assert line.partition("? ")[0] in README
-    for line in [*advice(evidence), *cheaper_ways(evidence)]:
+    for line in [*advice(evidence), *further_answers(evidence)]:
         for bold in re.findall(r"\*\*(.+?)\*\*", line):
             assert f"**{bold}**" in README
         for number in re.findall(r"[+-]\d\.\d{3}", line):

@@ -27,10 +27,10 @@ from pgce_mini.study.analysis import (
     Evidence,
     Protocol,
     advice,
-    cheaper_ways,
     decide,
     decide_claims,
     format_p,
+    further_answers,
     precision_answer,
     samples,
     signed,
@@ -142,7 +142,7 @@ def _inventory(studies: Sequence[StudyState]) -> str:
 def _answer(evidence: Evidence, pictures: dict[str, str]) -> str:
     lines = "".join(f"- {line}\n" for line in advice(evidence))
     answer = f"**{precision_answer(evidence)}**\n\n"
-    answer += "".join(f"{beside}\n\n" for beside in cheaper_ways(evidence))
+    answer += "".join(f"{beside}\n\n" for beside in further_answers(evidence))
     for file, metric, drawn in SPEED_PICTURES:
         if picture := _speed(evidence, metric, drawn):
             alt, pictures[file] = picture

@@ -3,9 +3,9 @@
 from pgce_mini.study.analysis.claims import (
     Decision,
     advice,
-    cheaper_ways,
     decide,
     decide_claims,
+    further_answers,
     precision_answer,
 )
 from pgce_mini.study.analysis.compare import (
@@ -102,7 +102,6 @@ __all__ = [
     "beside",
     "by_metric",
     "by_seed",
-    "cheaper_ways",
     "check_predictions",
     "check_predictors",
     "compare",
@@ -118,6 +117,7 @@ __all__ = [
     "format_estimate",
     "format_p",
     "format_spread",
+    "further_answers",
     "heldout_means",
     "holm",
     "jointly",

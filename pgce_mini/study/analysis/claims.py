@@ -143,10 +143,27 @@ def precision_answer(evidence: Evidence) -> str:
     )
 
 
-def cheaper_ways(evidence: Evidence) -> list[str]:
-    """Whether a precision prior does more than what needs no new pre-training, for each such way that study II has
-    tried so far."""
-    return list(filter(None, (_beside_temperature(evidence), _beside_rate(evidence))))
+def further_answers(evidence: Evidence) -> list[str]:
+    """The other questions of study II, those that are finished: is a precision prior more than what needs no new
+    pre-training, and than other losses?"""
+    losses = _each(evidence, "Is it the paper's reward, or any loss that sharpens?", "II.8", "II.9")
+    dose = _each(evidence, "Do tail-penalty and head-reward do as much at a larger dose?", "II.7")
+    return list(filter(None, (_beside_temperature(evidence), _beside_rate(evidence), losses, dose)))
+
+
+def _each(evidence: Evidence, question: str, *names: str) -> str:
+    """The differences of these families, one by one; they are of one metric."""
+    found = _finished([f for (family, _), f in evidence.findings.items() if family in names])
+    if not found:
+        return ""
+    several = len({finding.comparison.study for finding in found}) > 1
+    told = [
+        f"{f.comparison.arm} minus {f.comparison.baseline}{f' in {f.comparison.study}' if several else ''} "
+        f"{signed(f.difference.mean)} ({f.verdict})"
+        for f in found
+        if f.difference
+    ]
+    return f"{question} {evidence.label(found[0].comparison)}: {'; '.join(told)}."
 
 
 def _beside_temperature(evidence: Evidence) -> str:
@@ -237,7 +254,7 @@ def advice(evidence: Evidence) -> list[str]:
             f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. Minus that from "
             f"cross-entropy whose RL samples at the temperature of the same entropy: {', '.join(rivals)} (no "
             "verdict planned). Count samples, too: a step draws new groups in place of those that are all right "
-            "or all wrong, and a better policy has more of them."
+            "or all wrong, and priors differ in how many these are."
         )
     rate = [f for (name, _), f in evidence.findings.items() if name == "II.5"]
     if any(finding.verdict.word == "the reverse is supported" for finding in rate):
