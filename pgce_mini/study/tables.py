@@ -58,6 +58,12 @@ def key_of(row: Columns) -> Key:
     return row["variant"], row["arm"], row["seed"]
 
 
+def name_of(key: Key) -> str:
+    """VARIANT/ARM/seedN, without the variant where there is none."""
+    variant, arm, seed = key
+    return "/".join(filter(None, (variant, arm, f"seed{seed}")))
+
+
 def write_rows(path: Path, rows: Sequence[Columns]) -> None:
     """Writes one line a row, atomically; a column that a row lacks is empty there."""
     import pyarrow as pa

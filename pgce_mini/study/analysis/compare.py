@@ -110,10 +110,12 @@ def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]
         one, other = evaluations[0]["corpus"], evaluation["corpus"]
         if one != other:
             raise ValueError(f"evaluations do not compare: one is on {one}, another on {other}")
-        for key, value in evaluation["config"].items():
-            if value != first[key]:
+        other_config: dict[str, Any] = evaluation["config"]
+        for key in sorted(first.keys() | other_config.keys()):
+            here, there = first.get(key), other_config.get(key)
+            if here != there:
                 raise ValueError(
-                    f"evaluations do not compare: {key} is {first[key]} in one and {value} in another; "
+                    f"evaluations do not compare: {key} is {here} in one and {there} in another; "
                     "evaluate them with the same settings"
                 )
     return first["samples"], first["ks"]

@@ -96,7 +96,8 @@ def check_row(path: Path, name: str, results_dir: Path) -> list[str]:
         differences = [
             f"{column} is {known.get(column)!r} in the table and {found.get(column)!r} now"
             for column in known  # a table of an earlier version has fewer
-            if column != "error" and known.get(column) != found.get(column)
+            if column not in ("error", "settings")  # the store has compared the settings
+            and known.get(column) != found.get(column)
         ]
         for curve, known_curve in zip(curves, known_curves, strict=False):
             values = torch.tensor(curve["values"], dtype=torch.float32).tolist()  # as the table has them
