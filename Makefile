@@ -71,7 +71,7 @@ test: setup ## run every check that CI runs
 test-live: setup ## the browser tests of live training, which want a machine to themselves
 	$(BIN)/pytest tests/e2e -m live
 
-bench: setup ## run every benchmark; fails when one misses its target
+bench: setup ## run the benchmarks but for the four by hand; fails when one misses its target
 	@status=0; for script in $(BENCHMARKS); do \
 	    echo "== $$script"; $(BIN)/python $$script || status=1; \
 	done; exit $$status

@@ -103,6 +103,32 @@ def test_compare_shows_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "Avg@4" in printed
     assert f"{runs / 'policy'} - {runs / 'prior'}" in printed
+    for name in ("prior", "policy"):
+        assert f"{runs / name}, held-out documents: cross-entropy " in printed
+
+
+def test_compare_of_texts_is_of_their_held_out_documents(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [str(tmp_path / name) for name in ("a", "b")]
+    for name in both:
+        shutil.copytree(runs / "text", name)
+    pgce("evaluate", *both, "--quiet", "--documents", "8")
+    evaluated = capsys.readouterr().out
+    pgce("compare", *both)
+    assert capsys.readouterr().out == evaluated
+    pgce("compare", *both, "--json")
+    assert {tuple(of_run["heldout"]) for of_run in json.loads(capsys.readouterr().out).values()} == {
+        ("cross_entropy", "entropy", "ece")
+    }
+
+
+def test_folder_of_a_study_is_not_compared_but_told_from_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "quick" / "rows").mkdir(parents=True)
+    pgce("compare", str(tmp_path / "quick"), code=2)
+    assert error_of(capsys).endswith("quick is the folder of a study: pgce study SPEC --collect shows its table")
 
 
 def test_json_is_all_of_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +202,11 @@ def test_sample_of_a_text_can_be_read_before_its_tokens_whose_spaces_and_line_en
         (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
         (["compare", "{runs}/text"], "text has not been evaluated: pgce evaluate"),
         (["compare", "{runs}/prior/model.safetensors"], "is a file: name the folder"),
-        (["study", "--report", "{runs}", "--results", "missing"], "missing holds no table of a study"),
+        (["study", "--report", "{runs}", "--results", "missing"], "missing holds no table of a study that is"),
+        (["study", "chain", "--report", "{runs}"], "report is on all studies that are shipped: leave out spec"),
+        (["study", "--quick", "--report", "{runs}"], "report is on all studies that are shipped: leave out spec"),
+        (["build-priors", "--arms", "beta-0.75"], "for countdown, got 'beta-0.75'"),
+        (["sample", "{runs}/prior", "--quiet"], "--quiet is no option of pgce sample"),
         (["compare"], "runs must name folders"),
         (["demo", "--seeds", "1", "1"], "none twice"),
         (["demo", "--study-dir", "{runs}/prior"], "holds another run"),
@@ -343,17 +373,30 @@ def test_terminal_of_any_width_gets_help_and_the_same_sentences(
     assert os.environ["COLUMNS"] == columns
 
 
+@pytest.mark.parametrize("finder_fails", [False, True])
 def test_doctor_says_what_is_missing_and_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finder_fails: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    absent = {
+        "streamlit": "app", "segno": "app", "sphinx": "site", "ray": "scale", "transformers": "hf", "trl": "trl"
+    }  # fmt: skip
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else find_spec(name, *rest)
-    )
+
+    def find(name: str, *rest: Any) -> Any:
+        if name in absent and finder_fails:
+            raise ImportError(name)
+        return None if name in absent else find_spec(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "chromium-browser" else None)
+    pgce("doctor")
+    assert "everything is here" not in capsys.readouterr().out
     pgce("doctor", "--json")
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert report["has"]["python"]
-    assert '".[app]"' in report["missing"]["streamlit"]
+    assert report["has"]["browser"] == "chromium-browser"
+    for package, extra in absent.items():
+        assert f'".[{extra}]"' in report["missing"][package]
     pgce("explore", code=2)
     assert "streamlit is not installed" in error_of(capsys)
 

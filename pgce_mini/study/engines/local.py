@@ -43,12 +43,11 @@ def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress
         ValueError: pyarrow is missing.
         OSError: the disk is full all the same.
     """
-    folder = spec.rows[0].folder
     store = StudyStore(spec, results_dir)
     if not store.missing():
         return store.table()
-    check_room([row for row in store.missing() if not row.finished], folder, workers)
-    with sole_study(folder):
+    check_room([row for row in store.missing() if not row.finished], spec.folder, workers)
+    with sole_study(spec.folder):
         store = StudyStore(spec, results_dir)  # as the last owner left it
         forget_failures(spec.rows)
         store.collect()
