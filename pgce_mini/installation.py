@@ -1,4 +1,5 @@
-"""The version, and how it came here: in a clone or from a wheel. So where its folders are, and what to type."""
+"""The version, and how it came here: in a clone or from a wheel. So where its folders are, and what to type; and
+which packages of its extras are there."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from pgce_mini import cli
 from pgce_mini.cli.commands import COMMANDS
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
-from pgce_mini.shipped import priors
+from pgce_mini.shipped import RESULTS, priors
 
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
 TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
@@ -399,6 +399,20 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
         assert f'".[{extra}]"' in report["missing"][package]
     pgce("explore", code=2)
     assert "streamlit is not installed" in error_of(capsys)
+
+
+def test_a_row_is_checked_against_the_table_of_the_package_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables: list[Path] = []
+    monkeypatch.setattr("pgce_mini.cli.study.check_row", lambda path, row, results: tables.append(results) or [])
+    monkeypatch.chdir(tmp_path)
+    pgce("study", "chain", "--check", "ce/seed0")
+    (tmp_path / "runs" / "studies").mkdir(parents=True)
+    (tmp_path / "runs" / "studies" / "chain.parquet").touch()
+    pgce("study", "chain", "--check", "ce/seed0")
+    pgce("study", "chain", "--check", "ce/seed0", "--results", "mine")
+    assert tables == [RESULTS, Path("runs/studies"), Path("mine")]
 
 
 def test_priors_can_be_built_again_one_at_a_time(

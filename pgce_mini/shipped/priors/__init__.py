@@ -101,8 +101,8 @@ def load(task: str, arm: str) -> tuple[GPT, Corpus]:
 
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is recorded: `priors`, TASK-ARM -> its settings, sha256, held-out numbers and, as `built_with`, versions;
-    `characters`, those of the text."""
+    """What is recorded: `priors`, TASK-ARM -> its settings, sha256, held-out numbers and the versions that it
+    was `built_with`; `characters`, those of the text."""
     return read_manifest(folder)
 
 
