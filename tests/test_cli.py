@@ -121,6 +121,19 @@ def test_compare_of_texts_is_of_their_held_out_documents(
     assert {tuple(of_run["heldout"]) for of_run in json.loads(capsys.readouterr().out).values()} == {
         ("cross_entropy", "entropy", "ece")
     }
+    book, another = tmp_path / "book.txt", str(tmp_path / "c")
+    book.write_text("Call me Ishmael. Some years ago, never mind how long.\n" * 200)
+    pgce(
+        *TINY_PRIOR, "--quiet", "--run-dir", another,
+        "text", "--path", str(book), "--vocab-size", "300", "--context-length", "32",
+    )  # fmt: skip
+    pgce("evaluate", another, "--quiet", "--documents", "8")
+    config = json.loads((tmp_path / "a" / "evaluation.json").read_text())
+    config["corpus"]["path"] = str(book)  # as if it had been there before
+    (tmp_path / "a" / "evaluation.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    pgce("compare", both[0], another, code=2)
+    assert error_of(capsys).endswith("runs must be of one text, and the file of these has changed between them")
 
 
 def test_folder_of_a_study_is_not_compared_but_told_from_a_run(

@@ -110,6 +110,9 @@ class Compare(Options):
             name: {"heldout": heldout_means([evaluation])} for name, evaluation in evaluations.items()
         }
         if evaluations[first]["samples"] is None:
+            texts = {load_model(run)[1].fitted_state().get("text") for run in self.runs}
+            if len(texts) > 1:
+                raise ValueError("runs must be of one text, and the file of these has changed between them")
             self.say(text, found)
             return
         columns = {name: summarize([evaluation]) for name, evaluation in evaluations.items()}

@@ -41,8 +41,8 @@ def build_models(
     """Trains a model of each of `configs` in `runs`, and writes its file, in half precision, and its entry in the
     manifest into `folder`. Entries of other models stay, all in the `order` of names. Returns the manifest.
 
-    describe(config, file) gives an entry without its SHA-256 and the versions that built it; more() what the manifest
-    holds besides entries.
+    describe(config, file) gives an entry without its SHA-256 and the versions that built it; more() what the
+    manifest holds besides entries.
     """
     folder, runs = expanded(folder), expanded(runs)
     path, names = folder / "manifest.json", list(order)
