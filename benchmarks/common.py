@@ -93,11 +93,12 @@ def chromium_path() -> str:
     return found or sys.exit("this benchmark needs Chromium: apt install chromium")
 
 
-def parse_args(description: str | None) -> argparse.Namespace:
-    """`--quick` for fewer repeats, `--threads` for torch."""
+def parse_args(description: str | None, *, threads: bool = True) -> argparse.Namespace:
+    """`--quick` for fewer repeats, and, where torch computes in this process, `--threads` for it."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="3 repeats instead of 9: a smoke test")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads, for both sides (default 2)")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats: a smoke test")
+    if threads:
+        parser.add_argument("--threads", type=int, default=2, help="torch threads, for both sides (default 2)")
     args = parser.parse_args()
     args.repeats = 3 if args.quick else 9
     return args

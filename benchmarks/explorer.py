@@ -371,7 +371,7 @@ def check_visitors(server: Server) -> list[bool]:
 
 
 def main() -> None:
-    args = parse_args(__doc__)
+    args = parse_args(__doc__, threads=False)
     print(f"load of the machine at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     torch.set_num_threads(1)  # as in the explorer
     sys.path.insert(0, str(APP))

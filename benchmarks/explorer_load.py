@@ -101,7 +101,7 @@ def check(server: Server, name: str, pages: Sequence[View], target: int, seconds
 
 
 def main() -> None:
-    args = parse_args(__doc__)
+    args = parse_args(__doc__, threads=False)
     if not hasattr(os, "sched_setaffinity"):
         sys.exit("this benchmark gives the server one core, which Python can do on Linux alone")
     cores = sorted(os.sched_getaffinity(0))

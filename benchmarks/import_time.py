@@ -17,7 +17,7 @@ def import_seconds(statement: str) -> float:
 
 
 def main() -> None:
-    args = parse_args(__doc__)
+    args = parse_args(__doc__, threads=False)
     reached = []
     for statement in STATEMENTS:
         result = paired_median(

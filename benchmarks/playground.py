@@ -88,7 +88,7 @@ def frame_times(
 
 
 def main() -> None:
-    count = 50 * parse_args(__doc__).repeats
+    count = 50 * parse_args(__doc__, threads=False).repeats
     kept = []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(

@@ -27,6 +27,7 @@ from pgce_mini.runs import Run, write_json
 from pgce_mini.study import Row, Spec, StudyStore, load_spec, run_on_ray, run_spec
 
 TARGET = 1.8  # times as fast with two workers
+LEAST_UNITS = 10
 SHORT = """
 arms = ["ce", "precision"]
 seeds = 4
@@ -73,8 +74,10 @@ def started(engine: str, workers: int) -> Iterator[None]:
     import ray
 
     ray.init(address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def speed_up(args: argparse.Namespace) -> None:
@@ -188,8 +191,12 @@ def main() -> None:
         for path in args.specs:
             cost_of_row(path)
         return
-    if not args.units:
+    if args.units is None:
+        if "store" in args.engines:
+            parser.error("the store alone has no speed: give --units, too")
         speed_up(args)
+    if args.units < LEAST_UNITS:
+        parser.error(f"--units must be at least {LEAST_UNITS}: a tenth of them is run first")
     for engine in args.engines:
         for units in (args.units // 10, args.units):  # to see what grows faster than the units
             overhead(engine, units)

@@ -67,7 +67,7 @@ def key_times(page: Page, beta: float, blocks: int) -> tuple[list[float], list[f
 
 
 def main() -> None:
-    blocks = parse_args(__doc__).repeats
+    blocks = parse_args(__doc__, threads=False).repeats
     kept = []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         write_model_page_assets(Path(folder))

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from pgce_mini.paths import expanded
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""an OSError's errno where a disk, a quota or a file can hold no more"""
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes `data` to `path`, whole or not at all; it is on the disk when this returns. Where `path` is a link,

@@ -1,7 +1,10 @@
-"""The version, and how it came here: in a clone or from a wheel. So where its folders are, and what to type."""
+"""The version, and how it came here: in a clone or from a wheel. So where its folders are, and what to type; and
+which packages of its extras are there."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 from pathlib import Path
 
 __version__ = "0.1.0"  # pyproject.toml reads it here
@@ -34,6 +37,22 @@ def install_hint(extra: str) -> str:
     if in_clone():
         return f'pip install -c constraints.txt -e ".[{extra}]"'
     return f'pip install "pgce_mini[{extra}] @ {SOURCE}"'
+
+
+def is_installed(package: str) -> bool:
+    """Whether it can be imported, which this does not try."""
+    with contextlib.suppress(ImportError):  # of a finder
+        return importlib.util.find_spec(package) is not None
+    return False
+
+
+def check_installed(package: str, extra: str = "study") -> None:
+    """
+    Raises:
+        ValueError: the package, of the extra, is missing.
+    """
+    if not is_installed(package):
+        raise ValueError(f"{package} is not installed: {install_hint(extra)}")
 
 
 def command_hint(command: str) -> str:

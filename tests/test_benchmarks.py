@@ -25,6 +25,26 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def study_engines(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("study_engines")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--engines", "store"], "give --units, too"), (["--units", "5"], "--units must be at least 10")],
+)
+def test_study_engines_refuses_what_it_cannot_measure(
+    study_engines: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["study_engines.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        study_engines.main()
+    assert said in capsys.readouterr().err
+
+
+@pytest.fixture
 def nanogpt(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("nanogpt")

@@ -25,7 +25,7 @@ from pgce_mini import cli
 from pgce_mini.cli.commands import COMMANDS
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
-from pgce_mini.shipped import priors
+from pgce_mini.shipped import RESULTS, priors
 
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
 TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
@@ -103,6 +103,45 @@ def test_compare_shows_runs_side_by_side(runs: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "Avg@4" in printed
     assert f"{runs / 'policy'} - {runs / 'prior'}" in printed
+    for name in ("prior", "policy"):
+        assert f"{runs / name}, held-out documents: cross-entropy " in printed
+
+
+def test_compare_of_texts_is_of_their_held_out_documents(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [str(tmp_path / name) for name in ("a", "b")]
+    for name in both:
+        shutil.copytree(runs / "text", name)
+    pgce("evaluate", *both, "--quiet", "--documents", "8")
+    evaluated = capsys.readouterr().out
+    pgce("compare", *both)
+    assert capsys.readouterr().out == evaluated
+    pgce("compare", *both, "--json")
+    assert {tuple(of_run["heldout"]) for of_run in json.loads(capsys.readouterr().out).values()} == {
+        ("cross_entropy", "entropy", "ece")
+    }
+    book, another = tmp_path / "book.txt", str(tmp_path / "c")
+    book.write_text("Call me Ishmael. Some years ago, never mind how long.\n" * 200)
+    pgce(
+        *TINY_PRIOR, "--quiet", "--run-dir", another,
+        "text", "--path", str(book), "--vocab-size", "300", "--context-length", "32",
+    )  # fmt: skip
+    pgce("evaluate", another, "--quiet", "--documents", "8")
+    config = json.loads((tmp_path / "a" / "evaluation.json").read_text())
+    config["corpus"]["path"] = str(book)  # as if it had been there before
+    (tmp_path / "a" / "evaluation.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    pgce("compare", both[0], another, code=2)
+    assert error_of(capsys).endswith("runs must be of one text, and the file of these has changed between them")
+
+
+def test_folder_of_a_study_is_not_compared_but_told_from_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "quick" / "rows").mkdir(parents=True)
+    pgce("compare", str(tmp_path / "quick"), code=2)
+    assert error_of(capsys).endswith("quick is the folder of a study: pgce study SPEC --collect shows its table")
 
 
 def test_json_is_all_of_stdout(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +215,11 @@ def test_sample_of_a_text_can_be_read_before_its_tokens_whose_spaces_and_line_en
         (["evaluate", "{runs}/prior", "--ks", "99"], "ks must be whole numbers between 1 and samples"),
         (["compare", "{runs}/text"], "text has not been evaluated: pgce evaluate"),
         (["compare", "{runs}/prior/model.safetensors"], "is a file: name the folder"),
-        (["study", "--report", "{runs}", "--results", "missing"], "missing holds no table of a study"),
+        (["study", "--report", "{runs}", "--results", "missing"], "missing holds no table of a study that is"),
+        (["study", "chain", "--report", "{runs}"], "report is on all studies that are shipped: leave out spec"),
+        (["study", "--quick", "--report", "{runs}"], "report is on all studies that are shipped: leave out spec"),
+        (["build-priors", "--arms", "beta-0.75"], "for countdown, got 'beta-0.75'"),
+        (["sample", "{runs}/prior", "--quiet"], "--quiet is no option of pgce sample"),
         (["compare"], "runs must name folders"),
         (["demo", "--seeds", "1", "1"], "none twice"),
         (["demo", "--study-dir", "{runs}/prior"], "holds another run"),
@@ -343,19 +386,46 @@ def test_terminal_of_any_width_gets_help_and_the_same_sentences(
     assert os.environ["COLUMNS"] == columns
 
 
+@pytest.mark.parametrize("finder_fails", [False, True])
 def test_doctor_says_what_is_missing_and_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finder_fails: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    absent = {
+        "streamlit": "app", "segno": "app", "sphinx": "site", "ray": "scale", "transformers": "hf", "trl": "trl"
+    }  # fmt: skip
     find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "streamlit" else find_spec(name, *rest)
-    )
+
+    def find(name: str, *rest: Any) -> Any:
+        if name in absent and finder_fails:
+            raise ImportError(name)
+        return None if name in absent else find_spec(name, *rest)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name == "chromium-browser" else None)
+    pgce("doctor")
+    assert "everything is here" not in capsys.readouterr().out
     pgce("doctor", "--json")
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert report["has"]["python"]
-    assert '".[app]"' in report["missing"]["streamlit"]
+    assert report["has"]["browser"] == "chromium-browser"
+    for package, extra in absent.items():
+        assert f'".[{extra}]"' in report["missing"][package]
     pgce("explore", code=2)
     assert "streamlit is not installed" in error_of(capsys)
+
+
+def test_a_row_is_checked_against_the_table_of_the_package_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables: list[Path] = []
+    monkeypatch.setattr("pgce_mini.cli.study.check_row", lambda path, row, results: tables.append(results) or [])
+    monkeypatch.chdir(tmp_path)
+    pgce("study", "chain", "--check", "ce/seed0")
+    (tmp_path / "runs" / "studies").mkdir(parents=True)
+    (tmp_path / "runs" / "studies" / "chain.parquet").touch()
+    pgce("study", "chain", "--check", "ce/seed0")
+    pgce("study", "chain", "--check", "ce/seed0", "--results", "mine")
+    assert tables == [RESULTS, Path("runs/studies"), Path("mine")]
 
 
 def test_priors_can_be_built_again_one_at_a_time(

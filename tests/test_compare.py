@@ -67,6 +67,11 @@ def test_heldout_means_are_over_seeds_and_unknown_when_one_is() -> None:
 def test_evaluations_with_other_settings_are_refused_by_the_setting() -> None:
     with pytest.raises(ValueError, match=r"temperature is 1\.0 in one and 0\.5 in another"):
         summarize([evaluation([1], temperature=1.0), evaluation([1], temperature=0.5)])
+    scored = evaluation([1], scored_at=[1.0, 0.75])  # recorded only where it is set
+    for pair, said in (([scored, evaluation([1])], r"\[1\.0, 0\.75\] in one and None"),
+                       ([evaluation([1]), scored], r"None in one and \[1\.0, 0\.75\]")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"scored_at is {said} in another"):
+            summarize(pair)
     with pytest.raises(ValueError, match="at least one evaluation"):
         summarize([])
 

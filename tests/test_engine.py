@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import json
 import multiprocessing
 import re
 import resource
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -181,11 +183,60 @@ def test_run_that_diverges_is_a_line_with_its_reason_and_the_rest_goes_on(tmp_pa
         assert rows[2]["avg_at_m_after"] is None
 
 
+def test_rows_that_failed_are_counted_and_the_first_says_why(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = load_spec(copy / "tiny.toml", copy / "tiny")
+    path = copy / "results" / "tiny.parquet"
+    rows = read_rows(path)[:-3]
+    for row in spec.rows[-3:]:
+        row.error_path.parent.mkdir(parents=True, exist_ok=True)
+        row.error_path.write_text("no memory\n")
+    write_rows(path, rows)
+    options = [str(copy / "tiny.toml"), "--runs", str(copy), "--results", str(copy / "results"), "--collect"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["study", *options])
+    said = "3 of 10 rows failed, the first temperature-0.75/seed4: no memory (each reason is in column error"
+    assert said in capsys.readouterr().err
+    assert sum(row["error"] == "no memory" for row in read_rows(path)) == 3
+
+
+def of_text(folder: Path, line: str = "It was the best of times, it was the worst of times.\n") -> str:
+    """A study of a book, which it writes."""
+    (folder / "book.txt").write_text(line * 400)
+    task = f'[task]\nname = "text"\npath = "{folder}/book.txt"\nvocab_size = 300\ncontext_length = 64\n\n'
+    return re.sub(r"\[rl\].*?\n\n", "", re.sub(r"\[task\].*?\n\n", task, SMALLER, flags=re.S), flags=re.S)
+
+
+def without_text(settings: dict[str, Any]) -> dict[str, Any]:
+    """As an earlier version recorded them."""
+    pretrain = {name: value for name, value in settings["pretrain"].items() if name != "text"}
+    return {**settings, "pretrain": pretrain}
+
+
+def test_table_of_another_text_is_refused_and_one_that_does_not_say_is_taken(tmp_path: Path) -> None:
+    table = run(tmp_path, of_text(tmp_path))
+    assert table.path
+    before = tables(tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    another = of_text(tmp_path, "Call me Ishmael. Some years ago, never mind how long.\n")
+    with pytest.raises(RunError, match=r"ce/seed3 of other settings \(pretrain\.text is 'sha256:.* and 'sha256:"):
+        run(tmp_path, another.replace("seeds = [3]", "seeds = [3, 4]"))
+    assert tables(tmp_path) == before
+    of_text(tmp_path)
+    rows = read_rows(table.path)
+    for row in rows:
+        settings = json.loads(row["settings"])
+        assert settings != without_text(settings)
+        row["settings"] = json.dumps(without_text(settings), sort_keys=True)
+    write_rows(table.path, rows)
+    run(tmp_path, of_text(tmp_path))
+    assert not (tmp_path / "runs").exists()
+    assert check_row(tmp_path / "tiny.toml", "ce/seed3", tmp_path / "results") == []
+
+
 def test_text_is_measured_without_rl(tmp_path: Path) -> None:
-    (tmp_path / "book.txt").write_text("It was the best of times, it was the worst of times.\n" * 400)
-    task = f'[task]\nname = "text"\npath = "{tmp_path}/book.txt"\nvocab_size = 300\ncontext_length = 64\n\n'
-    text = re.sub(r"\[rl\].*?\n\n", "", re.sub(r"\[task\].*?\n\n", task, SMALLER, flags=re.S), flags=re.S)
-    table = run(tmp_path, text)
+    table = run(tmp_path, of_text(tmp_path))
     assert table.failed == {}
     for row in table.rows:
         assert row["cross_entropy_before"] > 0
@@ -251,18 +302,23 @@ def test_command_shows_the_arms_and_checks_a_row(copy: Path, capsys: pytest.Capt
     cli.main(options)
     printed = capsys.readouterr()
     assert "Does it run?" in printed.err
-    assert "Intervals over 2 seeds, not corrected" in printed.out
+    assert "Intervals over the seeds of each line, not corrected" in printed.out
     first_words = [line.split()[0] for line in printed.out.splitlines() if line]
     assert first_words[1:4] == ["ce", "precision", "temperature-0.75"]
     cli.main([*options, "--check", "ce/seed3"])
-    assert capsys.readouterr().out == "ce/seed3: the same numbers\n"
+    assert capsys.readouterr() == (
+        "ce/seed3: the same numbers\n", "running ce/seed3 again from its seed, in a minute or more\n"
+    )  # fmt: skip
     rows = read_rows(copy / "results" / "tiny.parquet")
     rows[0]["entropy_after"] += 1e-12
     write_rows(copy / "results" / "tiny.parquet", rows)
-    with pytest.raises(SystemExit, match="2"):
-        cli.main([*options, "--check", "ce/seed3"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main([*options, "--check", "ce/seed3", "--quiet"])
     said = "gives other numbers than the table, in 1 places, the first: entropy_after is"
-    assert said in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"pgce: ce/seed3 {said}")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*options, "--check", "ce/seed9"])
+    capsys.readouterr()
     for wrong in (["study"], ["study", "--quick", str(copy / "tiny.toml")], [*options, "--workers", "0"]):
         with pytest.raises(SystemExit, match="2"):
             cli.main(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,27 @@ import pytest
 from trainings import Training, press_ctrl_c, without_times
 
 from pgce_mini.runs import Run, deferred_interrupt, exit_at_sigterm, load_tensors
+
+MAKEFILE = Path(__file__).resolve().parents[1] / "Makefile"
+SHELLS = [path for name in ("sh", "bash", "dash") if (path := shutil.which(name))]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(("code", "goes_on"), [(130, False), (143, False), (2, True), (0, True)])
+def test_an_interrupted_study_ends_the_studies_of_make_and_a_failed_one_does_not(
+    code: int, goes_on: bool, shell: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pgce").write_text(f'#!/bin/sh\necho "$@"\n[ "$2" = --report ] || exit {code}\n')
+    (tmp_path / "pgce").chmod(0o755)
+    ended = subprocess.run(
+        ["make", "-s", "-f", str(MAKEFILE), "-o", "setup", "study-full", f"BIN={tmp_path}", f"SHELL={shell}",
+         "STUDIES=a.toml b.toml"],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    called = [line.split()[1] for line in ended.stdout.splitlines()]
+    assert called == (["a.toml", "b.toml", "--report"] if goes_on else ["a.toml"]), ended.stderr
+    assert (ended.returncode == 0) == (code == 0)
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, -1], ids=["first", "saved anyway", "between states", "last"])

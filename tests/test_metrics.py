@@ -99,6 +99,7 @@ def test_labels_follow_the_settings() -> None:
     assert column_label("completion_entropy_after") == "held-out completion entropy of the policy"
     assert column_label("rl_length_change") == "change of length early in RL"
     assert column_title("completion_length_after") == "length after RL (tokens)"
+    assert (column_title("temperature"), column_title("rl_temperature")) == ("T", "T in RL")
     assert column_title("rl_entropy_change") == "change of entropy early in RL (nats/token)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,10 @@ def test_building_one_arm_keeps_the_others_and_refuses_runs_of_other_settings(
         return priors.build(tmp_path / "files", tmp_path / "runs", ("chain-sum",), (arm,), progress=False)
 
     build("ce")
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
     found = build("precision")
+    built_with = {name: prior["built_with"]["python"] for name, prior in found["priors"].items()}
+    assert (built_with.pop("chain-sum-precision"), "3.99.0" in built_with.values()) == ("3.99.0", False)
     assert set(found["priors"]) == {"chain-sum-ce", "chain-sum-precision"}
     assert found["characters"] == ""
     config, top_k = priors.SETTINGS["chain-sum"]

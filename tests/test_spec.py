@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study import Spec, SpecError, load_spec
+from pgce_mini.study.engines.locks import unit_locks
 from pgce_mini.tasks import ChainSum
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,12 +112,21 @@ def test_text_has_no_rl(tmp_path: Path) -> None:
 WRONG = [
     ("arms = [", "amrs = [", 2, "'amrs' is no setting of a study; did you mean arms?"),
     ('"precision", ', '"presicion", ', 2, "there is no arm 'presicion'; did you mean precision?"),
-    ("seeds = 2", "seeds = 0", 3, "seeds must name at least one"),
+    ('"precision", ', '"label-smoothing-2", ', 2, "arms: label-smoothing-2: label_smoothing must be a number"),
+    ('"precision", ', '"steps-0.001", ', 2, "arms: steps-0.001: steps must be a whole number of at least 1"),
+    ('"precision", ', '"temperature-5000", ', 2, "arms: temperature-5000: temperature must be between"),
+    ("arms = [", 'arms = "ce" #', 2, "arms must be a list of names, got 'ce'"),
+    ('question = "?"', "question = 1", 1, "question must be a text, got 1"),
+    ("seeds = 2", "seeds = []", 3, "seeds must name at least one"),
+    ("seeds = 2", "seeds = 0", 3, "seeds must be a whole number between 1 and 10000, got 0"),
+    ("seeds = 2", 'seeds = "2"', 3, "seeds must be a whole number or a list of them, got '2'"),
+    ("seeds = 2", "seeds = [2147483648]", 3, "seeds must be a whole number between 0 and 2147483647"),
     ("seeds = 2", "seeds = [1, 1]", 3, "none twice"),
     ("seeds = 2", "seeds = [-1]", 3, "seeds must be a whole number"),
-    ("seeds = 2", "seeds = 20250101", 3, "seeds must be a whole number between 0 and 10000"),
+    ("seeds = 2", "seeds = 20250101", 3, "seeds must be a whole number between 1 and 10000"),
     ("top_k = 6", "top_k = 0", 4, "top_k must be a whole number"),
     ('"chain-sum"', '"chainsum"', 6, "task.name must be one of chain-sum, countdown, text, got 'chainsum'"),
+    ('"chain-sum"', '["chain-sum"]', 6, "task.name must be one of chain-sum, countdown, text, got ['chain-sum']"),
     ("slip_rate", "sliprate", 8, "'sliprate' is no setting of [task] chain-sum; did you mean slip_rate?"),
     ("slip_rate = 0.2", "slip_rate = 2", 8, "task: slip_rate must be a number between 0 and 1, got 2"),
     ("hidden_size = 32", "hidden_size = 33", 11, "hidden_size must"),
@@ -123,6 +134,8 @@ WRONG = [
     ("steps = 100", "seed = 1", 14, "'seed' is no setting of [pretrain]"),
     ("steps = 100", "gradient_accumulation_steps = 2", 14, "'gradient_accumulation_steps' is no setting of [pre"),
     ("steps = 7", "fsdp = true", 17, "'fsdp' is no setting of [rl]"),
+    ("steps = 7", "temperature = 0.8", 17, "'temperature' is no setting of [rl]: an arm, such as temperature-0"),
+    ("steps = 7", "beta = 0.1", 17, "'beta' is no setting of [rl]: an arm, such as temperature-0.75 or beta-0.5,"),
     ("steps = 7", "steps = 0", 17, "rl: steps must be a whole number"),
     ("ks = [1, 8]", "ks = [1, 9]", 21, "evaluation: ks must be whole numbers between 1 and samples=8"),
     ("ks = [1, 8]", "scored_at = [0.0, 1.0]", 21, "evaluation: scored_at must list temperatures between"),
@@ -135,6 +148,11 @@ WRONG = [
     ("ks = [1, 8]", '[grid]\n"task.slip_rate" = []', 22, "must be a list of values"),
     ("ks = [1, 8]", '[grid]\n"top_k, task.slip_rate" = [1, 2]', 22, "must be a list of 2"),
     ("ks = [1, 8]", '[grid]\n"task.slip_rate" = [[1]]', 22, "must hold words and numbers only"),
+    ("ks = [1, 8]", '[grid]\n"rl.temperature" = [1]', 22, "that a grid can set: an arm, such as temperature-0.75"),
+    ("ks = [1, 8]", "[grid]\npretrain.lr = [1]", 22, 'names in [grid] must be in quotes, as in "pretrain.lr" = ['),
+    ("ks = [1, 8]", '[grid]\n"pretrain.lr" = [0.001, 1e-3]', 22, "grid.pretrain.lr must name no value twice"),
+    ("ks = [1, 8]", '[grid]\n"rl.lr" = [1]\n"pretrain.lr, rl.lr" = [[1, 2]]', 23, "sets what the grid has set be"),
+    ("ks = [1, 8]", "[midtrain]\ntask = 5", 22, "midtrain.task must be a table, [midtrain.task]"),
     ("ks = [1, 8]", '[midtrain]\nloss = "mse"', 22, "midtrain.loss must be arm or ce, got 'mse'"),
     ("ks = [1, 8]", "[midtrain.task]\nnum_operands = 9", None, "task must keep the vocabulary"),
     ("ks = [1, 8]", "[midtrain.task]\nnum_operand = 9", 22, "did you mean num_operands?"),
@@ -199,9 +217,40 @@ def test_task_without_rl_has_priors_alone(tmp_path: Path) -> None:
 
 
 def test_text_has_no_problems_to_score(tmp_path: Path) -> None:
-    text = 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\nscored_at = [1.0]\n'
     with pytest.raises(SpecError, match=r"line 7: .*scored_at must be .* text"):
-        load(tmp_path, text)
+        load(tmp_path, OF_TEXT + "scored_at = [1.0]\n")
+
+
+OF_TEXT = 'arms = ["ce"]\nseeds = 1\n[task]\nname = "text"\nvocab_size = 300\n[evaluation]\n'
+
+
+def test_what_could_not_be_measured_after_its_training_is_refused_before(tmp_path: Path) -> None:
+    countdown = GOOD.replace("chain-sum", "countdown").replace("slip_rate = 0.2\n", "")
+    longer = "[midtrain.task]\nmax_attempts = 100\n"  # which leaves the vocabulary as it is
+    with pytest.raises(SpecError, match=r"midtrain: max_position_embeddings must be at least \d+ for the doc"):
+        load(tmp_path, countdown + longer)
+    short = "context_length = 32\n[model]\nmax_position_embeddings = {}\n[evaluation]"
+    with pytest.raises(SpecError, match=r"line 8: model: max_position_embeddings must be at least 64 for the s"):
+        load(tmp_path, OF_TEXT.replace("[evaluation]", short.format(63)))
+    load(tmp_path, OF_TEXT.replace("[evaluation]", short.format(64)))
+
+
+def test_values_of_a_grid_that_are_paths_stay_within_the_folder_of_the_study(tmp_path: Path) -> None:
+    (tmp_path / "50%2F50").mkdir()
+    books = [tmp_path / "a.txt", tmp_path / "50%2F50" / ".." / "a.txt", tmp_path / "50%2F50" / "a.txt"]
+    for book in books:
+        book.write_text("It was the best of times, it was the worst of times.\n" * 400)
+    rows = load(tmp_path, f'{OF_TEXT}[grid]\n"task.path" = {json.dumps(list(map(str, books)))}\n').rows
+    assert [row.name for row in rows] == [f"path={book}/ce/seed0" for book in books]
+    for row in rows:
+        for path in (row.result_path, row.error_path):
+            assert path.parent.parent.parent == tmp_path / "runs" / "rows"
+        [(run_dir, _)] = row.trainings()
+        assert run_dir.parent.parent.parent == tmp_path / "runs"
+        assert [path.resolve().parent for path, _ in unit_locks(row, fcntl.LOCK_EX)][1].parent == (
+            tmp_path / "runs" / "units"
+        )
+    assert len({row.result_path for row in rows}) == 3
 
 
 def test_text_with_rl_is_refused(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command; exits with 0, with 2 after a user's error, with 130 after Ctrl-C, or
-    with 143 after SIGTERM."""
+    """Runs one command; exits with 0; with 1 where `pgce site` has warnings, or where the numbers of
+    `pgce study --check` differ; with 2 after a user's error, or where rows of a study failed or are missing; with
+    130 after Ctrl-C, with 143 after SIGTERM."""
     with _leaving_at_ctrl_c():
         from pgce_mini.cli.streams import prepare_streams
 

@@ -1,14 +1,15 @@
 """`pgce`: every step from the command line; options are the fields of the library's own settings.
 
-Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2; Ctrl-C
-is 130, SIGTERM 143, and a training goes on from the last saved step. PGCE_DEBUG=1 shows the whole trace.
+Whatever goes wrong on the user's side is told on stderr, a wrong value in one sentence, with exit code 2, as are
+rows of a study that failed or are missing; 1 is for warnings of `pgce site`, and for a `pgce study --check` whose
+numbers differ; Ctrl-C is 130, SIGTERM 143, and a training goes on from the last saved step. PGCE_DEBUG=1 shows
+the whole trace.
 `pgce --version` prints the version.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pgce_mini.atomic import DISK_FULL
 from pgce_mini.cli.doctor import Doctor
 from pgce_mini.cli.evaluate import Compare, Evaluate, Sample
 from pgce_mini.cli.exchange import Export, Import
@@ -71,7 +73,7 @@ def run(words: Sequence[str]) -> None:
     except (RunError, ValueError, FloatingPointError) as error:
         _leave(str(error), 2)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in DISK_FULL:
             then = _goes_on(command) or "run the same command again"
             _leave(f"the disk is full: free some space, then {then}", 2)
         _leave(f"{error.filename or 'a file'}: {error.strerror or error}", 2)

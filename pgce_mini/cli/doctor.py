@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -14,16 +13,23 @@ from typing import NamedTuple
 import torch
 
 from pgce_mini.cli.options import Options
-from pgce_mini.installation import __version__, in_clone, install_hint
+from pgce_mini.installation import __version__, in_clone, install_hint, is_installed
 
 PACKAGES = (
     ("streamlit", "app", "the explorer"),
+    ("segno", "app", "the QR code where a class joins"),
     ("jupyterlab", "notebooks", "the notebooks"),
     ("pyarrow", "study", "the tables of studies"),
     ("scipy", "study", "the intervals of studies"),
+    ("ray", "scale", "studies on Ray"),
+    ("transformers", "hf", "Hugging Face's trainers"),
+    ("trl", "trl", "TRL's trainers"),
+    ("sphinx", "site", "the site"),
     ("pytest", "test", "the tests"),
 )
 """(package, extra that brings it, what it is for)"""
+OF_A_CLONE = ("site", "test")  # extras: a wheel holds no tests, and not what the site is made from
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # that the browser tests find
 
 
 class Machine(NamedTuple):
@@ -33,8 +39,8 @@ class Machine(NamedTuple):
     missing: dict[str, str]  # what each is for and how to get it
 
     def __str__(self) -> str:
-        lines = [f"{name:10} {value}" for name, value in self.has.items()]
-        lines += [f"{name:10} missing, {how}" for name, how in self.missing.items()]
+        lines = [f"{name:12} {value}" for name, value in self.has.items()]
+        lines += [f"{name:12} missing, {how}" for name, how in self.missing.items()]
         lines.append("the rest works without what is missing" if self.missing else "everything is here")
         return "\n".join(lines)
 
@@ -53,13 +59,13 @@ def examine() -> Machine:
     }
     missing = {}
     for package, extra, purpose in PACKAGES:
-        if extra == "test" and not in_clone():
-            continue  # a wheel holds no tests
-        if importlib.util.find_spec(package):
+        if extra in OF_A_CLONE and not in_clone():
+            continue
+        if is_installed(package):
             has[package] = importlib.metadata.version(package)
         else:
             missing[package] = f"for {purpose}: {install_hint(extra)}"
-    browser = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser:
         has["browser"] = Path(browser).name
     elif in_clone():

@@ -10,17 +10,25 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pgce_mini.cli.options import Computing, Options
-from pgce_mini.evaluation import EvaluationConfig, evaluate_run, load_evaluation, metric_of, scored_name
+from pgce_mini.cli.options import Computing, Options, WithBar
+from pgce_mini.evaluation import (
+    Evaluation,
+    EvaluationConfig,
+    evaluate_run,
+    load_evaluation,
+    metric_of,
+    scored_name,
+)
 from pgce_mini.reports.html import Report
 from pgce_mini.runs import Run, load_model
-from pgce_mini.study.analysis import as_text, by_metric, differences, labels, summarize
+from pgce_mini.study.analysis import as_text, by_metric, differences, heldout_means, labels, summarize
+from pgce_mini.study.analysis.compare import check_comparable
 from pgce_mini.tasks import Task
 from pgce_mini.teaching.reading import draw_samples
 
 
 @dataclass(frozen=True)
-class Evaluate(Computing):
+class Evaluate(WithBar):
     """Evaluate finished runs on held-out problems and documents; leaves evaluation.json in each. Of the file of a
     model, such as a prior that came with the package, the result is only printed."""
 
@@ -32,14 +40,7 @@ class Evaluate(Computing):
         if not self.runs:
             raise ValueError("runs must name at least one folder or model, as in: pgce evaluate runs/prior")
         evaluations = {str(run): evaluate_run(run, self.config, progress=not self.quiet) for run in self.runs}
-        lines = []
-        for name, evaluation in evaluations.items():
-            heldout = evaluation["heldout"]
-            loss = "infinite" if heldout["cross_entropy"] is None else f"{heldout['cross_entropy']:.3f}"
-            lines.append(
-                f"{name}, held-out documents: cross-entropy {loss}, entropy {heldout['entropy']:.3f} nats/token, "
-                f"ECE {heldout['ece']:.3f}"
-            )
+        lines = [_heldout_line(name, evaluation) for name, evaluation in evaluations.items()]
         samples = {name: e["samples"] for name, e in evaluations.items() if e["samples"] is not None}
         columns = {
             name: summarize([evaluations[name]]) | found.get("scored_at", {}) for name, found in samples.items()
@@ -55,7 +56,7 @@ class Evaluate(Computing):
 class Sample(Computing):
     """Print completions of a model with the probability of each token."""
 
-    run_dir: Positional[Path] = Path("runs/prior")  # folder of a finished run
+    run_dir: Positional[Path] = Path("runs/prior")  # folder of a finished run, or the file of a model
     prompt: str | None = None
     """text to complete; by default held-out problems of the task (for text: the beginning of a document)"""
     prompts: int = 3  # how many held-out prompts, when no --prompt is given
@@ -87,30 +88,51 @@ class Sample(Computing):
 
 @dataclass(frozen=True)
 class Compare(Options):
-    """Compare evaluated runs, the first being the baseline; or show the table of one study, such as runs/demo."""
+    """Compare evaluated runs, the first being the baseline; or show the table of a demo, such as runs/demo."""
 
-    runs: Positional[tuple[Path, ...]] = ()  # folders of evaluated runs, or one folder of a study
+    runs: Positional[tuple[Path, ...]] = ()  # folders of evaluated runs, or one folder of a demo
 
     def run(self) -> None:
         if not self.runs:
             raise ValueError("runs must name folders, as in: pgce compare runs/prior runs/policy")
+        for run in self.runs:
+            if (run / "rows").is_dir() and not Run(run).config_path.exists():
+                raise ValueError(f"{run} is the folder of a study: pgce study SPEC --collect shows its table")
         if len(self.runs) == 1 and not self.runs[0].is_file() and Run(self.runs[0]).config()["kind"] == "study":
             report = Report(self.runs[0])
             self.say(f"{report.as_text()}\n\n{report.takeaway()}\n{report.caveat()}", report.as_json())
             return
         evaluations = {str(run): load_evaluation(run) for run in self.runs}
         first, *others = evaluations
-        summarize(list(evaluations.values()))  # refuses evaluations with different settings
+        check_comparable(list(evaluations.values()))
+        text = "\n".join(_heldout_line(name, evaluation) for name, evaluation in evaluations.items())
+        found: dict[str, dict[str, Any]] = {
+            name: {"heldout": heldout_means([evaluation])} for name, evaluation in evaluations.items()
+        }
+        if evaluations[first]["samples"] is None:
+            texts = {load_model(run)[1].fitted_state().get("text") for run in self.runs}
+            if len(texts) > 1:
+                raise ValueError("runs must be of one text, and the file of these has changed between them")
+            self.say(text, found)
+            return
         columns = {name: summarize([evaluation]) for name, evaluation in evaluations.items()}
         gaps = {f"{name} - {first}": differences([evaluations[name]], [evaluations[first]]) for name in others}
         shared: dict[str, Any] = evaluations[first]["config"]
         named = labels(shared["samples"], shared["ks"])
-        text = as_text(by_metric(columns, named))
+        text += f"\n\nSamples of held-out problems\n{as_text(by_metric(columns, named))}"
         if gaps:
             text += f"\n\nDifferences, paired over problems\n{as_text(by_metric(gaps, named))}"
-        self.say(
-            text + "\n\n95 % bootstrap intervals over problems; they know nothing of other seeds.", columns | gaps
-        )
+        text += "\n\n95 % bootstrap intervals over problems; they know nothing of other seeds."
+        self.say(text, {name: column | found[name] for name, column in columns.items()} | gaps)
+
+
+def _heldout_line(name: str, evaluation: Evaluation) -> str:
+    heldout = evaluation["heldout"]
+    loss = "infinite" if heldout["cross_entropy"] is None else f"{heldout['cross_entropy']:.3f}"
+    return (
+        f"{name}, held-out documents: cross-entropy {loss}, entropy {heldout['entropy']:.3f} nats/token, "
+        f"ECE {heldout['ece']:.3f}"
+    )
 
 
 def _as_typed(word: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from tyro.extras import literal_type_from_choices
 
 from pgce_mini.checks import check_whole
 from pgce_mini.cli.options import Options
-from pgce_mini.installation import bundled, in_clone, install_hint
+from pgce_mini.installation import bundled, check_installed, in_clone, is_installed
 from pgce_mini.network import ANY, host_of, network_origin
 from pgce_mini.playground import PRESETS, PlaygroundState, preset, to_html
 from pgce_mini.reward import Form
@@ -42,7 +41,7 @@ class Explore(Options):
     training: bool = True  # whether visitors may start trainings: not on a host that strangers reach
 
     def run(self) -> None:
-        _need("streamlit", "app")
+        check_installed("streamlit", "app")
         check_whole("port", self.port, 1, 65535)
         base_path = self.base_path.strip("/")
         if not re.fullmatch(r"(?:[\w-][\w.-]*(?:/[\w-][\w.-]*)*)?", base_path, re.ASCII):
@@ -80,7 +79,7 @@ class Explore(Options):
     def _invite(self, address: str) -> None:
         """Says where a class joins, in a terminal with a QR code."""
         self.say(f"a class joins at  {address}", {"class": address})
-        if sys.stdout.isatty() and not self.json and importlib.util.find_spec("segno"):
+        if sys.stdout.isatty() and not self.json and is_installed("segno"):
             import segno
 
             segno.make(address, error="l", micro=False).terminal(sys.stdout, compact=True)
@@ -123,7 +122,7 @@ class Lab(Options):
 
     def run(self) -> None:
         if not self.only_copy:
-            _need("jupyterlab", "notebooks")
+            check_installed("jupyterlab", "notebooks")
         folder = bundled("notebooks")
         if self.to or self.only_copy or not in_clone():
             folder = self._copy(folder, self.to or COPIES)
@@ -145,11 +144,6 @@ class Lab(Options):
             {"folder": str(to), "copied": copied, "kept": kept},
         )
         return to.resolve()
-
-
-def _need(package: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise ValueError(f"{package} is not installed: {install_hint(extra)}")
 
 
 def _hand_over(command: list[str], cwd: Path) -> NoReturn:

@@ -45,7 +45,6 @@ class Computing(Options):
 
     threads: int = 1
     """threads of torch; one is fastest for small models, and the last digits of results depend on it"""
-    quiet: bool = False  # no progress bar
     stop_with_stdin: bool = False
     """take the end of stdin for Ctrl-C, so that a program which starts this one takes it along when it ends"""
 
@@ -57,6 +56,13 @@ class Computing(Options):
                 raise ValueError("stop_with_stdin must have a stdin to watch, and it is closed: leave it out")
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background may ignore it
             threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+
+@dataclass(frozen=True)
+class WithBar(Computing):
+    """And of those that take long and show it."""
+
+    quiet: bool = False  # no progress bar
 
 
 def check_threads(name: str, count: int) -> None:

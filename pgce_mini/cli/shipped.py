@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.extras import literal_type_from_choices
 
-from pgce_mini.cli.options import Arm, Computing
+from pgce_mini.cli.options import Arm, WithBar
 from pgce_mini.shipped import policies, priors
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ else:
 
 
 @dataclass(frozen=True)
-class Build(Computing):
+class Build(WithBar):
     folder: Path = Path()
     """where the files go, by default in the place of those that came with the package"""
     runs_dir: Path = Path()
@@ -50,6 +50,7 @@ class BuildPriors(Build):
     runs_dir: Path = priors.RUNS
     tasks: tuple[PriorTask, ...] = tuple(priors.SETTINGS)
     arms: tuple[PriorArm, ...] = ()
+    """arms to build, by default all that a task has; beta-0.75 and the like are of chain-sum alone (--tasks)"""
 
     def run(self) -> None:
         def numbers(prior: dict[str, Any]) -> str:

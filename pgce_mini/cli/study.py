@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,7 @@ from pgce_mini.study import (
 )
 
 QUICK_STUDY = Path(__file__).parents[1] / "study" / "quick.toml"
+AGAIN = "the same command tries again"
 EXPLORER_ADDRESS = "http://localhost:8501"
 
 
@@ -68,7 +70,8 @@ class Demo(Options):
         )
         self.say(text, {**report.as_json(), "report": str(page), "summary": str(summary)})
         if report.results.failed:
-            raise RunError("; ".join(f"{cell} failed: {why}" for cell, why in report.results.failed.items()))
+            count = len(self.arms) * len(self.seeds)
+            raise RunError(_failed(report.results.failed, count, f"{self.study_dir / 'rows'}, in *.error.txt"))
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,11 @@ class Study(Options):
     quick: bool = False
     """in place of a file: three arms and two controls on short chain sums, at most 8 minutes on 2 cores"""
     check: str | None = None
-    """only run this row again, such as ce/seed0, and say whether its numbers are those of the table"""
+    """only run this row again, such as ce/seed0, and say whether its numbers are those of the table; the exit code
+    is 1 if they are not"""
     report: Path | None = None
-    """in place of running: write study.md and its pictures, from the tables in --results, to this folder"""
+    """in place of running: write the document on the studies that are shipped, study.md and its pictures, from the
+    tables in --results, to this folder"""
     engine: Literal["local", "ray"] = "local"  # what runs the rows: processes on this machine, or Ray
     address: str | None = None
     """of a Ray cluster, HOST:PORT or auto; by default RAY_ADDRESS, or a Ray of its own on this machine"""
@@ -92,7 +97,7 @@ class Study(Options):
     runs: Path = Path("runs/studies")  # where the trainings go, a folder a study
     results: Path | None = None
     """where the tables are, NAME.parquet and NAME-curves.parquet; by default runs/studies, and with --report those
-    of the package"""
+    of the package, which --check takes where runs/studies has none"""
     workers: int = 2
     """processes at a time, one thread each; a Ray cluster decides for itself"""
     quiet: bool = False  # no progress bar
@@ -101,9 +106,10 @@ class Study(Options):
         self._check_options()
         results = self.results or (RESULTS if self.report else Path("runs/studies"))
         if self.report is not None:
-            if not any(results.glob("*.parquet")):
-                raise RunError(f"{results} holds no table of a study: check --results")
-            files = build(results, bundled("studies"))
+            specs = bundled("studies")
+            if not any((results / f"{path.stem}.parquet").exists() for path in specs.glob("*.toml")):
+                raise RunError(f"{results} holds no table of a study that is shipped: check --results")
+            files = build(results, specs)
             for name, content in files.items():
                 write_atomic(self.report / name, content.encode())
             page = str(self.report / "study.md")
@@ -116,14 +122,21 @@ class Study(Options):
         check_threads("workers", self.workers)
         path = _file_of(self.spec) if self.spec else QUICK_STUDY
         if self.check is not None:
+            if self.results is None and not (results / f"{path.stem}.parquet").exists():
+                results = RESULTS
+            if not self.json and not self.quiet:
+                print(f"running {self.check} again from its seed, in a minute or more", file=sys.stderr)
             differences = check_row(path, self.check, results)
             if differences:
                 if self.json:
                     self.say("", {"row": self.check, "same": False, "differences": differences})
-                raise RunError(
-                    f"{self.check} gives other numbers than the table, in {len(differences)} places, the first: "
-                    f"{differences[0]} (to be expected on another machine than the table's: see docs/study.md)"
+                print(
+                    f"pgce: {self.check} gives other numbers than the table, in {len(differences)} places, the "
+                    f"first: {differences[0]} (to be expected on another machine than the table's: see "
+                    "docs/study.md)",
+                    file=sys.stderr,
                 )
+                raise SystemExit(1)  # as diff has it
             self.say(f"{self.check}: the same numbers", {"row": self.check, "same": True})
             return
         spec = load_spec(path, self.runs / path.stem)
@@ -135,14 +148,15 @@ class Study(Options):
         if self.collect:
             table = gather(spec, results)
             if not table.rows:
-                _check_complete(table)  # there is nothing to show
+                _check_complete(table, "")  # there is nothing to show
         elif self.engine == "ray":
             table = run_on_ray(spec, results, address=self.address, workers=self.workers, progress=not self.quiet)
         else:
             table = run_spec(spec, results, workers=self.workers, progress=not self.quiet)
         text = "\n".join([*as_lines(table), "", f"table   {table.path}"])
         self.say(text, {"table": str(table.path), "rows": table.rows})
-        _check_complete(table)
+        again = "run the study or its shards to try again" if self.collect else AGAIN
+        _check_complete(table, "column error of the table", again)
 
     def _check_options(self) -> None:
         """Options that do not go together."""
@@ -153,6 +167,8 @@ class Study(Options):
         names = [name for name, there in given.items() if there]
         if len(names) > 1:
             raise ValueError(f"{' and '.join(names)} do not go together: give one of them")
+        if self.report is not None and (self.spec or self.quick):
+            raise ValueError("report is on all studies that are shipped: leave out spec and quick")
         if self.shard is not None:
             Shard.named(self.shard)
         if self.address is not None and self.engine != "ray":
@@ -165,15 +181,26 @@ class Study(Options):
         self.say(
             text, {"shard": self.shard, "rows": [row.name for row in table.spec.rows], "failed": table.failed}
         )
-        _check_complete(table)
+        _check_complete(table, f"{spec.folder / 'rows'}, in *.error.txt")
 
 
-def _check_complete(table: StudyTable) -> None:
-    """
+def _failed(failed: Mapping[str, str], of: int, reasons: str, again: str = AGAIN) -> str:
+    """Which of so many rows failed, and why; reasons: where that of each is; again: what runs them once more."""
+    row, why = next(iter(failed.items()))
+    if len(failed) == 1:
+        return f"{row} failed: {why}; {again}"
+    return f"{len(failed)} of {of} rows failed, the first {row}: {why} (each reason is in {reasons}); {again}"
+
+
+def _check_complete(table: StudyTable, reasons: str, again: str = AGAIN) -> None:
+    """reasons, again: as in `_failed`.
+
     Raises:
         RunError: a row has failed, or is missing.
     """
-    problems = [f"{row} failed: {why}" for row, why in table.failed.items()]
+    problems = []
+    if table.failed:
+        problems.append(_failed(table.failed, len(table.spec.rows), reasons, again))
     if table.missing:
         count, of = len(table.missing), len(table.spec.rows)
         problems.append(

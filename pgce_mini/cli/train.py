@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import OmitArgPrefixes, arg
 
-from pgce_mini.cli.options import Arm, Computing
+from pgce_mini.cli.options import Arm, WithBar
 from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.runs import Run, RunError
 from pgce_mini.tasks import Task
@@ -17,7 +17,7 @@ from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
 
 @dataclass(frozen=True)
-class Pretrain(Computing):
+class Pretrain(WithBar):
     """Pre-train a model with the shaped loss, or go on from an earlier prior (--init-from)."""
 
     arm: Arm | None = None
@@ -50,7 +50,7 @@ class Pretrain(Computing):
 
 
 @dataclass(frozen=True)
-class RL(Computing):
+class RL(WithBar):
     """Train a prior further with GRPO on its task's verifier."""
 
     config: Annotated[OmitArgPrefixes[GRPOConfig], arg(name="")] = GRPOConfig()

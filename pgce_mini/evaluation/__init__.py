@@ -42,7 +42,7 @@ from pgce_mini.evaluation.metrics import (
 )
 from pgce_mini.evaluation.sampling import sample_completions, sample_records
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
-from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text
+from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text, sampled_length
 
 __all__ = [
     "AREAS", "CHANGES", "LENGTH", "LOGGED", "METRICS", "STEPS", "STEPS_TO", "WHEN", "Estimate", "Evaluation",
@@ -51,5 +51,5 @@ __all__ = [
     "cons_at_m", "distinct", "estimate", "evaluate", "evaluate_documents", "evaluate_run", "is_evaluated",
     "load_evaluation", "matching_temperature", "measured", "metric_of",
     "metrics", "paired_difference", "pass_at_k", "percentile_interval", "repetition", "sample_completions",
-    "sample_records", "sample_text", "scored_name", "threshold_of", "token_entropy",
+    "sample_records", "sample_text", "sampled_length", "scored_name", "threshold_of", "token_entropy",
 ]  # fmt: skip

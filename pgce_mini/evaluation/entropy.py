@@ -34,7 +34,7 @@ def completion_entropy(
         prompts, completions: B rows of ids, no prompt empty -> B rows, each as long as its completion
 
     Raises:
-        ValueError: the temperature is none.
+        ValueError: as `check_temperature`.
     """
     temperature = check_temperature(temperature)
     pairs = zip(prompts, completions, strict=True)

@@ -162,7 +162,7 @@ LOGGED: dict[str, dict[str, Logged]] = {
     },
 }
 """training -> the trainer's name -> what it is; a study's curves hold these, of pre-training where it evaluates"""
-TEMPERATURES = {"temperature": "T", "rl_temperature": "T in RL"}
+TEMPERATURE_COLUMNS = {"temperature": "T", "rl_temperature": "T in RL"}
 """columns of a row: where the samples are drawn whose metrics the table has, and those that RL trains on"""
 CHANGES = {"rl_entropy_change": "entropy", "rl_length_change": LENGTH}
 """columns that are derived from a curve of RL: its change early in RL"""
@@ -193,8 +193,8 @@ def column_label(column: str, m: int | str = "m") -> str:
     Raises:
         ValueError: there is no such column.
     """
-    if column in TEMPERATURES:
-        return TEMPERATURES[column]
+    if column in TEMPERATURE_COLUMNS:
+        return TEMPERATURE_COLUMNS[column]
     if column in CHANGES:
         return f"change of {LOGGED['rl'][CHANGES[column]].label} early in RL"
     if column in AREAS:
@@ -210,7 +210,13 @@ def column_label(column: str, m: int | str = "m") -> str:
 
 
 def column_title(column: str, m: int | str = "m") -> str:
-    """`column_label` with the unit, as an axis has it."""
+    """`column_label` with the unit, if it has one, as an axis has it.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    if column in TEMPERATURE_COLUMNS:
+        return column_label(column, m)
     of_curve = CHANGES.get(column) or AREAS.get(column)
     if column.startswith(STEPS_TO):
         unit = "steps"

@@ -38,7 +38,12 @@ def distinct(completions: Sequence[Sequence[int]], n: int) -> float:
 
 def sample_text(model: GPT, corpus: Text, documents: int, temperature: float, seed: int) -> dict[str, float]:
     """Completions of 48 tokens after the first 16 of each of `documents` held-out documents, measured:
-    `repetition` and `distinct_1` to `distinct_3`, as shares."""
+    `repetition` and `distinct_1` to `distinct_3`, as shares.
+
+    Raises:
+        ValueError: naming the argument that makes no sense, or as the model has fewer positions than
+            `sampled_length`.
+    """
     check_whole("documents", documents, 1)
     generator = torch.Generator(next(model.parameters()).device).manual_seed(check_seed(seed))
     completions: list[list[int]] = []
@@ -48,6 +53,11 @@ def sample_text(model: GPT, corpus: Text, documents: int, temperature: float, se
         generation = model.generate(prompts, COMPLETION_LENGTH, temperature=temperature, generator=generator)
         completions += written(generation.completions, generation.completion_mask)
     return {"repetition": repetition(completions)} | {f"distinct_{n}": distinct(completions, n) for n in (1, 2, 3)}
+
+
+def sampled_length(corpus: Text) -> int:
+    """Tokens of a prompt and its completion in `sample_text`, for which a model needs positions."""
+    return min(PROMPT_LENGTH, corpus.max_document_length) + COMPLETION_LENGTH
 
 
 def _n_grams(ids: Sequence[int], n: int) -> list[tuple[int, ...]]:

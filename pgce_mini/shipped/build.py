@@ -41,7 +41,8 @@ def build_models(
     """Trains a model of each of `configs` in `runs`, and writes its file, in half precision, and its entry in the
     manifest into `folder`. Entries of other models stay, all in the `order` of names. Returns the manifest.
 
-    describe(config, file) gives an entry without its SHA-256; more() what the manifest holds besides entries.
+    describe(config, file) gives an entry without its SHA-256 and the versions that built it; more() what the
+    manifest holds besides entries.
     """
     folder, runs = expanded(folder), expanded(runs)
     path, names = folder / "manifest.json", list(order)
@@ -51,9 +52,9 @@ def build_models(
         model, corpus = load_model(run.path)
         file = folder / f"{run.path.name}.safetensors"
         save_model(file, model.half(), corpus)
-        entries[file.stem] = {"sha256": file_sha256(file), **describe(config, file)}
         versions = {"python": platform.python_version(), "torch": torch.__version__.partition("+")[0]}
+        entries[file.stem] = {"sha256": file_sha256(file), "built_with": versions, **describe(config, file)}
         ordered = {name: entries[name] for name in names if name in entries}
-        write_json(path, {"command": f"pgce build-{kind}", "built_with": versions, **more(), kind: ordered})
+        write_json(path, {"command": f"pgce build-{kind}", **more(), kind: ordered})
     read_manifest.cache_clear()
     return read_json(path)

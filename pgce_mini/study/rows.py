@@ -39,7 +39,7 @@ from pgce_mini.runs import (
 )
 from pgce_mini.study.arms import Arm
 from pgce_mini.study.predicted import AtRest
-from pgce_mini.study.tables import Columns, Curve, Key
+from pgce_mini.study.tables import Columns, Curve, Key, name_of
 from pgce_mini.tasks import Text
 from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
 
@@ -73,7 +73,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        return "/".join(filter(None, (self.variant, self.arm.name, f"seed{self.seed}")))
+        """As a user gives it: VARIANT/ARM/seedN."""
+        return name_of(self.key)
 
     @property
     def key(self) -> Key:
@@ -82,11 +83,15 @@ class Row:
 
     @property
     def result_path(self) -> Path:
-        return self.folder / "rows" / f"{self.name}.json"
+        return self.folder / "rows" / f"{self._file}.json"
 
     @property
     def error_path(self) -> Path:
-        return error_path(self.folder, self.name)
+        return error_path(self.folder, self._file)
+
+    @property
+    def _file(self) -> str:
+        return name_of((variant_folder(self.varied), self.arm.name, self.seed))
 
     @property
     def models(self) -> dict[When, Path]:
@@ -110,10 +115,12 @@ class Row:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """All that the numbers depend on but the seed, as plain JSON values."""
+        """All that the numbers depend on but the seed, as plain JSON values; of a text its SHA-256, too."""
 
         def of(config: Any, *left_out: str) -> dict[str, Any] | None:
             settings = config_to_dict(config) if config else {}
+            if isinstance(config, PretrainConfig) and isinstance(config.corpus, Text):
+                settings["text"] = config.corpus.fitted_state()["text"]
             return {name: value for name, value in settings.items() if name not in left_out} or None
 
         evaluation, reference = of(self.evaluation), self.reference and self.reference.settings
@@ -229,8 +236,14 @@ def variant_name(varied: tuple[tuple[str, Any], ...]) -> str:
     return ",".join(f"{name.rpartition('.')[2]}={value}" for name, value in varied)
 
 
+def variant_folder(varied: tuple[tuple[str, Any], ...]) -> str:
+    """The name of a variant as that of one folder, though a value, such as the path of a text, has slashes."""
+    return variant_name(varied).replace("%", "%25").replace("/", "%2F")
+
+
 def error_path(folder: Path, row: str) -> Path:
-    """Where a row of the study in `folder` leaves the reason of its failure."""
+    """Where the row of a study in `folder` leaves the reason of its failure; row: its name, of the variant that of
+    its folder."""
     return folder / "rows" / f"{row}.error.txt"
 
 

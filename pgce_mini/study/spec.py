@@ -18,7 +18,8 @@
                                 "task.slip_rate" = [0.1, 0.2]
                                 "model.hidden_size, model.intermediate_size" = [[32, 64], [64, 128]]
 
-What is left out takes the library's default. A wrong name or value is answered with the line and the nearest name.
+What an arm or the study sets, such as temperature, seed, folders and device, is no setting here. What is left out
+takes the library's default. A wrong name or value is answered with the line and the nearest name.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from pgce_mini.checks import check_seed, check_whole, is_finite
-from pgce_mini.evaluation import EvaluationConfig
+from pgce_mini.checks import check_whole, is_finite
+from pgce_mini.evaluation import EvaluationConfig, sampled_length
 from pgce_mini.paths import expanded
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.arms import Arm, arm_named
-from pgce_mini.study.rows import Row, variant_name
+from pgce_mini.study.rows import Row, variant_folder, variant_name
 from pgce_mini.study.templates import Spec, Templates
-from pgce_mini.tasks import TASKS, Task, task_from_dict
+from pgce_mini.tasks import TASKS, Task, Text, task_from_dict
 from pgce_mini.training import (
     CONTROLS,
     GRPOConfig,
@@ -56,9 +57,12 @@ SET_BY_THE_STUDY = {
     "run_dir", "corpus", "shaping", *CONTROLS, "model", "init_from", "seed", "device", "prior",
     "temperature", "gradient_accumulation_steps", "fsdp",
 }  # fmt: skip
+OF_A_REWARD = {field.name for field in fields(RewardShaping)} - {"top_k"}
+SET_OTHERWISE = "an arm, such as temperature-0.75 or beta-0.5, or the study itself sets it"
 TOP_LEVEL = ("question", "arms", "seeds", "top_k", "task", "model", "pretrain", "midtrain", "rl",
              "evaluation", "grid")  # fmt: skip
 MOST_SEEDS = 10_000  # who writes seeds = 20250101 means [20250101]
+LARGEST_SEED = 2**31 - 1  # as the table of curves holds them
 MIDTRAIN_LOSSES = ("arm", "ce")
 
 
@@ -91,25 +95,30 @@ class _Reader:
     def spec(self, study_dir: Path) -> Spec:
         content = self.content
         self._check_names(content)
+        question = content.get("question", "")
+        if not isinstance(question, str):
+            raise self._error(f"question must be a text, got {question!r}", "question")
         for name in ("arms", "seeds", "task", "evaluation"):
             if name not in content:
                 raise SpecError(f"{self.path} lacks {name!r}")
         arms, seeds = content["arms"], content["seeds"]
         if isinstance(seeds, int) and not isinstance(seeds, bool):
             with _located(self, "seeds"):
-                check_whole("seeds", seeds, 0, MOST_SEEDS)
+                check_whole("seeds", seeds, 1, MOST_SEEDS)
             seeds = list(range(seeds))
         for name, values in (("arms", arms), ("seeds", seeds)):
-            if not isinstance(values, list) or not values or len(set(map(str, values))) < len(values):
+            if not isinstance(values, list):
+                what = "a list of names" if name == "arms" else "a whole number or a list of them"
+                raise self._error(f"{name} must be {what}, got {values!r}", name)
+            if not values or len(set(map(str, values))) < len(values):
                 raise self._error(f"{name} must name at least one, none twice, got {values!r}", name)
         for seed in seeds:
             with _located(self, "seeds"):
-                check_seed(seed, "seeds")
+                check_whole("seeds", seed, 0, LARGEST_SEED)
         rows: list[Row] = []
         for varied, settings in self._variants():
             variant = _Variant(self, study_dir, varied, settings)
             rows += [variant.row(arm, seed) for seed in seeds for arm in arms]
-        question = content.get("question", "")
         return Spec(self.path.stem, question, tuple(arms), tuple(seeds), tuple(rows))
 
     def _check_names(self, content: Mapping[str, Any]) -> None:
@@ -119,25 +128,40 @@ class _Reader:
             if not isinstance(content.get(section, {}), Mapping):
                 raise self._error(f"{section} must be a table, [{section}]", section)
         task = content.get("task", {})
-        if task.get("name") not in TASKS:
+        if not isinstance(task.get("name"), str) or task["name"] not in TASKS:
             raise self._error(f"task.name must be one of {', '.join(TASKS)}, got {task.get('name')!r}", "task")
         self._known(task, _settings_of_task(task.get("name")), f"[task] {task.get('name', '')}".strip())
         for section, known in SECTIONS.items():
             self._known(content.get(section, {}), known, f"[{section}]")
         changes = content.get("midtrain", {}).get("task", {})
+        if not isinstance(changes, Mapping):
+            raise self._error("midtrain.task must be a table, [midtrain.task]", "task", "midtrain")
         self._known(changes, _settings_of_task(task.get("name"))[1:], "[midtrain.task]")
 
     def _known(self, given: Iterable[str], known: Sequence[str], where: str) -> None:
         for key in given:
             if key not in known:
                 problem = f"{key!r} is no setting of {where}{_nearest(key, known)}"
+                if key in SET_BY_THE_STUDY | OF_A_REWARD and known is not TOP_LEVEL:
+                    problem = f"{key!r} is no setting of {where}: {SET_OTHERWISE}"
                 raise self._error(problem, key, where.strip("[]").partition("]")[0])
 
     def _variants(self) -> Iterator[tuple[tuple[tuple[str, Any], ...], dict[str, Any]]]:
         """Each combination of the grid: what it sets, and the content with that set."""
         axes = []
+        varied_paths: list[str] = []
         for names, values in self.content.get("grid", {}).items():
+            if isinstance(values, Mapping):  # TOML's own dots
+                inner = [names]
+                while isinstance(values, Mapping) and values:
+                    name, values = next(iter(values.items()))
+                    inner.append(name)
+                problem = f'names in [grid] must be in quotes, as in "{".".join(inner)}" = [...]'
+                raise self._error(problem, inner[-1], "grid")
             paths = [name.strip() for name in names.split(",")]
+            varied_paths += paths
+            if len(set(varied_paths)) < len(varied_paths):
+                raise self._error(f"grid.{names} sets what the grid has set before", names, "grid")
             for name in paths:
                 self._check_path(name, names)
             if not isinstance(values, list) or not values:
@@ -147,7 +171,10 @@ class _Reader:
                 raise self._error(f"each value of grid.{names} must be a list of {len(paths)}", names)
             if not all(isinstance(value, (str, int, float)) for point in points for value in point):
                 raise self._error(f"grid.{names} must hold words and numbers only", names)
-            axes.append([tuple(zip(paths, point, strict=True)) for point in points])
+            axis = [tuple(zip(paths, point, strict=True)) for point in points]
+            if min(len(set(axis)), len(set(map(variant_name, axis)))) < len(axis):
+                raise self._error(f"grid.{names} must name no value twice, got {values!r}", names)
+            axes.append(axis)
         for combination in itertools.product(*axes):
             varied = tuple(itertools.chain(*combination))
             content = copy.deepcopy(self.content)
@@ -165,7 +192,9 @@ class _Reader:
         known += [f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys if key != "task"]
         known += [f"midtrain.task.{key}" for key in _settings_of_task(task)[1:]]
         if path not in known:
-            raise self._error(f"{path!r} is nothing that a grid can set{_nearest(path, known)}", names)
+            of_arm = path.rpartition(".")[2] in SET_BY_THE_STUDY | OF_A_REWARD
+            hint = f": {SET_OTHERWISE}" if of_arm else _nearest(path, known)
+            raise self._error(f"{path!r} is nothing that a grid can set{hint}", names)
 
     def _error(self, problem: str, key: str | None = None, section: str = "") -> SpecError:
         line = self._line_of(key, section) if key else None
@@ -212,6 +241,11 @@ class _Variant:
         with _located(reader, "model"):
             model = ModelShape(**content.get("model", {}))
             check_length(self.corpus, model.config(self.corpus))
+            if isinstance(self.corpus, Text) and sampled_length(self.corpus) > model.max_position_embeddings:
+                raise ValueError(
+                    f"max_position_embeddings must be at least {sampled_length(self.corpus)} for the samples of a "
+                    f"text, got {model.max_position_embeddings}"
+                )
         with _located(reader, "pretrain"):
             pretrain = PretrainConfig(**{"corpus": self.corpus, "model": model, **content.get("pretrain", {})})
             check_pretraining_memory(pretrain, model.config(self.corpus))
@@ -226,6 +260,8 @@ class _Variant:
                 if corpus.vocab != vocab:
                     raise ValueError("task must keep the vocabulary of the first pre-training")
                 midtrain = PretrainConfig(**{"corpus": corpus, "model": model, **settings})
+                check_length(corpus, model.config(corpus))
+                check_pretraining_memory(midtrain, model.config(corpus))
         rl = None
         if "rl" in content:
             if not isinstance(self.corpus, Task):
@@ -249,7 +285,7 @@ class _Variant:
                     settings["temperature"] = float(scored_at[0])
             evaluation = EvaluationConfig(**settings)
         self.templates = Templates(
-            reader.path.stem, study_dir, study_dir / (variant_name(varied) or "runs"), pretrain, rl, evaluation,
+            reader.path.stem, study_dir, study_dir / (variant_folder(varied) or "runs"), pretrain, rl, evaluation,
             midtrain, midtrain_by_ce=midtrain_loss == "ce", varied=varied, fresh_problems=fresh_problems,
         )  # fmt: skip
 
@@ -265,7 +301,11 @@ class _Variant:
             self._check_scoring(arm)
         if arm.prior == "ce":  # one prior, whatever the size of a head that cross-entropy does not use
             arm = replace(arm, shaping=RewardShaping())
-        return self.templates.row(arm, seed, self.row(arm.matched_to, seed) if arm.matched_to else None)
+        reference = self.row(arm.matched_to, seed) if arm.matched_to else None
+        try:
+            return self.templates.row(arm, seed, reference)
+        except ValueError as error:  # of a setting that the arm sets
+            raise self.reader._error(f"arms: {name}: {error}", "arms") from None
 
     def _check_scoring(self, arm: Arm) -> None:
         """An arm that differs from ce in the temperature of its scores alone would be ce."""

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pgce_mini.installation import check_installed
 from pgce_mini.paths import expanded
 from pgce_mini.runs import RunError, settings_difference
 from pgce_mini.study.rows import Row
 from pgce_mini.study.tables import (
-    KEY,
     Columns,
     Curve,
     Key,
-    check_installed,
     key_of,
+    name_of,
     read_curves,
     read_rows,
     write_curves,
@@ -46,7 +46,7 @@ class StudyTable:
     @property
     def failed(self) -> dict[str, str]:
         """Row -> reason."""
-        return {_name(row): row["error"] for row in self.rows if row["error"] is not None}
+        return {name_of(key_of(row)): row["error"] for row in self.rows if row["error"] is not None}
 
     @property
     def missing(self) -> list[str]:
@@ -144,18 +144,26 @@ class StudyStore:
                 rows.append({**row.identity, "error": self.reasons[key]})
         return StudyTable(self.spec, rows, self.rows_path)
 
-    def _check(self, row: Mapping[str, Any], where: Path) -> None:
-        planned = self._planned.get(key_of(dict(row)))
+    def _check(self, row: Columns, where: Path) -> None:
+        name, planned = name_of(key_of(row)), self._planned.get(key_of(row))
         if planned is None:
-            raise RunError(f"{where} holds {_name(row)}, which is no row of {self.spec.name}: {ANOTHER}")
-        if row["settings"] != planned.identity["settings"]:
-            difference = settings_difference(json.loads(row["settings"]), planned.settings)
-            raise RunError(f"{where} holds {_name(row)} of other settings ({difference}): {ANOTHER}")
+            raise RunError(f"{where} holds {name}, which is no row of {self.spec.name}: {ANOTHER}")
+        found = json.loads(row["settings"])
+        wanted = _as_recorded(planned.settings, found)
+        if found != wanted:
+            difference = settings_difference(found, wanted)
+            raise RunError(f"{where} holds {name} of other settings ({difference}): {ANOTHER}")
 
 
 ANOTHER = "give the changed study another name, or move the old results away"
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    variant, arm, seed = (row[name] for name in KEY)
-    return "/".join(filter(None, (variant, arm, f"seed{seed}")))
+def _as_recorded(planned: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings `planned` without the SHA-256 of a text where `found`, of an earlier version, has none."""
+    return {
+        name: _as_recorded(value, found[name])
+        if isinstance(value, Mapping) and isinstance(found.get(name), Mapping)
+        else value
+        for name, value in planned.items()
+        if name != "text" or name in found
+    }

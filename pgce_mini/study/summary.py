@@ -30,6 +30,7 @@ def as_lines(table: StudyTable) -> list[str]:
             difference = compare(table.rows, arm, baseline, metric, variant) if arm != baseline else None
             gap = format_difference(difference) if difference else ""
             lines.append(f"{arm:28} {len(values):5}  {fmean(values.values()):<{width}.3f}  {gap}".rstrip())
-    seeds = len(table.spec.seeds)
-    caution = ": too few to test anything, a direction to look in" if seeds < LEAST_SEEDS else ""
-    return [*lines, "", f"Intervals over {seeds} seeds, not corrected for the number of comparisons{caution}."]
+    few = len(table.spec.seeds) < LEAST_SEEDS
+    caution = ": too few to test anything, a direction to look in" if few else ""
+    about = "Intervals over the seeds of each line, not corrected for the number of comparisons"
+    return [*lines, "", f"{about}{caution}."]

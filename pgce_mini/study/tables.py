@@ -11,15 +11,13 @@ extra (`study`) and imported only here.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pgce_mini.installation import install_hint
+from pgce_mini.installation import check_installed as check_installed  # for `analysis`, too
 from pgce_mini.runs import RunError, write_atomic
 
 Columns = dict[str, Any]  # a line of the table
@@ -43,19 +41,14 @@ KEY = ("variant", "arm", "seed")  # what tells rows of one study apart
 Key = tuple[str, str, int]
 
 
-def check_installed(package: str, extra: str = "study") -> None:
-    """
-    Raises:
-        ValueError: the package, of the extra, is missing.
-    """
-    with contextlib.suppress(ImportError):  # of a finder
-        if importlib.util.find_spec(package):
-            return
-    raise ValueError(f"{package} is not installed: {install_hint(extra)}")
-
-
 def key_of(row: Columns) -> Key:
     return row["variant"], row["arm"], row["seed"]
+
+
+def name_of(key: Key) -> str:
+    """VARIANT/ARM/seedN, without the variant where there is none."""
+    variant, arm, seed = key
+    return "/".join(filter(None, (variant, arm, f"seed{seed}")))
 
 
 def write_rows(path: Path, rows: Sequence[Columns]) -> None:

@@ -26,6 +26,11 @@ class Spec:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
 
+    @property
+    def folder(self) -> Path:
+        """Where its rows leave their results."""
+        return self.rows[0].folder
+
     def units(self) -> list[tuple[Row, ...]]:
         """The rows of each variant and seed. No two units write into one folder, so each can run on a machine of
         its own.

@@ -56,8 +56,8 @@ def load(task: str, arm: str) -> tuple[GPT, Corpus]:
 
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is recorded: `policies`, TASK-ARM -> its settings, sha256, and its numbers `before` and `after` RL;
-    `built_with`, the versions."""
+    """What is recorded: `policies`, TASK-ARM -> its settings, sha256, its numbers `before` and `after` RL and
+    the versions that it was `built_with`."""
     return read_manifest(folder)
 
 

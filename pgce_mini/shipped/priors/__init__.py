@@ -79,7 +79,8 @@ def settings(task: str, arm: str) -> PretrainConfig:
         ValueError: naming the task or arm of which there is no prior.
     """
     check_choice("task", task, SETTINGS)
-    check_choice("arm", arm, arms_of(task))
+    if arm not in arms_of(task):
+        raise ValueError(f"arm must be one of {', '.join(arms_of(task))} for {task}, got {arm!r}")
     config, top_k = SETTINGS[task]
     return replace(config, run_dir=RUNS / f"{task}-{arm}", shaping=replace(ARMS[arm], top_k=top_k))
 
@@ -100,8 +101,8 @@ def load(task: str, arm: str) -> tuple[GPT, Corpus]:
 
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any]:
-    """What is recorded: `priors`, TASK-ARM -> its settings, sha256 and held-out numbers; `characters`, those of
-    the text; `built_with`, the versions."""
+    """What is recorded: `priors`, TASK-ARM -> its settings, sha256, held-out numbers and the versions that it
+    was `built_with`; `characters`, those of the text."""
     return read_manifest(folder)
 
 

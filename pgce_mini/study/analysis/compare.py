@@ -100,23 +100,34 @@ def by_metric(
     }
 
 
-def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]:
+def check_comparable(evaluations: Sequence[Evaluation]) -> None:
+    """
+    Raises:
+        ValueError: no evaluation is given, or their tasks or settings differ.
+    """
     if not evaluations:
         raise ValueError("evaluations must hold at least one evaluation")
     first: dict[str, Any] = evaluations[0]["config"]
     for evaluation in evaluations:
-        if evaluation["per_problem"] is None:
-            raise ValueError("evaluations must be of a task with problems, one is of plain text")
         one, other = evaluations[0]["corpus"], evaluation["corpus"]
         if one != other:
             raise ValueError(f"evaluations do not compare: one is on {one}, another on {other}")
-        for key, value in evaluation["config"].items():
-            if value != first[key]:
+        other_config: dict[str, Any] = evaluation["config"]
+        for key in sorted(first.keys() | other_config.keys()):
+            here, there = first.get(key), other_config.get(key)
+            if here != there:
                 raise ValueError(
-                    f"evaluations do not compare: {key} is {first[key]} in one and {value} in another; "
+                    f"evaluations do not compare: {key} is {here} in one and {there} in another; "
                     "evaluate them with the same settings"
                 )
-    return first["samples"], first["ks"]
+
+
+def _shared_settings(evaluations: Sequence[Evaluation]) -> tuple[int, list[int]]:
+    check_comparable(evaluations)
+    if evaluations[0]["per_problem"] is None:
+        raise ValueError("evaluations must be of a task with problems, and these are of plain text")
+    shared: dict[str, Any] = evaluations[0]["config"]
+    return shared["samples"], shared["ks"]
 
 
 def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Estimate:

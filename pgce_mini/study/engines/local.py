@@ -43,12 +43,11 @@ def run_spec(spec: Spec, results_dir: Path | None, *, workers: int = 2, progress
         ValueError: pyarrow is missing.
         OSError: the disk is full all the same.
     """
-    folder = spec.rows[0].folder
     store = StudyStore(spec, results_dir)
     if not store.missing():
         return store.table()
-    check_room([row for row in store.missing() if not row.finished], folder, workers)
-    with sole_study(folder):
+    check_room([row for row in store.missing() if not row.finished], spec.folder, workers)
+    with sole_study(spec.folder):
         store = StudyStore(spec, results_dir)  # as the last owner left it
         forget_failures(spec.rows)
         store.collect()
@@ -96,7 +95,8 @@ def check_row(path: Path, name: str, results_dir: Path) -> list[str]:
         differences = [
             f"{column} is {known.get(column)!r} in the table and {found.get(column)!r} now"
             for column in known  # a table of an earlier version has fewer
-            if column != "error" and known.get(column) != found.get(column)
+            if column not in ("error", "settings")  # the store has compared the settings
+            and known.get(column) != found.get(column)
         ]
         for curve, known_curve in zip(curves, known_curves, strict=False):
             values = torch.tensor(curve["values"], dtype=torch.float32).tolist()  # as the table has them

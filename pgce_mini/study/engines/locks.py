@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pgce_mini.runs import RunError, lock_file, sole_owner
-from pgce_mini.study.rows import Row
+from pgce_mini.study.rows import Row, variant_folder
 
 Locks = Sequence[tuple[Path, int]]
 """files and how a worker holds them: fcntl.LOCK_SH or LOCK_EX"""
@@ -62,7 +62,7 @@ def sole_gatherer(study_dir: Path) -> Iterator[None]:
 
 def unit_locks(row: Row, how: int) -> Locks:
     """What a worker holds, and waits for, before it runs `row`, or with LOCK_EX the whole unit of `row`."""
-    unit = "/".join(filter(None, (row.variant, f"seed{row.seed}")))
+    unit = "/".join(filter(None, (variant_folder(row.varied), f"seed{row.seed}")))
     return [(_workers(row.folder), fcntl.LOCK_SH), (row.folder / "units" / f"{unit}.lock", how)]
 
 

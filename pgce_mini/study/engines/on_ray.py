@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from pgce_mini.installation import check_installed
 from pgce_mini.runs import TERMINATED, RunError, deferred_interrupt, read_json, write_json
 from pgce_mini.study.engines.local import check_room, forget_failures
 from pgce_mini.study.engines.locks import held, sole_study, unit_locks
@@ -31,7 +32,6 @@ from pgce_mini.study.engines.progress import StudyProgress
 from pgce_mini.study.engines.workers import run_or_leave_reason
 from pgce_mini.study.rows import Row
 from pgce_mini.study.store import StudyStore, StudyTable
-from pgce_mini.study.tables import check_installed
 from pgce_mini.study.templates import Spec
 
 RETRIES = 3  # of a task whose process is killed
@@ -54,16 +54,15 @@ def run_on_ray(
 
     Raises:
         RunError: as `run_spec`, or nobody answers at the address.
-        ValueError: Ray is missing, or the address is none.
+        ValueError: Ray is missing, or `address` is neither HOST:PORT nor auto.
     """
     check_installed("ray", "scale")
-    folder = spec.rows[0].folder
     store = StudyStore(spec, results_dir)
     if not store.missing():
         return store.table()
-    check_room([row for row in store.missing() if not row.finished], folder, workers)
+    check_room([row for row in store.missing() if not row.finished], spec.folder, workers)
     # An exception that a signal raises within a call of Ray becomes one of Ray's, with another exit code.
-    with deferred_interrupt() as interrupted, sole_study(folder), _cluster(_address(address), workers) as ray:
+    with deferred_interrupt() as interrupted, sole_study(spec.folder), _cluster(_address(address), workers) as ray:
         store = StudyStore(spec, results_dir)  # as the last owner left it
         forget_failures(spec.rows)
         store.collect()

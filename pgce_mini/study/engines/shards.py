@@ -36,7 +36,7 @@ class Shard:
         """The shard "I/N".
 
         Raises:
-            ValueError: it is none.
+            ValueError: `text` is not of the form I/N.
         """
         match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
         if match is None or int(match[1]) >= int(match[2]):
@@ -65,12 +65,11 @@ def run_shard(
     Raises:
         RunError: as `run_spec`; other shards may run at the same time, but no other engine.
     """
-    folder = spec.rows[0].folder
     store = StudyStore(spec, results_dir)
     rows = [row for unit in shard.units(spec) for row in unit]
     missing = [row for row in rows if row.key not in store.results and not row.finished]
-    check_room(missing, folder, workers)
-    with shared_study(folder):
+    check_room(missing, spec.folder, workers)
+    with shared_study(spec.folder):
         forget_failures(missing)
         keys = {row.key for row in missing}
         units = [_Unit(tuple(row for row in unit if row.key in keys)) for unit in shard.units(spec)]
@@ -101,8 +100,7 @@ def gather(spec: Spec, results_dir: Path) -> StudyTable:
         RunError: the tables or the folder hold results of other settings, a file is damaged, or an engine that
             writes the tables itself is running.
     """
-    folder = spec.rows[0].folder
-    with sole_gatherer(folder) if folder.exists() else contextlib.nullcontext():
+    with sole_gatherer(spec.folder) if spec.folder.exists() else contextlib.nullcontext():
         store = StudyStore(spec, results_dir)
         store.collect()
         store.write()

@@ -17,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
+from pgce_mini.atomic import DISK_FULL
 from pgce_mini.runs import deferred_interrupt, exit_at_sigterm, write_atomic
 from pgce_mini.study.engines.locks import Locks, held
 
@@ -26,7 +27,6 @@ POLL_SECONDS = 0.5
 # imports, in a second, as soon as there is a model.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["__main__", "pgce_mini.study.rows", "torch._dynamo"])
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK_FULL_EXIT = 74  # exit code of a worker that could not write: EX_IOERR of sysexits.h
 
 
@@ -148,8 +148,7 @@ def _work(job: Job, locks: Locks, stop_line: Connection) -> None:
         stop_line.poll(None)  # returns when the parent closes its end, or dies
         os.kill(os.getpid(), signal.SIGINT)
 
-    if hasattr(os, "setpgrp"):
-        os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
+    os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
