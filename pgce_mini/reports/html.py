@@ -104,7 +104,8 @@ class Report:
     def caveat(self) -> str:
         counts = {arm: len(models["after"]) for arm, models in self.evaluations.items()}
         least, most = min(counts.values()), max(counts.values())
-        seeds = f"{most} seed{'s' if most > 1 else ''}" if least == most else f"the finished seeds ({counts})"
+        each = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+        seeds = f"{most} seed{'s' if most > 1 else ''}" if least == most else f"the finished seeds ({each})"
         return (
             f"Means over {seeds}; 95 % bootstrap intervals over "
             f"{self.settings['evaluation']['problems']} held-out problems. They do not contain the spread "

@@ -87,7 +87,7 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
         *(["variant"] if len(variants) > 1 else []),
         "arm",
         "seeds",
-        *(_headings(columns, m) if metric == AFTER_RL else (metric_of(column)[0].label for column in columns)),
+        *(_headings(columns, m) if metric == AFTER_RL else (metric_of(column, m)[0].label for column in columns)),
         f"{words}, minus {baseline}",
     ]
     text.append(table(head, body))

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pgce_mini.installation import check_installed as check_installed  # for `analysis`, too
+from pgce_mini.installation import check_installed
 from pgce_mini.runs import RunError, write_atomic
 
 Columns = dict[str, Any]  # a line of the table

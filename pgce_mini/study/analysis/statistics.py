@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgce_mini.study.tables import Columns, check_installed
+from pgce_mini.installation import check_installed
+from pgce_mini.study.tables import Columns
 
 Array = NDArray[np.float64]
 Direction = Literal["higher", "lower", "null", "undecided"]
