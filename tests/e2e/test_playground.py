@@ -12,7 +12,7 @@ import re
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -507,6 +507,74 @@ def test_new_address_in_the_same_page_is_followed(play: Visit) -> None:
     page.evaluate("() => { location.hash = 'beta=0.5&steps=7'; }")
     expect(readout(page, "step")).to_have_text("7")
     assert_shows(page, replace(DEFAULT, beta=0.5, steps=7))
+
+
+def test_new_address_ends_what_plays_and_holds_no_diamond(play: Visit) -> None:
+    even = ",".join(["0.125"] * 8)
+    page = play(f"predict={even}")
+    for token in ("four", "5", "3"):
+        handle(page, token, "your prediction for").press("PageUp")
+    page.evaluate(f"() => {{ location.hash = 'beta=0.5&predict={even}'; }}")
+    expect(slider(page, "β")).to_have_value("0.5")
+    expect(handle(page, "3", "your prediction for")).to_have_attribute("aria-valuenow", "0.1250")
+    handle(page, "4", "your prediction for").press("End")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+    page.get_by_role("button", name="Play").click()
+    page.evaluate(f"() => {{ location.hash = 'beta=0.25&predict={even}'; }}")
+    expect(slider(page, "β")).to_have_value("0.25")
+    page.wait_for_timeout(200)  # many frames
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(readout(page, "step")).to_have_text("0")
+
+
+# A notebook's model, each of whose traits tells of a change by itself, as anywidget's do.
+NOTEBOOK = (
+    f"async ([source, state]) => {{ {LOAD}"
+    """
+    const listeners = {};
+    const values = { ...state, _state_names: Object.keys(state) };
+    window.model = {
+        get: (name) => values[name],
+        set(name, value) {
+            values[name] = value;
+            listeners[`change:${name}`]();
+        },
+        on: (name, listener) => (listeners[name] = listener),
+        save_changes: () => (window.saved = (window.saved ?? 0) + 1),
+    };
+    const el = document.body.appendChild(document.createElement("div"));
+    module.default().render({ model, el });
+    document.querySelector("main").remove();
+}"""
+)
+
+
+def test_notebook_holds_the_diamonds_until_python_sets_a_state(play: Visit) -> None:
+    page = play()
+    page.evaluate(NOTEBOOK, [javascript(), asdict(replace(DEFAULT, steps=3))])
+    page.get_by_role("button", name="Predict first").click()
+    handle(page, "4", "your prediction for").press("End")
+    page.wait_for_function("() => window.saved && model.get('prediction')?.[0] === 0.999")
+    handle(page, "four", "your prediction for").press("PageUp")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+    page.evaluate(f"() => model.set('prediction', {[0.125] * 8})")
+    handle(page, "5", "your prediction for").press("End")
+    expect(handle(page, "5", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+
+
+def test_address_brings_back_a_state_that_differs_from_its_base(play: Visit) -> None:
+    base = replace(DEFAULT, labels=(0.3, *[0.1] * 7), prediction=(0.125,) * 8)
+    page = play(state=base)
+    page.get_by_role("radio", name="flat").check()
+    page.get_by_role("radio", name="peaked").check()
+    page.wait_for_function("() => location.hash.includes('predict=') && !location.hash.includes('labels=')")
+    expect(page.get_by_role("button", name="Predict first")).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    expect(page.get_by_role("button", name="Predict first")).to_have_attribute("aria-pressed", "false")
+    assert shown(page)["frequency q"][0] == pytest.approx(DEFAULT.labels[0], abs=1e-5)
+    page.get_by_role("button", name="All defaults").click()
+    page.wait_for_function("() => location.hash === ''")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.1250")
 
 
 def test_pictures_are_whole_and_carry_their_settings(play: Visit) -> None:
