@@ -83,6 +83,7 @@ def test_the_trap_follows_its_sliders_with_the_numbers_of_theory(explorer: str, 
         for ours, theirs in zip(seen["data"], figure.data, strict=True):
             close(ours["x"], theirs.x)
             close(ours["y"], theirs.y)
+            assert ours["name"] == theirs.name
         for name, setting in game.recorded.items():
             assert (
                 f"{setting.came_to_reason} of {len(setting.seeds)} seeds of {name} came to reason" in seen["words"]
