@@ -25,8 +25,9 @@ IN_A_FRAME = """<style>body {padding: 1rem} h1, h1 + p {display: none}</style>
 <script>addEventListener("keydown", (event) => {
   if (!["PageDown", "PageUp"].includes(event.key)) return;
   event.preventDefault();
+  event.stopPropagation(); // a handle or a slider with the focus would move, too
   parent.postMessage(event.key, "*");
-});</script>
+}, true);</script>
 """
 TEMPLATES = Path(__file__).parent / "templates"
 

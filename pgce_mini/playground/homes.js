@@ -36,14 +36,17 @@ function inStreamlit({ parentElement, data, setTriggerValue }) {
     const { network, teaches, ...usual } = data; // the server's address for others, and whether a class is directed
     const query = location.search || left;
     const base = withGiven(query, usual);
+    const given = base === usual ? "" : givenPart(query);
+    const around = () => // the address is to have the tokens that came, also on the way back
+        givenPart(location.search) ? location.search : [location.search.slice(1), given].filter(Boolean).join("&");
     const instrument = mount(host, {
         base,
-        link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
+        link: (state) => linkOf({ query: toQuery(state, base, around()) }, network),
         ask: teaches ? (question) => host.tell("ask", question) : null,
         state: fromQuery(query, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = (left = toQuery(state, base, location.search));
+            const query = (left = toQuery(state, base, around()));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);

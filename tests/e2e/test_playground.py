@@ -577,6 +577,46 @@ def test_address_brings_back_a_state_that_differs_from_its_base(play: Visit) -> 
     expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.1250")
 
 
+def test_class_is_asked_with_all_that_its_answer_depends_on(play: Visit) -> None:
+    states = [
+        replace(DEFAULT, beta=-0.25),
+        replace(DEFAULT, beta=-0.25, form="exponent"),
+        replace(DEFAULT, lambda_head=0.3, top_k=1),
+        replace(DEFAULT, lambda_head=0.3, top_k=3),
+    ]
+    given = [
+        [asdict(s), {"end": stationary_policy(s.labels, s.shaping).tolist(), "shaping": asdict(s.shaping)}]
+        for s in states
+    ]
+    ask = f"async ([source, given]) => {{ {LOAD} return given.map((each) => module.classQuestion(...each)); }}"
+    asked = play().evaluate(ask, [javascript("words"), given])
+    assert len({question["text"] for question in asked}) == len({question["right"] for question in asked}) == 4
+    assert asked[0]["text"].endswith("end at β = −0.25?")  # what changes nothing is left out
+
+
+# A host that has left its page, and how often it is then asked for its controls while the page's class changes.
+LEFT = (
+    f"async (source) => {{ {LOAD}"
+    """
+    const host = document.body.appendChild(document.createElement("div"));
+    host.attachShadow({ mode: "open" }).append(Object.assign(document.createElement("div"), { className: "side" }));
+    module.followPresenter(host);
+    host.remove();
+    let asked = 0;
+    host.shadowRoot.querySelectorAll = () => (asked++, []);
+    for (let i = 0; i < 3; i++) {
+        document.documentElement.classList.toggle("pgce-presenting");
+        await new Promise((done) => setTimeout(done));
+    }
+    return asked;
+}"""
+)
+
+
+def test_playground_that_was_left_follows_no_presenter(play: Visit) -> None:
+    assert play().evaluate(LEFT, javascript("presenting")) == 0
+
+
 def test_pictures_are_whole_and_carry_their_settings(play: Visit) -> None:
     page = play("beta=-0.25&steps=20", color_scheme="dark")
     expect(readout(page, "step")).to_have_text("20")

@@ -74,6 +74,19 @@ LATE = """() => {
 }"""
 
 
+# How many timers are begun within a second, once the page is at rest.
+TIMERS = """async () => {
+    const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+    await rest(1000);
+    const begin = setTimeout;
+    let asked = 0;
+    window.setTimeout = (...all) => (asked++, begin(...all));
+    await new Promise((done) => begin(done, 1000));
+    window.setTimeout = begin;
+    return asked;
+}"""
+
+
 def test_a_chart_is_shared_as_it_is_and_kept_beside_the_next(
     visit: Visit, explorer: str, assert_accessible: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -148,6 +161,15 @@ def test_the_playground_shares_the_state_of_this_moment_and_a_file_says_that_it_
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.reload()
     expect(kept).to_contain_text("A: β 0.00")
+    page.get_by_role("radio", name="Then RL").check()
+    expect(page.get_by_role("button", name="To the end")).to_be_visible()
+    page.get_by_role("button", name="Remove A").click()
+    page.get_by_role("radio", name="Pre-train").check()
+    expect(page.get_by_role("button", name="Predict first")).to_be_visible()
+    expect(kept).to_have_count(0)  # what was removed in one mode is removed in the other
+    page.get_by_role("button", name="Pin").click()
+    page.get_by_role("radio", name="Then RL").check()  # before the picture is kept
+    assert page.evaluate(TIMERS) == 0
 
 
 def test_a_class_predicts_without_seeing_and_then_sees_all(
