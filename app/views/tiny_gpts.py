@@ -63,8 +63,9 @@ def models(task: str) -> tuple[Stack, Corpus]:
 def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, seed: int) -> Found:
     stack, corpus = models(task)
     top_k = priors.SETTINGS[task][1]
+    # The samples of a call have the seeds from this one on: no two seeds of the page share one.
     found = read_side_by_side(
-        stack, corpus, prompt, length, samples=SAMPLES, temperature=temperature, top_k=top_k, seed=seed
+        stack, corpus, prompt, length, samples=SAMPLES, temperature=temperature, top_k=top_k, seed=seed * SAMPLES
     )
     return dict(zip(ARMS, found, strict=True))
 
