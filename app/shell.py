@@ -11,6 +11,7 @@ import csv
 import functools
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -107,7 +108,7 @@ def slider(
 
     more: as `st.slider` takes it, such as help."""
     value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
-    return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
+    return round(low + math.floor((value - low) / step + 0.5) * step, 2) + 0.0  # as in sliders.js; never -0
 
 
 def run(view: View[N], note: str = "", **settings: Any) -> tuple[N, bytes, str]:

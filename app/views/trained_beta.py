@@ -54,8 +54,8 @@ def predicted() -> list[float]:
 
 
 def over_beta(text: str, seed: int, beta: float) -> tuple[dict[float, Prior], go.Figure]:
-    """The priors along beta: what each expects after the prompt and writes with the same random numbers, which no two
-    seeds share."""
+    """The priors along beta: what each expects after the prompt and writes with the same random numbers, of which
+    no two seeds share any."""
     corpus = ChainSum()
     prompt = encode_prompt(corpus, text, 1)
     length = min(corpus.max_completion_length, corpus.max_document_length - len(prompt))

@@ -599,7 +599,7 @@ LEFT = (
     f"async (source) => {{ {LOAD}"
     """
     const host = document.body.appendChild(document.createElement("div"));
-    host.attachShadow({ mode: "open" }).append(Object.assign(document.createElement("div"), { className: "side" }));
+    host.attachShadow({ mode: "open" }).innerHTML = "<div class='side'></div>";
     module.followPresenter(host);
     host.remove();
     let asked = 0;
