@@ -45,7 +45,7 @@ def downloaded(page: Page, kind: str) -> bytes:
 
 def shown(page: Page) -> dict[str, Any]:
     """The columns of the CSV: the numbers in full."""
-    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode())))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode("utf-8-sig"))))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     words = ("token", "rank")
     return {name: c if name in words else np.array(c, dtype=float) for name, c in columns.items()}
@@ -657,14 +657,14 @@ def test_copied_python_runs_and_gives_the_numbers_that_are_shown(play: Visit, qu
 
 
 def test_copied_python_holds_any_token_and_any_label(play: Visit) -> None:
-    tokens = ('"', "\\n", "🙂", "</script>", "a\nb")
-    state = PlaygroundState(tokens=tokens, labels=(0.6, 0.2, 0.1, 0.1, 0.0), start="labels", steps=4, prompt="“x”")
+    tokens = ('"', "\\n", "🙂", "</script>", "a\nb", "a\ud800b")
+    state = PlaygroundState(tokens=tokens, labels=(0.5, 0.2, 0.1, 0.1, 0.0, 0.1), start="labels", steps=4, prompt="“x”")
     page = play(state=state)
     cell, _ = python_cell(page)
-    assert tuple(cell["tokens"]) == tokens
+    assert tuple(cell["tokens"]) == (*tokens[:-1], "a\ufffdb")
     np.testing.assert_allclose(cell["policy"], state.policy(), atol=1e-12)
     expect(page.get_by_role("radio", name="given")).to_be_checked()
-    assert shown(page)["token"] == list(tokens)
+    assert shown(page)["token"] == cell["tokens"]
 
 
 # --- Looks -----------------------------------------------------------------------------------------------

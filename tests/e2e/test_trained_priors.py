@@ -100,7 +100,7 @@ def test_a_state_of_the_priors_opens_in_the_playground_with_the_priors_marked(
     expect(page.locator(".legend").get_by_text("precision, trained")).to_be_visible()
     with page.expect_download() as arriving:
         page.get_by_role("button", name="CSV", exact=True).click()
-    rows = list(csv.DictReader(StringIO(Path(arriving.value.path()).read_text())))
+    rows = list(csv.DictReader(StringIO(Path(arriving.value.path()).read_text("utf-8-sig"))))
     for arm in ("ce", "precision", "diversity"):
         model, corpus = priors.load("chain-sum", arm)
         probs = next_token(model, corpus.encode(SUM), 6).probs
