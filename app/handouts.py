@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from statistics import fmean
+from urllib.parse import urlencode
 
 from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import column_title
@@ -123,7 +124,7 @@ def _reasoned(study: str, evidence: Evidence) -> str:
 
 
 def _fragment(step: Step) -> str:
-    return "&".join(f"{key}={value}" for key, value in step.state.items())
+    return urlencode(step.state, safe=",")
 
 
 def sheet(story: Story) -> str:

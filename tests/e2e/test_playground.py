@@ -658,7 +658,8 @@ def test_copied_python_runs_and_gives_the_numbers_that_are_shown(play: Visit, qu
 
 def test_copied_python_holds_any_token_and_any_label(play: Visit) -> None:
     tokens = ('"', "\\n", "🙂", "</script>", "a\nb", "a\ud800b")
-    state = PlaygroundState(tokens=tokens, labels=(0.5, 0.2, 0.1, 0.1, 0.0, 0.1), start="labels", steps=4, prompt="“x”")
+    labels = (0.5, 0.2, 0.1, 0.1, 0.0, 0.1)
+    state = PlaygroundState(tokens=tokens, labels=labels, start="labels", steps=4, prompt="“x”")
     page = play(state=state)
     cell, _ = python_cell(page)
     assert tuple(cell["tokens"]) == (*tokens[:-1], "a\ufffdb")
