@@ -290,6 +290,29 @@ def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visi
     assert shown(page)["frequency q"][0] < 0.6
 
 
+def test_a_second_finger_sets_nothing(play: Visit) -> None:
+    page = play(width=390, has_touch=True)
+    (x, y), (_, other) = middle(handle(page, "4")), middle(handle(page, "5"))
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", (x, y))
+    for i in range(1, 6):
+        fingers("touchMove", (x - 10 * i, y))
+    expect(handle(page, "4")).not_to_have_attribute("aria-valuenow", "0.7347")
+    page.wait_for_timeout(100)  # some frames
+    before = [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")]
+    fingers("touchStart", (x - 50, y), (x - 50, other))
+    for i in range(1, 6):
+        fingers("touchMove", (x - 50, y), (x - 50 - 10 * i, other + 10 * i))
+    fingers("touchEnd")
+    page.wait_for_timeout(100)
+    assert [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")] == before
+
+
 def test_mark_moves_only_with_its_number(play: Visit) -> None:
     page = play("beta=0.5")
     x, _ = middle(handle(page, "4"))

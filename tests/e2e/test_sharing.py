@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import segno
@@ -42,6 +43,32 @@ def test_codes_are_those_of_another_library(browser: Browser) -> None:
     for text, rows in zip(texts, codes, strict=True):
         dark = {(x, y) for y, row in enumerate(rows) for x, is_dark in enumerate(row) if is_dark}
         assert same_code(text, dark), text
+
+
+CARD = (
+    "async ([code, takeaway]) => { const { card } = await import(URL.createObjectURL("
+    "new Blob([code], { type: 'text/javascript' })));"
+    """
+    const [settings, href] = ["beta -0.25, ".repeat(30), "http://a.b/" + "c".repeat(200)];
+    const words = { title: "T", takeaway, settings, href };
+    const picture = { source: "", width: 100, height: 100 };
+    const { source } = card(words, picture, { ink: "black", soft: "gray", paper: "white" });
+    const svg = new DOMParser().parseFromString(source, "image/svg+xml");
+    return [...svg.querySelectorAll("text")].map((text) => [text.textContent, Number(text.getAttribute("y"))]);
+}"""
+)
+
+
+def test_a_card_has_the_whole_sentence_or_says_that_it_is_cut(browser: Browser) -> None:
+    page = browser.new_page()
+    for length, is_whole in ((20, True), (60, True), (75, True), (200, False)):
+        takeaway = " ".join(f"w{i:03}" for i in range(length))
+        lines = page.evaluate(CARD, [javascript("card"), takeaway])[1:-1]
+        foot = next(i for i, (text, _) in enumerate(lines) if text.startswith("beta"))
+        said = " ".join(text for text, _ in lines[:foot])
+        assert said == takeaway if is_whole else takeaway.startswith(said.removesuffix(" …")) and "…" in said
+        assert all(low - high > 16 for (_, high), (_, low) in pairwise(lines))  # apart
+    page.close()
 
 
 def shown_address(page: Page) -> str:
