@@ -91,7 +91,7 @@ function say(place, state, sentence) {
     const block = place.closest(".stVerticalBlock");
     setText(block.querySelector(".takeaway"), sentence);
     clearTimeout(state.rest);
-    state.rest = setTimeout(() => setText(block.querySelector(".pgce-spoken"), sentence), REST);
+    state.rest = setTimeout(() => setText(block.querySelector(".unseen"), sentence), REST);
 }
 
 // A slider that moves is followed with the next frame; what the slider in the picture held is then in the others.

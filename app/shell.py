@@ -36,7 +36,7 @@ STYLE = """<style>
 .katex {font-size: 1.08em}
 .part {font-weight: 600; margin: 0; overflow-wrap: anywhere}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
-.pgce-spoken {position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)}
+.unseen {position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
 .stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}
 .stHorizontalBlock:has(.pgce-pinned) > .stColumn {min-width: 100%}
@@ -192,7 +192,7 @@ def present_moving(
     """
     rest = json.dumps({"keys": keys, "given": given, "slider": slider}).encode()
     with picture:
-        st.html('<p class="takeaway"></p><p class="pgce-spoken" role="status"></p>')
+        st.html('<p class="takeaway"></p><p class="unseen" role="status"></p>')
         _chart(page)(key=f"chart_{page}", data=b'{"figure": %b, %b' % (figure, rest[1:]), **listeners)
     _belongings(picture, page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
 

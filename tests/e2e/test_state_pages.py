@@ -129,14 +129,14 @@ def test_controls_change_picture_sentence_and_address_which_restores_them(
 # Counts in `told` what a screen reader is told of the picture.
 LISTEN = """() => {
     window.told = 0;
-    const spoken = document.querySelector(".pgce-spoken");
+    const spoken = document.querySelector(".unseen");
     new MutationObserver(() => told++).observe(spoken, { childList: true, characterData: true, subtree: true });
 }"""
 
 
 def test_sentence_is_told_when_the_slider_rests(explorer: str, visit: Visit) -> None:
     page = open_page(visit, f"{explorer}where-training-ends")
-    spoken, said = page.locator(".pgce-spoken"), page.locator(".takeaway")
+    spoken, said = page.locator(".unseen"), page.locator(".takeaway")
     expect(spoken).to_have_text(said.inner_text())
     before = said.inner_text()
     page.evaluate(LISTEN)
