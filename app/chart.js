@@ -3,10 +3,13 @@
 // A picture that follows the page's sliders has `moved` of the page's module: the figure comes once, and its numbers
 // and the sentence above it are found here, with every step of a slider. Other pictures come whole from the server.
 
+import { setText } from "./dom.js";
 import { LIBRARY } from "./library.js"; // the address of Plotly on this server
 import { moved } from "./moves.js"; // null for a picture that no slider moves
 import { LEAST, projected } from "./projector.js";
 import { followSliders, valuesOf } from "./sliders.js";
+
+const REST = 700; // ms without a change, after which the sentence is read out
 
 function load() {
     window.pgceLibrary ??= new Promise((done, fail) => {
@@ -78,9 +81,17 @@ async function drawNow(place, state) {
     const { alt, figure, given } = JSON.parse(state.json);
     const now = moved ? moved(figure, values, given) : { figure, takeaway: alt };
     place.setAttribute("aria-label", now.takeaway);
-    if (moved) place.closest(".stVerticalBlock").querySelector(".takeaway").textContent = now.takeaway;
+    if (moved) say(place, state, now.takeaway);
     await Plotly.react(place, fitted(now.figure, place));
     if (isFirst && !state.gone) listen(place, state);
+}
+
+// The sentence, and what a screen reader is told: it would be too much with every frame.
+function say(place, state, sentence) {
+    const block = place.closest(".stVerticalBlock");
+    setText(block.querySelector(".takeaway"), sentence);
+    clearTimeout(state.rest);
+    state.rest = setTimeout(() => setText(block.querySelector(".unseen"), sentence), REST);
 }
 
 // A slider that moves is followed with the next frame; what the slider in the picture held is then in the others.
@@ -120,6 +131,7 @@ function listen(place, state) {
 
 function leave(place, state) {
     state.gone = true;
+    clearTimeout(state.rest);
     state.stop?.();
     if (!state.observer) return; // nothing was drawn yet
     state.observer.disconnect();

@@ -2,7 +2,7 @@
 // for: `csv` is null then. The modules are the playground's.
 
 import { pin } from "./pin.js";
-import { png, save } from "./saving.js";
+import { csvFile, png, save } from "./saving.js";
 import { linkOf, shareRow } from "./share.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -39,7 +39,7 @@ function subjectOf({ chart, name, settings, network, title }) {
 /** The buttons of the files; what it returns hands the CSV over. */
 function fileButtons(row, now, ask) {
     const files = {
-        csv: async () => new Blob(["\ufeff", now().csv], { type: "text/csv" }), // so that Excel reads UTF-8
+        csv: async () => csvFile(now().csv),
         svg: async () => new Blob([picture(plotOf(now())).source], { type: "image/svg+xml" }),
         png: async () => png(picture(plotOf(now()))),
     };

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from statistics import fmean
+from urllib.parse import urlencode
 
 from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import column_title
@@ -25,8 +26,9 @@ IN_A_FRAME = """<style>body {padding: 1rem} h1, h1 + p {display: none}</style>
 <script>addEventListener("keydown", (event) => {
   if (!["PageDown", "PageUp"].includes(event.key)) return;
   event.preventDefault();
+  event.stopPropagation(); // a handle or a slider with the focus would move, too
   parent.postMessage(event.key, "*");
-});</script>
+}, true);</script>
 """
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -128,7 +130,7 @@ def _reasoned(study: str, evidence: Evidence) -> str:
 
 
 def _fragment(step: Step) -> str:
-    return "&".join(f"{key}={value}" for key, value in step.state.items())
+    return urlencode(step.state, safe=",")
 
 
 def sheet(story: Story) -> str:

@@ -13,9 +13,9 @@ NETWORK = os.environ.get("PGCE_NETWORK", "")
 OURS = ("chart_", "downloads_", "data_", "python_", "playground", "quiz", "page", "class_")
 # How a control is written whose key, its name in the address, is another; these stand first, in this order.
 NAMES = {
-    "beta": "β", "lambda_head": "λ head", "lambda_tail": "λ tail", "gamma": "γ", "epsilon": "ε", "alpha": "α",
-    "pi": "π", "labels": "frequencies", "labels_rest": "frequencies, of the rest", "start": "start",
-    "start_rest": "start, of the rest",
+    "n": "N", "beta": "β", "lambda_head": "λ head", "lambda_tail": "λ tail", "gamma": "γ", "epsilon": "ε",
+    "alpha": "α", "tau": "τ", "samples": "N", "terms": "T", "pi": "π", "labels": "frequencies",
+    "labels_rest": "frequencies, of the rest", "start": "start", "start_rest": "start, of the rest",
 }  # fmt: skip
 
 
@@ -24,11 +24,17 @@ def title() -> str:
 
 
 def settings() -> str:
-    """The controls of this page in one line: "β -0.25, N 64"."""
+    """The controls of this page in one line: "N 64, β −0.25"."""
     values = {str(key): value for key, value in st.session_state.items() if not str(key).startswith(OURS)}
     order = [key for key in NAMES if key in values] + sorted(values.keys() - NAMES)
-    shown = ((NAMES.get(key, key.replace("_", " ")), _text(values[key])) for key in order)
+    shown = ((_name(key), _text(values[key])) for key in order if (key, values[key]) != ("beside", "nothing"))
     return ", ".join(f"{name} {text}" for name, text in shown if text)
+
+
+def _name(key: str) -> str:
+    if key.startswith("arms_"):  # the study and the picture follow
+        return "arms"
+    return NAMES.get(key, key.replace("_", " "))
 
 
 def _text(value: object) -> str:
@@ -37,6 +43,8 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, list):
         return " and ".join(map(str, value))
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    if isinstance(value, float):
         return f"{value:.4g}".replace("-", "−")
     return value if isinstance(value, str) else ""

@@ -11,6 +11,7 @@ import csv
 import functools
 import io
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -35,6 +36,7 @@ STYLE = """<style>
 .katex {font-size: 1.08em}
 .part {font-weight: 600; margin: 0; overflow-wrap: anywhere}
 .takeaway {font-size: 1.1rem; font-weight: 600; margin: 0}
+.unseen {position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%)}
 .refusal {border-left: 4px solid #e69f00; background: #e69f0022; padding: 0.75rem 1rem; overflow-wrap: anywhere}
 .stHorizontalBlock:has(.pgce-pinned) {flex-wrap: wrap}
 .stHorizontalBlock:has(.pgce-pinned) > .stColumn {min-width: 100%}
@@ -107,7 +109,7 @@ def slider(
 
     more: as `st.slider` takes it, such as help."""
     value = st.slider(label, low, high, default, step, format="%.2f", key=key, bind="query-params", **more)
-    return round(low + round((value - low) / step) * step, 2) + 0.0  # never -0
+    return round(low + math.floor((value - low) / step + 0.5) * step, 2) + 0.0  # as in sliders.js; never -0
 
 
 def run(view: View[N], note: str = "", **settings: Any) -> tuple[N, bytes, str]:
@@ -190,7 +192,7 @@ def present_moving(
     """
     rest = json.dumps({"keys": keys, "given": given, "slider": slider}).encode()
     with picture:
-        st.html('<p class="takeaway" role="status"></p>')
+        st.html('<p class="takeaway"></p><p class="unseen" role="status"></p>')
         _chart(page)(key=f"chart_{page}", data=b'{"figure": %b, %b' % (figure, rest[1:]), **listeners)
     _belongings(picture, page, lambda: table(made(view, **settings)[0]), lambda: made(view, **settings)[2])
 

@@ -31,7 +31,8 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
     "one-token": Page(
         "one_token",
         "One token",
-        f"{SHAPED} labels tokens q start steps axis lr predict train rl right group_size rl_lr rl_steps rl_start",
+        f"{SHAPED} labels tokens q start steps axis lr predict train rl right group_size scale_rewards rl_lr "
+        "rl_steps seed rl_update temperature pass_k rl_start",
     ),
     "policy-gradient": Page("policy_gradient", "CE is a policy gradient", "x n baseline seed"),
     "hidden-rewards": Page(
@@ -45,11 +46,15 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
         "task prompt_text prompt_text_pick prompt_chain-sum prompt_chain-sum_pick prompt_countdown "
         "prompt_countdown_pick picture log temperature seed numbers",
     ),
-    "trap-game": Page("trap_game", "The trap", "share slip beta bet_share bet_accuracy bet_winner shown"),
+    "trained-beta": Page("trained_beta", "β over trained priors", "beta prompt sum seed"),
+    "trap-game": Page("trap_game", "The trap", "share slip beta bet_share bet_accuracy bet_winner shown start"),
     "grpo-step": Page(
         "grpo_step",
         "One GRPO step",
         "task arm problem size updates stage colour temperature scale_rewards loss_type epsilon_high seed",
+    ),
+    "train-live": Page(
+        "train_live", "Train live", "live_task live_arm live_size live_seed start_training live_beside"
     ),
     "results": Page(
         "diversity_or_precision",

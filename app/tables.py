@@ -145,7 +145,7 @@ def evidence_of(folder: Path, stamp: float) -> Evidence:
 
 
 def rows_to_show(study: Study) -> list[Columns]:
-    """None if there is no table, or it is damaged (`present` says why)."""
+    """Nothing if there is no table, or it is damaged (`present` says why)."""
     try:
         return evidence_of(study.folder, stamp(study.folder)).rows(study.name)
     except RunError:

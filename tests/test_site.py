@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,26 @@ def test_pictures_of_a_notebook_are_files_with_their_data_beside_them(tmp_path: 
         assert "template" not in figure["layout"]
         assert f'style="--height: {figure["layout"]["height"]}px"' in html  # of its place
     assert any('src="../playground.html#beta=-0.25"' in html for html in shown)
+
+
+@pytest.mark.parametrize(
+    ("made", "state"),
+    [
+        ("beta=-0.25, top_k=2, form='exponent', rl=True, start='labels', right=[0, 2]",
+         "beta=-0.25&k=2&form=exponent&rl=1&start=labels&right=0,2"),
+        ("tokens=['a&b', 'c'], labels=[0.7, 0.3], prediction=[0.5, 0.5]",
+         "prompt=2+%2B+2+%3D&token=a%26b&token=c&given=0.7,0.3&predict=0.5,0.5"),
+    ],
+)  # fmt: skip
+def test_a_playground_of_a_notebook_is_in_its_state(tmp_path: Path, made: str, state: str) -> None:
+    path = tmp_path / "notebooks" / "00.ipynb"
+    path.parent.mkdir()
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": [f"Playground({made})"]}
+    cell = {"cell_type": "code", "source": [], "outputs": [{"output_type": "display_data", "data": widget}]}
+    path.write_text(json.dumps({"cells": [cell]}))
+    notebook = json.loads(with_live_pictures(path, tmp_path, tmp_path / "pictures"))
+    shown = notebook["cells"][0]["outputs"][0]["data"]["text/html"]
+    assert f'src="../playground.html#{escape(state)}"' in shown
 
 
 def test_a_formula_that_goes_on_in_the_next_line_is_no_quotation(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def settings() -> list[Recorded]:
         ((0.2, 0.1, 1.0), "grids", (0.2, 0.1, 1.0)),
         ((0.06, 0.0, 0.0), "phase", (0.05, 0.05, 0.0)),
         ((0.4, 0.1, 0.45), "chain", (0.2, 0.1, 0.5)),
+        ((0.1, 0.2, -0.05), "trap", (0.1, 0.2, -0.25)),  # cross-entropy is nearer, but no prior with beta
+        ((0.1, 0.2, 0.05), "grids", (0.2, 0.1, 0.25)),
     ],
 )
 def test_the_nearest_setting_is_one_of_beta_alone(
@@ -66,6 +68,7 @@ def test_the_picture_has_the_bet_alone_until_there_is_more() -> None:
     before, after, theory, _ = trap_dots(
         {"ce": "ce"}, {"ce": (0.1, 0.4, 0.3, 0.3)}, {"ce": seeds}, (0, 1), "t"
     ).data
+    assert [before.name, after.name, theory.name] == ["ce, a seed", "ce, a seed", "ce, theory"]
     assert before.x == (0.1, 0.2, 0.3, None, 0.2, 0.2, 0.2, 0.3)
     assert before.y == (0, 0, 1, 1, 2, 2, 3, 3)
     assert (after.x, after.xaxis) == ((1.0, 0.0, 0.9, 0.3), "x2")

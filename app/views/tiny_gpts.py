@@ -18,6 +18,7 @@ from pgce_mini.tasks import Corpus, Task
 from pgce_mini.teaching.reading import MAX_CHARACTERS, Reading, encode_prompt, likeliest
 from pgce_mini.teaching.side_by_side import (
     ABOUT,
+    LEVELS,
     PROMPTS,
     SAMPLES,
     SHOWN,
@@ -28,8 +29,6 @@ from pgce_mini.teaching.side_by_side import (
 )
 
 ARMS = list(PAPER_ARMS)
-# Stronger ground and thicker line the less likely a token is: seen without colour too.
-LEVELS = ((0.5, "0.5 or more"), (0.1, "0.1 to 0.5"), (0.01, "0.01 to 0.1"), (0.0, "below 0.01"))
 STYLE = """<style>
 .written {white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.8; margin: 0 0 0.4rem;
   padding-left: 0.7rem; border-left: 2px solid #8885; font-family: "Source Code Pro", monospace;
@@ -63,8 +62,9 @@ def models(task: str) -> tuple[Stack, Corpus]:
 def read(task: str, prompt: tuple[int, ...], length: int, temperature: float, seed: int) -> Found:
     stack, corpus = models(task)
     top_k = priors.SETTINGS[task][1]
+    # The samples of a call have the seeds from this one on: no two seeds of the page share one.
     found = read_side_by_side(
-        stack, corpus, prompt, length, samples=SAMPLES, temperature=temperature, top_k=top_k, seed=seed
+        stack, corpus, prompt, length, samples=SAMPLES, temperature=temperature, top_k=top_k, seed=seed * SAMPLES
     )
     return dict(zip(ARMS, found, strict=True))
 

@@ -54,13 +54,14 @@ def predicted() -> list[float]:
 
 
 def over_beta(text: str, seed: int, beta: float) -> tuple[dict[float, Prior], go.Figure]:
-    """The priors along beta: what each expects after the prompt and writes with the same random numbers."""
+    """The priors along beta: what each expects after the prompt and writes with the same random numbers, of which
+    no two seeds share any."""
     corpus = ChainSum()
     prompt = encode_prompt(corpus, text, 1)
     length = min(corpus.max_completion_length, corpus.max_document_length - len(prompt))
     top_k = priors.SETTINGS[TASK][1]
     found = read_side_by_side(
-        models(), corpus, prompt, length, samples=ANSWERS, temperature=1.0, top_k=top_k, seed=seed
+        models(), corpus, prompt, length, samples=ANSWERS, temperature=1.0, top_k=top_k, seed=seed * ANSWERS
     )
     tokens = likeliest({str(b): expected.probs for b, (expected, _) in zip(BETAS, found, strict=True)}, SHOWN)
     manifest = priors.manifest()["priors"]

@@ -34,8 +34,8 @@ HELP = {
 
 
 class Game(NamedTuple):
-    """By the name of a prior: what theory says of it, the seeds in the nearest setting that was run, and what
-    theory says of that one."""
+    """What theory says of a prior, by its name; by the name of the nearest setting that was run, which may have
+    another beta, its seeds and what theory says of them. In one order."""
 
     theory: dict[str, ChainPrediction]
     recorded: dict[str, Recorded]
@@ -51,6 +51,10 @@ def number(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
+def name_of(beta: float) -> str:
+    return f"β = {number(beta)}" if beta else PLAIN
+
+
 def play(
     share: float, slip: float, beta: float, bet: tuple[float, float], shown: bool, learnt: bool = False
 ) -> tuple[Game, go.Figure]:
@@ -58,7 +62,7 @@ def play(
 
     learnt: theory starts from what the priors of cross-entropy do in the nearest setting that was run.
     """
-    names = {f"β = {number(beta)}": beta, PLAIN: 0.0} if beta else {PLAIN: 0.0}
+    names = {name_of(value): value for value in (beta, 0.0)}
     game = Game({}, {}, {})
     if shown:
         settings = settings_that_were_run()
@@ -71,15 +75,16 @@ def play(
         for name, value in names.items():
             seeds = found if value else plain
             game.theory[name] = predict_chain(asked, RewardShaping(beta=value))
-            game.recorded[name] = seeds
-            game.theory_there[name] = predict_chain(there, RewardShaping(beta=seeds.beta))
+            there_name = name_of(seeds.beta)
+            game.recorded[there_name] = seeds
+            game.theory_there[there_name] = predict_chain(there, RewardShaping(beta=seeds.beta))
     expected = {
         name: (t.reasoned_share, t.accuracy_if_reasoned, t.accuracy_if_direct, t.accuracy)
         for name, t in game.theory.items()
     }
     seen = {
-        name: Seeds((r.reasons, r.if_reasoned, r.if_direct, r.right), (r.reasons_after, r.right_after))
-        for name, r in game.recorded.items()
+        name: Seeds((r.reasons, r.if_reasoned, r.if_direct, r.right), (r.reasons_after, r.right_after), there_name)
+        for name, (there_name, r) in zip(game.theory, game.recorded.items(), strict=True)
     }
     styles = {
         name: "ce" if value == 0 else "precision" if value < 0 else "diversity" for name, value in names.items()
@@ -143,15 +148,15 @@ def theory_against_seeds(name: str, theory: ChainPrediction, found: Recorded) ->
 
 
 def judged(bet: tuple[float, float], winner: str, game: Game) -> str:
-    mine, *others = game.recorded.values()
+    (name, mine), *others = game.recorded.items()
     text = (
         f"**Your bet**: it reasons in {bet[0]:.0%} and is right in {bet[1]:.0%}. It came out at "
         f"{fmean(mine.reasons_after):.0%} and {mine.accuracy:.0%}, the means over seeds."
     )
     if not others:
         return text
-    higher, count = mine.higher_than(others[0]), len(mine.seeds)
-    return f"{text} You bet that {winner} ends ahead: the prior with β did in {higher} of {count} seeds."
+    higher, count = mine.higher_than(others[0][1]), len(mine.seeds)
+    return f"{text} You bet that {winner} ends ahead: the prior with {name} did in {higher} of {count} seeds."
 
 
 def table_of(game: Game, bet: tuple[float, float]) -> dict[str, list[Any]]:
@@ -159,12 +164,11 @@ def table_of(game: Game, bet: tuple[float, float]) -> dict[str, list[Any]]:
     measures = ("reasons before", "right if it reasons", "right if it guesses", "right before")
     table: dict[str, list[Any]] = {"measure": [*measures, "reasons after", "right after"]}
     table["your bet"] = [None] * len(measures) + list(bet)
-    for name, t in game.theory.items():
-        r = game.recorded[name]
+    for (name, t), (there_name, r) in zip(game.theory.items(), game.recorded.items(), strict=True):
         told = [t.reasoned_share, t.accuracy_if_reasoned, t.accuracy_if_direct, t.accuracy]
         table[f"{name}, theory"] = [*told, None, None]
         rows = (r.reasons, r.if_reasoned, r.if_direct, r.right, r.reasons_after, r.right_after)
-        table |= {f"{name}, seed {seed}": [row[i] for row in rows] for i, seed in enumerate(r.seeds)}
+        table |= {f"{there_name}, seed {seed}": [row[i] for row in rows] for i, seed in enumerate(r.seeds)}
     return table
 
 

@@ -23,7 +23,7 @@ FREQUENCIES = {
 SWEEPS = {
     "β": (
         "beta",
-        [round(-0.9 + 0.02 * i, 2) for i in range(45)] + [0.05 * i for i in range(41)],
+        [round(-0.9 + 0.02 * i, 2) for i in range(45)] + [round(0.05 * i, 2) for i in range(41)],
     ),  # finer where it bends
     "λ head": ("lambda_head", [round(-1 + 0.1 * i, 2) for i in range(21)]),
     "λ tail": ("lambda_tail", [round(-1 + 0.1 * i, 2) for i in range(21)]),

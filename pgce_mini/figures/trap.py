@@ -20,6 +20,8 @@ class Seeds(NamedTuple):
 
     before: Sequence[Sequence[float | None]]
     after: Sequence[Sequence[float | None]]
+    name: str = ""
+    """of their setting, where it is not the one that theory is asked for"""
 
 
 def trap_dots(
@@ -40,11 +42,12 @@ def trap_dots(
         shift = (place - (len(styles) - 1) / 2) * 0.4
         common = {"legendgroup": name, "mode": "markers", "cliponaxis": False}
         if name in seeds:
-            for panel, rows in enumerate(seeds[name], 1):
+            seed = f"{seeds[name].name or name}, a seed"
+            for panel, rows in enumerate((seeds[name].before, seeds[name].after), 1):
                 points = [(value, row + shift) for row, values in enumerate(rows) for value in values]
                 figure.add_scatter(
-                    x=[x for x, _ in points], y=[y for _, y in points], name=f"{name}, a seed",
-                    showlegend=panel == 1, hovertemplate="%{x:.3f}<extra>" + f"{name}, a seed</extra>",
+                    x=[x for x, _ in points], y=[y for _, y in points], name=seed,
+                    showlegend=panel == 1, hovertemplate="%{x:.3f}<extra>" + f"{seed}</extra>",
                     marker={"color": colour, "symbol": marker, "size": 7, "opacity": 0.7}, **common,
                     **in_panel(panel),
                 )  # fmt: skip

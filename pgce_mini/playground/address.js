@@ -1,7 +1,6 @@
 // The state in an address: "beta=-0.25&k=2". Only what differs from a base is there, probabilities to 6 digits.
 
 import { sum } from "./dynamics.js";
-import { PRESETS } from "./from_python.js";
 import { CHOICES, LIMITS, MOST_MARKS, normalised, presetOf, presetsWith, withPreset } from "./state.js";
 
 const SAME_NAME = ["beta", "lambda_head", "lambda_tail", "form", "lr", "start", "steps", "axis"]; // as in the state
@@ -17,14 +16,14 @@ export function toQuery(state, base, query = "") {
     const put = (key, value, usual) => value !== usual && parameters.set(key, value);
     put("labels", name, presetOf(base, presets));
     put("tokens", state.tokens.length, base.tokens.length);
-    const usual = withPreset(state, presets[name] ?? PRESETS.peaked, state.tokens.length).labels;
-    put("q", digits(state.labels), digits(usual));
-    for (const key of SAME_NAME) put(key, state[key], base[key]);
-    put("k", state.top_k, base.top_k);
-    if (state.prediction) parameters.set("predict", digits(state.prediction));
-    put("rl", Number(state.rl), Number(base.rl));
-    put("right", state.right.join(), base.right.join());
-    for (const key of RL) put(key, state[key], base[key]);
+    const usual = withPresetOf(parameters, base); // what the address says so far
+    put("q", digits(state.labels), digits(usual.labels));
+    for (const key of SAME_NAME) put(key, state[key], usual[key]);
+    put("k", state.top_k, usual.top_k);
+    put("predict", digits(state.prediction ?? []), digits(usual.prediction ?? [])); // "" is none
+    put("rl", Number(state.rl), Number(usual.rl));
+    put("right", state.right.join(), usual.right.join());
+    for (const key of RL) put(key, state[key], usual[key]);
     return parameters.toString().replaceAll("%2C", ",");
 }
 
@@ -46,6 +45,7 @@ export function fromQuery(query, base) {
     for (const [key, values] of Object.entries(CHOICES))
         if (values.includes(parameters.get(key))) state[key] = parameters.get(key);
     state.prediction = readDistribution(parameters.get("predict"), n) ?? state.prediction;
+    if (parameters.get("predict") === "") state.prediction = null;
     return state;
 }
 

@@ -3,7 +3,7 @@
 import { button, setAttributes, shape } from "./dom.js";
 import { wrapped } from "./lines.js";
 import { captionOf, sentenceOf } from "./readouts.js";
-import { png, save } from "./saving.js";
+import { csvFile, png, save } from "./saving.js";
 import { columnsOf, csv, curveColumns } from "./table.js";
 import { promptText } from "./words.js";
 
@@ -15,7 +15,7 @@ const MARGIN = 16; // px, as all lengths here
 const LINE = 18;
 
 const MAKERS = {
-    CSV: ({ state, numbers }) => new Blob([csv(rowsToSave(state, numbers))], { type: "text/csv" }),
+    CSV: ({ state, numbers }) => csvFile(csv(rowsToSave(state, numbers))),
     PNG: (picture) => png(pictureFile(picture)),
     SVG: (picture) => new Blob([pictureFile(picture).source], { type: "image/svg+xml" }),
 };

@@ -53,6 +53,7 @@ export function listen(picture) {
 }
 
 function press(event, picture) {
+    if (!event.isPrimary) return; // a second finger
     const { svg, frame, rows, state, instrument } = picture;
     const [x, y] = pointIn(svg, event);
     const index = Math.floor((y - frame.top) / frame.row);
@@ -72,7 +73,7 @@ function press(event, picture) {
 }
 
 function drag(event, { svg, frame, dragging, instrument }) {
-    if (!dragging) return;
+    if (!dragging || !event.isPrimary) return;
     dragging.moves ||= goesSideways(dragging.from, event);
     if (!dragging.moves) return;
     const [x] = pointIn(svg, event);
@@ -81,12 +82,12 @@ function drag(event, { svg, frame, dragging, instrument }) {
 
 /** The browser has taken the finger's travel for scrolling: what it set is undone. */
 function cancel(event, picture) {
-    if (picture.dragging?.moves) picture.instrument.set(picture.dragging.before);
+    if (event.isPrimary && picture.dragging?.moves) picture.instrument.set(picture.dragging.before);
     release(event, picture);
 }
 
-function release(_, picture) {
-    if (!picture.dragging) return;
+function release(event, picture) {
+    if (!picture.dragging || !event.isPrimary) return;
     picture.dragging = null;
     picture.instrument.redraw();
 }

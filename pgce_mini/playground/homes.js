@@ -23,7 +23,7 @@ export function inPage(host, usual) {
             return linkOf({ query: location.search.slice(1), hash: kept && `#${kept}` });
         },
     });
-    addEventListener("hashchange", () => isHeading() || instrument.set(fromQuery(query(), base)));
+    addEventListener("hashchange", () => isHeading() || instrument.replace(fromQuery(query(), base)));
 }
 
 let left = ""; // the address of a reader who went to another page: Streamlit drops it, on the way back too
@@ -36,14 +36,17 @@ function inStreamlit({ parentElement, data, setTriggerValue }) {
     const { network, teaches, ...usual } = data; // the server's address for others, and whether a class is directed
     const query = location.search || left;
     const base = withGiven(query, usual);
+    const given = base === usual ? "" : givenPart(query);
+    const around = () => // the address is to have the tokens that came, also on the way back
+        givenPart(location.search) ? location.search : [location.search.slice(1), given].filter(Boolean).join("&");
     const instrument = mount(host, {
         base,
-        link: (state) => linkOf({ query: toQuery(state, base, location.search) }, network),
+        link: (state) => linkOf({ query: toQuery(state, base, around()) }, network),
         ask: teaches ? (question) => host.tell("ask", question) : null,
         state: fromQuery(query, base),
         keep(state) {
             if (!host.isConnected) return; // the reader has gone to another page, whose address this is not
-            const query = (left = toQuery(state, base, location.search));
+            const query = (left = toQuery(state, base, around()));
             const address = location.pathname + (query && `?${query}`) + location.hash;
             if (address !== location.pathname + location.search + location.hash)
                 history.replaceState(history.state, "", address);
@@ -52,8 +55,7 @@ function inStreamlit({ parentElement, data, setTriggerValue }) {
     followPresenter(host);
     const follow = () => {
         if (!host.isConnected) return removeEventListener("popstate", follow);
-        instrument.pause();
-        instrument.set(fromQuery(location.search, base));
+        instrument.replace(fromQuery(location.search, base));
     };
     addEventListener("popstate", follow); // the next step of a story on this page
 }
@@ -68,16 +70,19 @@ function inNotebook({ model, el }) {
     if (html.getAttribute("theme") === "dark" || /vscode-(dark|high-contrast)(?!-light)/.test(body.className))
         host.style.colorScheme = "dark"; // Colab and VS Code; JupyterLab says so itself
     let shown = read();
+    let isTelling = false; // the model answers each part that it is told
     const instrument = mount(host, {
         base: shown,
         state: shown,
         keep(state) {
             shown = state;
+            isTelling = true;
             for (const name of names) if (!alike(state[name], model.get(name))) model.set(name, state[name]);
+            isTelling = false;
             model.save_changes();
         },
     });
-    const follow = () => !alike(read(), shown) && instrument.set((shown = read()));
+    const follow = () => isTelling || alike(read(), shown) || instrument.replace((shown = read()));
     for (const name of names) model.on(`change:${name}`, follow);
     return () => names.forEach((name) => model.off(`change:${name}`, follow));
 }

@@ -39,6 +39,13 @@ export class Instrument {
         if (!this.playing) this.restTimer = setTimeout(() => this.rest(this.state), QUIET);
     }
 
+    /** A state from outside: an address, a notebook, the defaults. Nothing plays on and no diamond is held. */
+    replace(state) {
+        this.playing = false;
+        this.pinned = new Set();
+        this.set(state);
+    }
+
     onFrame() {
         this.nextFrame = 0;
         if (this.playing) this.advance();

@@ -43,11 +43,12 @@ inPage(document.querySelector(".pgce-playground"), {state});
 </html>
 """
 TITLE = "What does a token earn?"
-INTRODUCTION = (
+ABOUT = (
     "In the training text several tokens follow the same prompt, each with its own frequency q. A language model "
     "learns a policy π: its own probability for each token. Cross-entropy rewards the true token alone, the one "
-    "that came, and training ends at π = q; change the reward and it ends elsewhere. Press Play."
+    "that came, and training ends at π = q; change the reward and it ends elsewhere."
 )
+INTRODUCTION = f"{ABOUT} Press Play."
 
 
 @functools.cache

@@ -42,6 +42,7 @@ export function pin(stage, subject) {
         if (!stage()) return;
         show({ ...subject(), picture: null }); // its place first: A is to be as wide as B
         await settled(stage());
+        if (!stage()?.isConnected) return; // the reader has left
         const { title, takeaway, settings, picture } = subject();
         const kept = { title, takeaway, settings, picture: picture() };
         remember(kept);
@@ -57,7 +58,7 @@ export function pin(stage, subject) {
     }
 
     function restore() {
-        if (stage()) node.isConnected || show(recall());
+        if (stage()) show(recall());
         else if (toggle.isConnected) requestAnimationFrame(restore);
     }
 
@@ -69,7 +70,7 @@ const heading = (letter, { settings }) =>
 
 async function settled(stage) {
     let [width, still] = [0, 0];
-    while (still < STILL) {
+    while (still < STILL && stage.isConnected) {
         await new Promise((done) => setTimeout(done, 50));
         const now = stage.querySelector("svg")?.getBoundingClientRect().width;
         still = now && now === width ? still + 1 : 0;

@@ -96,7 +96,7 @@ function reinforcement(instrument, link) {
 }
 
 function files(instrument, picture) {
-    const defaults = button("All defaults", () => instrument.set(instrument.base), { class: "small last" });
+    const defaults = button("All defaults", () => instrument.replace(instrument.base), { class: "small last" });
     return element("div", { class: "row" }, "Download", ...fileButtons(picture), defaults);
 }
 

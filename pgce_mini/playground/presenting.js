@@ -14,7 +14,8 @@ export function followPresenter(host) {
         for (const node of controls)
             node.classList.toggle("in-play", (known.length ? known : USUAL).includes(node.dataset.key));
     };
-    new MutationObserver(follow).observe(root, { attributes: true, attributeFilter: ["class"] });
+    const watch = new MutationObserver(() => (host.isConnected ? follow() : watch.disconnect()));
+    watch.observe(root, { attributes: true, attributeFilter: ["class"] });
     new MutationObserver(follow).observe(host.shadowRoot.querySelector(".side"), { childList: true }); // the other mode
     follow();
 }

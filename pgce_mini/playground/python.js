@@ -53,5 +53,5 @@ function lines(values) {
     return rows.map((row) => `   ${row}`).join("\n");
 }
 
-/** A string as Python reads it: JSON's escapes are Python's, but for the halves of a surrogate pair. */
-export const pythonLiteral = (text) => JSON.stringify(text).replace(/\p{Cs}/gu, "\\ufffd");
+/** A string as Python reads it: JSON's escapes are Python's, but half of a surrogate pair is no text that it can print. */
+export const pythonLiteral = (text) => JSON.stringify(text.replace(/\p{Cs}/gu, "\ufffd"));

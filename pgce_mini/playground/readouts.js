@@ -15,7 +15,7 @@ export function takeawayLine() {
         spoken,
         draw: (state, numbers) => setText(node, sentenceOf(state, numbers)),
         readOut() {
-            spoken.textContent = node.textContent;
+            setText(spoken, node.textContent); // what was told is not told again
         },
     };
 }

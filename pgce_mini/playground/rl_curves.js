@@ -5,7 +5,7 @@ import { clip } from "./dynamics.js";
 import { rightInK } from "./group_rl.js";
 import { drawLegend, sizeIn } from "./picture.js";
 import { startText } from "./rl_words.js";
-import { circlePath, diamondPath } from "./shapes.js";
+import { diamondPath, MARK_PATHS } from "./shapes.js";
 import { MOST_RL } from "./state.js";
 
 const PANEL = 116; // px, the height of a panel
@@ -15,8 +15,8 @@ const AXIS = 14; // px for the steps under the last panel
 const FLOOR = 1e-4; // where a logarithmic axis begins
 
 const MARKS = {
-    ce: (x, y) => circlePath(x, y, 5),
-    precision: (x, y) => `M${x - 4.5} ${y - 4.5}h9v9h-9Z`,
+    ce: MARK_PATHS[0],
+    precision: MARK_PATHS[1],
     diversity: (x, y) => diamondPath(x, y, 6.5),
     temperature: (x, y) => `M${x} ${y - 6}l6 10.5h-12Z`,
     yours: (x, y) => `M${x - 4} ${y - 4}l8 8m0 -8l-8 8`,

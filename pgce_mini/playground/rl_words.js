@@ -1,10 +1,9 @@
 // RL on one state in words: the names of the starts, the takeaway and the caption.
 
 import { ARMS } from "./from_python.js";
-import { fixed, quoted } from "./words.js";
+import { fixed, quoted, stepsOf } from "./words.js";
 
 const FOUND = 0.9; // probability of being right from which a start is said to have learned it
-const stepsText = (n) => `${n} step${n === 1 ? "" : "s"}`;
 
 export const startText = (name, { temperature }) => (name === "temperature" ? `T = ${fixed(temperature, 2)}` : name);
 
@@ -35,7 +34,7 @@ function beforeRL({ right }, best, worst) {
 }
 
 function behind({ best, worst, step, isSampled }) {
-    const now = `After ${stepsText(step)} ${best.name} is right with probability ${fixed(best.mass[step])}, ${worst.name} with`;
+    const now = `After ${stepsOf(step)} ${best.name} is right with probability ${fixed(best.mass[step])}, ${worst.name} with`;
     const why = `${worst.barren} of its ${step} groups drew no right token, and such a group pushes nothing`;
     return isSampled && worst.barren > 0
         ? `${now} ${fixed(worst.mass[step])}: ${why}.`
@@ -47,7 +46,7 @@ function onlyOneKept({ right, tokens }, arms, step) {
     const most = right.reduce((a, b) => (Math.max(...of(b)) > Math.max(...of(a)) ? b : a));
     const line = arms[of(most).indexOf(Math.max(...of(most)))];
     return (
-        `All three arms are right now. From ${line.name}, ${quoted(tokens[most])} has ${fixed(Math.max(...of(most)))} of the ` +
+        `All three arms are right with probability ${FOUND} or more. From ${line.name}, ${quoted(tokens[most])} has ${fixed(Math.max(...of(most)))} of the ` +
         `probability of the ${right.length} right tokens, and entropy went from ${fixed(line.nats[0])} to ` +
         `${fixed(line.nats[step])} nats.`
     );
@@ -62,6 +61,6 @@ function whoWasFirst(arms) {
 
 /** The settings in one line, for a picture that travels alone. */
 export const rlCaption = (state, { step }) =>
-    `right: ${rightText(state)}; ${stepsText(step)} of RL of size ${state.rl_lr}, groups of ${state.group_size}, ` +
+    `right: ${rightText(state)}; ${stepsOf(step)} of RL of size ${state.rl_lr}, groups of ${state.group_size}, ` +
     `advantages ${state.scale_rewards === "group" ? "divided by the standard deviation" : "not divided"}, ` +
     (state.rl_update === "sampled" ? `seed ${state.seed}` : "expected update");

@@ -10,6 +10,9 @@ export function save(blob, name) {
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/** A file of comma-separated values, with the mark by which Excel knows UTF-8. */
+export const csvFile = (text) => new Blob(["\ufeff", text], { type: "text/csv" });
+
 /** The PNG of an SVG, `{source, width, height}`. */
 export async function png({ source, width, height }, pixels = PIXELS) {
     const image = new Image();

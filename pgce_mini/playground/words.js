@@ -78,12 +78,14 @@ export const caption = ({ beta, lambda_head, lambda_tail, form, lr, steps }, { s
     `${form} form; ${stepsOf(steps)} of size ${lr}`;
 
 /** What a class can be asked of this state, and the answer: where its most frequent token ends, null without an end. */
-export function classQuestion({ prompt, tokens, labels, beta, lambda_head, lambda_tail }, { end }) {
+export function classQuestion({ prompt, tokens, labels, beta, lambda_head, lambda_tail, form }, { end, shaping }) {
     const i = labels.indexOf(Math.max(...labels));
     const lambdas = [["λ head", lambda_head], ["λ tail", lambda_tail]].filter(([, value]) => value !== 0);
-    const settings = [["β", beta], ...lambdas].map(([name, value]) => `${name} = ${fixed(value, 2)}`).join(", ");
+    const settings = [["β", beta], ...lambdas].map(([name, value]) => `${name} = ${fixed(value, 2)}`);
+    if (lambda_head !== lambda_tail) settings.push(`k = ${shaping.top_k}`);
+    const reading = form === "exponent" && beta !== 0 ? " (exponent form)" : "";
     const text =
         `${quoted(tokens[i])} follows ${quoted(prompt)} with frequency ${fixed(labels[i])}. ` +
-        `Where does its probability end at ${settings}?`;
+        `Where does its probability end at ${settings.join(", ")}${reading}?`;
     return { text, right: end?.[i] ?? null };
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import re
@@ -10,11 +11,15 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from pgce_mini.playground import PlaygroundState, given_query
 from pgce_mini.site.markdown import NOBODY, lowered, outside_code, with_links
 from pgce_mini.site.pictures import live_picture, title_of
 
 PLOTLY, PNG, WIDGET = "application/vnd.plotly.v1+json", "image/png", "application/vnd.jupyter.widget-view+json"
+OF_TOKENS = {"prompt", "tokens", "labels"}  # they go together in an address
+RENAMED = {"top_k": "k", "prediction": "predict"}  # of a setting, in an address
 FORMULA = re.compile(r"(?<![\\$])\$(?!\$)(?:(?!\n\n)[^$])+\$(?!\$)")
 SLIDERS = "In a running notebook this picture has sliders."
 
@@ -63,7 +68,26 @@ def _has_parts(notebook: dict[str, Any]) -> bool:
 
 def _playground(made: str, root: str) -> str:
     """What stands where a notebook has the widget: the same playground, in the state that it was made with."""
-    state = "&".join(re.findall(r"\w+=[-\w.]+", made))
-    address = escape(f"{root}playground.html#{state}")
+    address = escape(f"{root}playground.html#{_state(made)}")
     title = f"The playground: {escape(made)}"
     return f'<iframe class="playground" src="{address}" title="{title}" loading="lazy"></iframe>'
+
+
+def _state(made: str) -> str:
+    """The settings of a widget, `Playground(beta=-0.25, top_k=2)`, as an address has them."""
+    call = ast.parse(made, mode="eval").body
+    assert isinstance(call, ast.Call), made
+    changed = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    pairs = []
+    if changed.keys() & OF_TOKENS:
+        state = PlaygroundState(**changed)
+        pairs = given_query(state.prompt, state.tokens, state.labels)
+    others = {name: value for name, value in changed.items() if name not in OF_TOKENS}
+    pairs += [(RENAMED.get(name, name), _text(value)) for name, value in others.items()]
+    return urlencode(pairs, safe=",")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -18,6 +18,9 @@ from pgce_mini.teaching.reading import NextToken, Reading, head_mass
 SHOWN = 10  # next tokens in the picture
 WRITTEN = 40  # tokens to write, at most
 SAMPLES = 2  # completions of each arm
+# Of a written token, from which probability on: stronger ground and thicker line the less likely it is, so that it
+# is seen without colour, too.
+LEVELS = ((0.5, "0.5 or more"), (0.1, "0.1 to 0.5"), (0.01, "0.01 to 0.1"), (0.0, "below 0.01"))
 PROMPTS = {
     "text": {p: p for p in ("If the expression", "See also:", "is not", "The following", "for x in")},
     "chain-sum": {

@@ -32,7 +32,7 @@ SEEN = """async () => {
     await frame();
     return {
         values: sliders(),
-        data: place.data.map(({ x, y }) => ({ x: Array.from(x), y: Array.from(y) })),
+        data: place.data.map(({ name, x, y }) => ({ name, x: Array.from(x), y: Array.from(y) })),
         mark: place.layout.shapes?.[0]?.x0 ?? null,
         words: document.querySelector(".takeaway").textContent,
         alt: place.getAttribute("aria-label"),

@@ -12,7 +12,7 @@ import re
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -45,7 +45,7 @@ def downloaded(page: Page, kind: str) -> bytes:
 
 def shown(page: Page) -> dict[str, Any]:
     """The columns of the CSV: the numbers in full."""
-    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode())))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV").decode("utf-8-sig"))))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     words = ("token", "rank")
     return {name: c if name in words else np.array(c, dtype=float) for name, c in columns.items()}
@@ -290,6 +290,29 @@ def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visi
     assert shown(page)["frequency q"][0] < 0.6
 
 
+def test_a_second_finger_sets_nothing(play: Visit) -> None:
+    page = play(width=390, has_touch=True)
+    (x, y), (_, other) = middle(handle(page, "4")), middle(handle(page, "5"))
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", (x, y))
+    for i in range(1, 6):
+        fingers("touchMove", (x - 10 * i, y))
+    expect(handle(page, "4")).not_to_have_attribute("aria-valuenow", "0.7347")
+    page.wait_for_timeout(100)  # some frames
+    before = [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")]
+    fingers("touchStart", (x - 50, y), (x - 50, other))
+    for i in range(1, 6):
+        fingers("touchMove", (x - 50, y), (x - 50 - 10 * i, other + 10 * i))
+    fingers("touchEnd")
+    page.wait_for_timeout(100)
+    assert [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")] == before
+
+
 def test_mark_moves_only_with_its_number(play: Visit) -> None:
     page = play("beta=0.5")
     x, _ = middle(handle(page, "4"))
@@ -509,6 +532,114 @@ def test_new_address_in_the_same_page_is_followed(play: Visit) -> None:
     assert_shows(page, replace(DEFAULT, beta=0.5, steps=7))
 
 
+def test_new_address_ends_what_plays_and_holds_no_diamond(play: Visit) -> None:
+    even = ",".join(["0.125"] * 8)
+    page = play(f"predict={even}")
+    for token in ("four", "5", "3"):
+        handle(page, token, "your prediction for").press("PageUp")
+    page.evaluate(f"() => {{ location.hash = 'beta=0.5&predict={even}'; }}")
+    expect(slider(page, "β")).to_have_value("0.5")
+    expect(handle(page, "3", "your prediction for")).to_have_attribute("aria-valuenow", "0.1250")
+    handle(page, "4", "your prediction for").press("End")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+    page.get_by_role("button", name="Play").click()
+    page.evaluate(f"() => {{ location.hash = 'beta=0.25&predict={even}'; }}")
+    expect(slider(page, "β")).to_have_value("0.25")
+    page.wait_for_timeout(200)  # many frames
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(readout(page, "step")).to_have_text("0")
+
+
+# A notebook's model, each of whose traits tells of a change by itself, as anywidget's do.
+NOTEBOOK = (
+    f"async ([source, state]) => {{ {LOAD}"
+    """
+    const listeners = {};
+    const values = { ...state, _state_names: Object.keys(state) };
+    window.model = {
+        get: (name) => values[name],
+        set(name, value) {
+            values[name] = value;
+            listeners[`change:${name}`]();
+        },
+        on: (name, listener) => (listeners[name] = listener),
+        save_changes: () => (window.saved = (window.saved ?? 0) + 1),
+    };
+    const el = document.body.appendChild(document.createElement("div"));
+    module.default().render({ model, el });
+    document.querySelector("main").remove();
+}"""
+)
+
+
+def test_notebook_holds_the_diamonds_until_python_sets_a_state(play: Visit) -> None:
+    page = play()
+    page.evaluate(NOTEBOOK, [javascript(), asdict(replace(DEFAULT, steps=3))])
+    page.get_by_role("button", name="Predict first").click()
+    handle(page, "4", "your prediction for").press("End")
+    page.wait_for_function("() => window.saved && model.get('prediction')?.[0] === 0.999")
+    handle(page, "four", "your prediction for").press("PageUp")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+    page.evaluate(f"() => model.set('prediction', {[0.125] * 8})")
+    handle(page, "5", "your prediction for").press("End")
+    expect(handle(page, "5", "your prediction for")).to_have_attribute("aria-valuenow", "0.9990")
+
+
+def test_address_brings_back_a_state_that_differs_from_its_base(play: Visit) -> None:
+    base = replace(DEFAULT, labels=(0.3, *[0.1] * 7), prediction=(0.125,) * 8)
+    page = play(state=base)
+    page.get_by_role("radio", name="flat").check()
+    page.get_by_role("radio", name="peaked").check()
+    page.wait_for_function("() => location.hash.includes('predict=') && !location.hash.includes('labels=')")
+    expect(page.get_by_role("button", name="Predict first")).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    expect(page.get_by_role("button", name="Predict first")).to_have_attribute("aria-pressed", "false")
+    assert shown(page)["frequency q"][0] == pytest.approx(DEFAULT.labels[0], abs=1e-5)
+    page.get_by_role("button", name="All defaults").click()
+    page.wait_for_function("() => location.hash === ''")
+    expect(handle(page, "4", "your prediction for")).to_have_attribute("aria-valuenow", "0.1250")
+
+
+def test_class_is_asked_with_all_that_its_answer_depends_on(play: Visit) -> None:
+    states = [
+        replace(DEFAULT, beta=-0.25),
+        replace(DEFAULT, beta=-0.25, form="exponent"),
+        replace(DEFAULT, lambda_head=0.3, top_k=1),
+        replace(DEFAULT, lambda_head=0.3, top_k=3),
+    ]
+    given = [
+        [asdict(s), {"end": stationary_policy(s.labels, s.shaping).tolist(), "shaping": asdict(s.shaping)}]
+        for s in states
+    ]
+    ask = f"async ([source, given]) => {{ {LOAD} return given.map((each) => module.classQuestion(...each)); }}"
+    asked = play().evaluate(ask, [javascript("words"), given])
+    assert len({question["text"] for question in asked}) == len({question["right"] for question in asked}) == 4
+    assert asked[0]["text"].endswith("end at β = −0.25?")  # what changes nothing is left out
+
+
+# A host that has left its page, and how often it is then asked for its controls while the page's class changes.
+LEFT = (
+    f"async (source) => {{ {LOAD}"
+    """
+    const host = document.body.appendChild(document.createElement("div"));
+    host.attachShadow({ mode: "open" }).innerHTML = "<div class='side'></div>";
+    module.followPresenter(host);
+    host.remove();
+    let asked = 0;
+    host.shadowRoot.querySelectorAll = () => (asked++, []);
+    for (let i = 0; i < 3; i++) {
+        document.documentElement.classList.toggle("pgce-presenting");
+        await new Promise((done) => setTimeout(done));
+    }
+    return asked;
+}"""
+)
+
+
+def test_playground_that_was_left_follows_no_presenter(play: Visit) -> None:
+    assert play().evaluate(LEFT, javascript("presenting")) == 0
+
+
 def test_pictures_are_whole_and_carry_their_settings(play: Visit) -> None:
     page = play("beta=-0.25&steps=20", color_scheme="dark")
     expect(readout(page, "step")).to_have_text("20")
@@ -549,14 +680,15 @@ def test_copied_python_runs_and_gives_the_numbers_that_are_shown(play: Visit, qu
 
 
 def test_copied_python_holds_any_token_and_any_label(play: Visit) -> None:
-    tokens = ('"', "\\n", "🙂", "</script>", "a\nb")
-    state = PlaygroundState(tokens=tokens, labels=(0.6, 0.2, 0.1, 0.1, 0.0), start="labels", steps=4, prompt="“x”")
+    tokens = ('"', "\\n", "🙂", "</script>", "a\nb", "a\ud800b")
+    labels = (0.5, 0.2, 0.1, 0.1, 0.0, 0.1)
+    state = PlaygroundState(tokens=tokens, labels=labels, start="labels", steps=4, prompt="“x”")
     page = play(state=state)
     cell, _ = python_cell(page)
-    assert tuple(cell["tokens"]) == tokens
+    assert tuple(cell["tokens"]) == (*tokens[:-1], "a\ufffdb")
     np.testing.assert_allclose(cell["policy"], state.policy(), atol=1e-12)
     expect(page.get_by_role("radio", name="given")).to_be_checked()
-    assert shown(page)["token"] == list(tokens)
+    assert shown(page)["token"] == cell["tokens"]
 
 
 # --- Looks -----------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ RARE = PlaygroundState(beta=-1.25, steps=40, rl=True, right=(9,), rl_lr=1.5, rl_
 
 def assert_shows_rl(page: Page, state: PlaygroundState) -> None:
     """The curves of the page are those of the library for this state."""
-    rows = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode())))
+    rows = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode("utf-8-sig"))))
     runs = state.rl_policies()
     assert [row["start"] for row in rows] == [name for name in runs for _ in range(state.rl_steps + 1)]
     for name, policies in runs.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import segno
@@ -44,6 +45,32 @@ def test_codes_are_those_of_another_library(browser: Browser) -> None:
         assert same_code(text, dark), text
 
 
+CARD = (
+    "async ([code, takeaway]) => { const { card } = await import(URL.createObjectURL("
+    "new Blob([code], { type: 'text/javascript' })));"
+    """
+    const [settings, href] = ["beta -0.25, ".repeat(30), "http://a.b/" + "c".repeat(200)];
+    const words = { title: "T", takeaway, settings, href };
+    const picture = { source: "", width: 100, height: 100 };
+    const { source } = card(words, picture, { ink: "black", soft: "gray", paper: "white" });
+    const svg = new DOMParser().parseFromString(source, "image/svg+xml");
+    return [...svg.querySelectorAll("text")].map((text) => [text.textContent, Number(text.getAttribute("y"))]);
+}"""
+)
+
+
+def test_a_card_has_the_whole_sentence_or_says_that_it_is_cut(browser: Browser) -> None:
+    page = browser.new_page()
+    for length, is_whole in ((20, True), (60, True), (75, True), (200, False)):
+        takeaway = " ".join(f"w{i:03}" for i in range(length))
+        lines = page.evaluate(CARD, [javascript("card"), takeaway])[1:-1]
+        foot = next(i for i, (text, _) in enumerate(lines) if text.startswith("beta"))
+        said = " ".join(text for text, _ in lines[:foot])
+        assert said == takeaway if is_whole else takeaway.startswith(said.removesuffix(" …")) and "…" in said
+        assert all(low - high > 16 for (_, high), (_, low) in pairwise(lines))  # apart
+    page.close()
+
+
 def shown_address(page: Page) -> str:
     page.get_by_role("button", name="QR code").click()
     address = page.get_by_role("dialog").locator(".address").inner_text()
@@ -71,6 +98,19 @@ LATE = """() => {
     Document.prototype.querySelector = function (selector) {
         return selector.endsWith(".pgce-chart") && asked++ < 3 ? null : find.call(this, selector);
     };
+}"""
+
+
+# How many timers are begun within a second, once the page is at rest.
+TIMERS = """async () => {
+    const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+    await rest(1000);
+    const begin = setTimeout;
+    let asked = 0;
+    window.setTimeout = (...all) => (asked++, begin(...all));
+    await new Promise((done) => begin(done, 1000));
+    window.setTimeout = begin;
+    return asked;
 }"""
 
 
@@ -148,6 +188,15 @@ def test_the_playground_shares_the_state_of_this_moment_and_a_file_says_that_it_
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.reload()
     expect(kept).to_contain_text("A: β 0.00")
+    page.get_by_role("radio", name="Then RL").check()
+    expect(page.get_by_role("button", name="To the end")).to_be_visible()
+    page.get_by_role("button", name="Remove A").click()
+    page.get_by_role("radio", name="Pre-train").check()
+    expect(page.get_by_role("button", name="Predict first")).to_be_visible()
+    expect(kept).to_have_count(0)  # what was removed in one mode is removed in the other
+    page.get_by_role("button", name="Pin").click()
+    page.get_by_role("radio", name="Then RL").check()  # before the picture is kept
+    assert page.evaluate(TIMERS) == 0
 
 
 def test_a_class_predicts_without_seeing_and_then_sees_all(

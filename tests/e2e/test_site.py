@@ -242,6 +242,7 @@ def test_first_screen_is_the_playground_and_its_weight_is_small(site: Path, brow
     page.get_by_role("link", name="Set the playground").nth(1).click()
     expect(page.get_by_role("slider", name="β").first).to_have_value("-0.25")
     expect(play).to_be_in_viewport()
+    expect(play).to_be_focused()
     page.get_by_role("link", name="Look it up").click()  # leaves the playground as it is
     expect(page.locator("#look-it-up")).to_be_in_viewport()
     expect(page.get_by_role("slider", name="β").first).to_have_value("-0.25")

@@ -131,6 +131,16 @@ def test_the_page_shows_what_torch_computes_and_follows_prompt_and_beta(
     rested(page)
     expect(page.get_by_role("alert")).to_have_text("")
     assert_shows(page, "chain-sum", in_torch("chain-sum", EASY))
+    texts = page.locator(".written").all_text_contents()
+    page.get_by_role("button", name="Other draws").click()
+    rested(page)
+    others = page.locator(".written").all_text_contents()
+    assert others[::2] != texts[1::2]  # the first text of each model is not its old second one
+    box.fill(SUM.replace(" ", ""))  # its spaces may be left out
+    rested(page)
+    expect(page.get_by_role("alert")).to_have_text("")
+    page.get_by_role("button", name="an easy one").click()
+    rested(page)
 
     page.evaluate(WATCH)
     page.evaluate(HOLD)  # the models are slow now
@@ -186,9 +196,16 @@ def test_on_a_phone_text_is_read_and_a_file_that_is_missing_can_be_asked_for_aga
     page.evaluate(HOLD)
     page.get_by_role("button", name="an easy one").tap()
     page.evaluate(NEXT_FRAME)
+    page.get_by_label("Prompt", exact=True).fill("four")
+    page.evaluate(RELEASE)
+    expect(page.get_by_role("alert")).to_contain_text("“four” is no token")
+    page.evaluate(HOLD)
+    page.get_by_role("button", name="an easy one").tap()
+    page.evaluate(NEXT_FRAME)
     file.write_text("// a page of the host in its place")
     page.locator(".pill", has_text="text").tap()
     expect(page.locator(".loading")).to_contain_text("priors-text-precision.js did not arrive")
+    expect(page.get_by_role("alert")).to_have_text("")  # what was refused was of another task
     page.evaluate(RELEASE)  # a late answer about sums
     page.wait_for_function("() => heard.includes('next')")
     rested(page)

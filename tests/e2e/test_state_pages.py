@@ -126,6 +126,27 @@ def test_controls_change_picture_sentence_and_address_which_restores_them(
     eventually(lambda: same_numbers(drawn(again), drawn(page)), page)
 
 
+# Counts in `told` what a screen reader is told of the picture.
+LISTEN = """() => {
+    window.told = 0;
+    const spoken = document.querySelector(".unseen");
+    new MutationObserver(() => told++).observe(spoken, { childList: true, characterData: true, subtree: true });
+}"""
+
+
+def test_sentence_is_told_when_the_slider_rests(explorer: str, visit: Visit) -> None:
+    page = open_page(visit, f"{explorer}where-training-ends")
+    spoken, said = page.locator(".unseen"), page.locator(".takeaway")
+    expect(spoken).to_have_text(said.inner_text())
+    before = said.inner_text()
+    page.evaluate(LISTEN)
+    press(page, "β", ["ArrowRight"] * 8)
+    expect(said).not_to_have_text(before)
+    page.wait_for_timeout(1500)
+    expect(spoken).to_have_text(said.inner_text())
+    assert 1 <= page.evaluate("() => told") <= 2
+
+
 def test_copied_python_is_the_cell_that_makes_the_figure(explorer: str, visit: Visit) -> None:
     page = open_page(visit, f"{explorer}hidden-rewards?pi=0.12&gamma=1.8")
     names: dict[str, Any] = {}

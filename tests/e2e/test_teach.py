@@ -38,10 +38,14 @@ def test_page_says_what_was_found_starts_stories_and_hands_out(
     page.keyboard.press("PageDown")
     expect(page.get_by_role("heading", name="Paid more when sure")).to_be_visible()
     expect(page.locator("section:visible .answer")).to_have_css("visibility", "hidden")
-    page.keyboard.press("PageDown")
-    expect(page.locator("section:visible .answer")).to_have_css("visibility", "visible")
     playground = page.frame_locator("section.now iframe")
     expect(playground.locator(".takeaway")).to_contain_text("Where will each token end?")
+    diamond = playground.get_by_role("slider", name="your prediction for").first
+    diamond.press("End")
+    diamond.press("PageDown")  # the clicker's
+    expect(page.locator("section:visible .answer")).to_have_css("visibility", "visible")
+    expect(page.get_by_role("status")).to_contain_text([re.compile("[0-9]+ of"), "."])  # the answer, too
+    expect(diamond).to_have_attribute("aria-valuenow", "0.9990")
     link = page.locator("section:visible").get_by_role("link", name="Open One token")
     expect(link).to_have_attribute("href", re.compile(re.escape(explorer) + r"\?story=lecture&step=3&beta=-0.25"))
     assert_accessible(page)

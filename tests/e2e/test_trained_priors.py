@@ -83,6 +83,7 @@ def test_the_trap_follows_its_sliders_with_the_numbers_of_theory(explorer: str, 
         for ours, theirs in zip(seen["data"], figure.data, strict=True):
             close(ours["x"], theirs.x)
             close(ours["y"], theirs.y)
+            assert ours["name"] == theirs.name
         for name, setting in game.recorded.items():
             assert (
                 f"{setting.came_to_reason} of {len(setting.seeds)} seeds of {name} came to reason" in seen["words"]
@@ -99,7 +100,7 @@ def test_a_state_of_the_priors_opens_in_the_playground_with_the_priors_marked(
     expect(page.locator(".legend").get_by_text("precision, trained")).to_be_visible()
     with page.expect_download() as arriving:
         page.get_by_role("button", name="CSV", exact=True).click()
-    rows = list(csv.DictReader(StringIO(Path(arriving.value.path()).read_text())))
+    rows = list(csv.DictReader(StringIO(Path(arriving.value.path()).read_text("utf-8-sig"))))
     for arm in ("ce", "precision", "diversity"):
         model, corpus = priors.load("chain-sum", arm)
         probs = next_token(model, corpus.encode(SUM), 6).probs
@@ -110,6 +111,14 @@ def test_a_state_of_the_priors_opens_in_the_playground_with_the_priors_marked(
     assert float(first["end"]) == pytest.approx(float(first["precision, trained"]), abs=0.01)
     assert float(first["end"]) > float(first["ce, trained"]) + 0.05
     assert_accessible(page)
+    page.reload()
+    expect(page.locator(".legend").get_by_text("precision, trained")).to_be_visible()
+    page.get_by_role("link", name="Hidden rewards").click()
+    page.get_by_role("link", name="One token").click()
+    expect(page.locator(".legend").get_by_text("precision, trained")).to_be_visible()
+    slider = page.get_by_role("slider", name="β")
+    slider.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('beta=')")
     page.reload()
     expect(page.locator(".legend").get_by_text("precision, trained")).to_be_visible()
     for broken in ("token=a&token=a&given=0.5,0.5", "token=a&token=b&given=0.5,0.9", "token=a&given=1"):

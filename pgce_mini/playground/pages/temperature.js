@@ -1,11 +1,8 @@
 // The end of training beside the frequencies at a temperature: `pgce_mini.theory.temperature`.
 
-import { entropy, indexOfMax, softmax, stationaryPolicy, totalVariation } from "./dynamics.js";
+import { entropy, indexOfMax, stationaryPolicy, tempered, totalVariation } from "./dynamics.js";
 
 const [COLDEST, HOTTEST] = [1e-4, 1e4];
-
-/** q^(1/T), normalised. */
-export const tempered = (q, temperature) => softmax(q.map((p) => Math.log(p) / temperature));
 
 /** The temperature at which q has the entropy `nats`, null if there is none. */
 function matchedTemperature(q, nats) {

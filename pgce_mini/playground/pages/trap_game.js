@@ -19,13 +19,12 @@ export function moved(figure, { share, slip, beta, bet_share, bet_accuracy }, gi
     const found = nearest(given.settings, share, slip, beta);
     const plain = given.settings.find((setting) => isBeside(setting, found));
     const start = plain.learnt ?? { share, slip };
-    const named = beta ? [[`β = ${String(beta).replace("-", "−")}`, found, beta]] : [];
-    named.push([PLAIN, beta ? plain : found, 0]);
+    const named = [...(beta ? [[found, beta]] : []), [plain, 0]];
     const changes = { [last]: bet };
     if (!beta) for (const i of [0, 1, 2]) changes[i] = { x: [], y: [], showlegend: false };
-    named.forEach(([name, seeds, value], place) => {
+    named.forEach(([seeds, value], place) => {
         const shift = (place - (named.length - 1) / 2) * 0.4;
-        const traces = tracesOf(name, seeds, predictChain({ ...given.task, ...start }, value), shift);
+        const traces = tracesOf(nameOf(value), seeds, predictChain({ ...given.task, ...start }, value), shift);
         const first = value ? 0 : 3;
         traces.forEach((trace, i) => {
             const { marker, showlegend } = figure.data[first + i];
@@ -34,10 +33,10 @@ export function moved(figure, { share, slip, beta, bet_share, bet_accuracy }, gi
             changes[first + i] = { ...trace, marker: { ...marker, ...look }, showlegend };
         });
     });
-    const told = named.map(([name, { reasons_after, right_after }]) => {
+    const told = named.map(([{ beta: there, reasons_after, right_after }]) => {
         const reason = reasons_after.filter((value) => value > REASONS).length;
         const accuracy = (sum(right_after) / right_after.length).toFixed(2);
-        return `${reason} of ${reasons_after.length} seeds of ${name} came to reason (accuracy ${accuracy})`;
+        return `${reason} of ${reasons_after.length} seeds of ${nameOf(there)} came to reason (accuracy ${accuracy})`;
     });
     return {
         figure: withTraces(figure, changes),
@@ -47,12 +46,15 @@ export function moved(figure, { share, slip, beta, bet_share, bet_accuracy }, gi
 
 const OPEN = "Place your bet: what will RL make of this prior, and of cross-entropy's?";
 
-/** Its seeds before and after RL, and theory. */
+const nameOf = (beta) => (beta ? `β = ${String(beta).replace("-", "−")}` : PLAIN);
+
+/** The seeds of a setting before and after RL, and theory of the prior `name`, which may have another beta. */
 function tracesOf(name, seeds, theory, shift) {
+    const seed = `${nameOf(seeds.beta)}, a seed`;
     const points = (rows) => ({
         x: rows.flat(),
         y: rows.flatMap((row, i) => row.map(() => i + shift)),
-        name: `${name}, a seed`, legendgroup: name, hovertemplate: `%{x:.3f}<extra>${name}, a seed</extra>`,
+        name: seed, legendgroup: name, hovertemplate: `%{x:.3f}<extra>${seed}</extra>`,
     });
     const { reasons, if_reasoned, if_direct, right, reasons_after, right_after } = seeds;
     const expected = [theory.reasons, theory.ifReasoned, theory.ifDirect, theory.right];
@@ -64,14 +66,16 @@ function tracesOf(name, seeds, theory, shift) {
     ];
 }
 
+/** Of those whose beta has the sign of this one. */
 function nearest(settings, share, slip, beta) {
+    const among = settings.filter((setting) => Math.sign(setting.beta) === Math.sign(beta));
     const distance = ({ reasoned_share, slip_rate, beta: other }) => Math.hypot(
         Math.log2(reasoned_share / Math.max(share, LEAST_SLIP)),
         Math.log2(Math.max(slip_rate, LEAST_SLIP) / Math.max(slip, LEAST_SLIP)),
         (other - beta) / STEP,
     );
-    const far = settings.map(distance);
-    return settings[far.indexOf(Math.min(...far))];
+    const far = among.map(distance);
+    return among[far.indexOf(Math.min(...far))];
 }
 
 const isBeside = (setting, { study, reasoned_share, slip_rate }) =>

@@ -1,8 +1,8 @@
 // The page "Where training ends": the traces of `figures.endings_over`, in its order.
 
-import { entropy } from "./dynamics.js";
+import { entropy, tempered } from "./dynamics.js";
 import { percent, withMark, withTraces } from "./figure.js";
-import { ending, tempered } from "./temperature.js";
+import { ending } from "./temperature.js";
 
 const SAME = 5e-4; // nats or probability: what three digits do not show
 

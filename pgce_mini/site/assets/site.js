@@ -45,6 +45,10 @@
 
     // A step of the story sets the playground, which is out of sight then.
     document.querySelectorAll("a.set").forEach((link) =>
-        link.addEventListener("click", () => document.querySelector(".first-screen").scrollIntoView()),
+        link.addEventListener("click", () => {
+            document.querySelector(".first-screen").scrollIntoView();
+            const { shadowRoot } = document.querySelector(".pgce-playground");
+            shadowRoot.querySelector(".primary").focus({ preventScroll: true }); // Play
+        }),
     );
 })();

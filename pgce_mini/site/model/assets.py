@@ -22,7 +22,7 @@ from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.shipped import policies, priors
 from pgce_mini.tasks import ChainSum, Corpus, Task
 from pgce_mini.teaching.reading import MAX_CHARACTERS
-from pgce_mini.teaching.side_by_side import ABOUT, PROMPTS, SAMPLES, SHOWN, WRITTEN
+from pgce_mini.teaching.side_by_side import ABOUT, LEVELS, PROMPTS, SAMPLES, SHOWN, WRITTEN
 from pgce_mini.training.optimizer import ADAM_BETAS
 
 SCRIPT = "tiny-gpts.js"
@@ -85,6 +85,7 @@ def _constants() -> dict[str, Any]:
         "COLOURS": {arm: arm_style(arm, ())[0] for arm in PAPER_ARMS},
         "SHOWN": SHOWN,
         "SAMPLES": SAMPLES,
+        "LEVELS": LEVELS,
         "MAX_CHARACTERS": MAX_CHARACTERS,
         "CHAIN_SUM": asdict(ChainSum()),
         "PRETRAINING": {

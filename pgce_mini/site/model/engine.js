@@ -4,7 +4,8 @@
 //        { kind: "ask", id, names, prompt, temperature, beta, seed }          read a prompt, write on
 //        { kind: "quiet" }                                                    write no further
 //        { kind: "train", name, beta, steps, seed }  { kind: "stop" }         pre-train a model on chain sums
-//   out  { kind: "next", tokens, arms: [{ probs, own, entropy }] }            the next token, of the models in order
+//   out  { kind: "next", read, tokens, arms: [{ probs, own, entropy }] }      the next token, of the models in order,
+//                                                                            after the prompt as it was read
 //        { kind: "wrote", pieces: [{ arm, sample, token, prob }] }            a token more of each text
 //        { kind: "written" }                                                  all texts have ended
 //        { kind: "refused", sentence }                                        the prompt cannot be read
@@ -67,7 +68,8 @@ export function makeEngine(post) {
         }
         const own = asking.map(({ reader }) => expected(reader.read(ids)));
         const drawn = own.map((probs) => drawnFrom(probs, settings));
-        answer(nextTokens(tokens.vocab, own, drawn));
+        const read = task.vocab ? ids.map((id) => tokens.vocab[id]).join(" ") : prompt; // its spaces may be left out
+        answer({ kind: "next", read, ...nextTokens(tokens.vocab, own, drawn) });
         const length = Math.min(task.written, task.longest - ids.length);
         let texts = asking.flatMap(({ reader }, arm) =>
             Array.from({ length: SAMPLES }, (_, sample) => ({
@@ -140,5 +142,5 @@ function nextTokens(vocab, own, drawn) {
     const arms = own.map((probs, arm) => ({
         probs: shown(drawn[arm]), own: shown(probs), entropy: entropy(drawn[arm]),
     }));
-    return { kind: "next", tokens: ids.map((id) => vocab[id]), arms };
+    return { tokens: ids.map((id) => vocab[id]), arms };
 }

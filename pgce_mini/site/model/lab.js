@@ -11,8 +11,8 @@ const KEPT = 4; // runs in the picture
 const AVERAGED = 10; // the last steps, for the numbers in the sentence
 const INTRODUCTION =
     "The same code also trains. A new model of 85,000 parameters, as small as the smallest shipped, reads 32 new " +
-    "documents of chain sums at each step, and the loss is the shaped one with your β: below 0 it rewards a true " +
-    "token more the likelier it already is, above 0 less. Cross-entropy and entropy are of documents that the model " +
+    "documents of chain sums at each step, and the loss is the shaped one with your β: below 0 a true token " +
+    "earns more than under cross-entropy, and the more so the likelier it already is; above 0 less. Cross-entropy and entropy are of documents that the model " +
     "has not seen before. Training waits while the models above write.";
 
 /** { node, receive(message) }; `send` reaches the engine, `trained(beta)` is called when a model "yours" is there. */

@@ -52,6 +52,7 @@ export function mount(script, engine) {
     function forget() {
         question = null;
         send({ kind: "quiet" });
+        setText(view.problem, "");
         showStale(true);
     }
 
@@ -153,10 +154,10 @@ export function mount(script, engine) {
             showStale(true);
             rested();
         },
-        next({ tokens, arms }) {
+        next({ read, tokens, arms }) {
             answer = { tokens, arms, question };
             const task = TASKS[question.task];
-            setText(view.problem, unseen(task, question.prompt));
+            setText(view.problem, unseen(task, read));
             showStale(false);
             drawAnswer();
             written.begin(arms.map((_, place) => armName(place)), SAMPLES, Boolean(task.vocab));
@@ -225,7 +226,7 @@ function makeView({ state, prompts, set, ask }) {
             change: (beta) => set({ beta }), words: ABOUT_BETA,
         }),
         log: checkbox("Logarithmic probabilities, for the tail", (log) => set({ log })),
-        draws: button("Other draws", () => set({ seed: (state.seed + 1) % 1000 }), { class: "small" }),
+        draws: button("Other draws", () => set({ seed: (state.seed + SAMPLES) % 1000 }), { class: "small" }),
         about: element("p", { class: "note" }),
         loading: element("div", { class: "loading", role: "status", hidden: true }),
         problem: element("p", { id: "problem", class: "problem", role: "alert" }),

@@ -2,9 +2,7 @@
 
 import { element } from "./dom.js";
 import { checkbox, swatch, tokenName } from "./looks.js";
-
-// Stronger ground and thicker line the less likely a token is: seen without colour too.
-const LEVELS = [[0.5, "0.5 or more"], [0.1, "0.1 to 0.5"], [0.01, "0.01 to 0.1"], [0, "below 0.01"]];
+import { LEVELS } from "./of_models.js";
 
 /** { node, begin(names, samples, isTask), add(pieces), end() }; draws: the button for others. */
 export function texts(draws) {

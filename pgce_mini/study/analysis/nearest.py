@@ -77,7 +77,14 @@ def recorded_settings(evidence: Evidence, studies: Sequence[str] = STUDIES) -> l
 
 
 def nearest(settings: Iterable[Recorded], reasoned_share: float, slip_rate: float, beta: float) -> Recorded:
-    """The setting nearest to these numbers; of equally near ones the first."""
+    """The setting nearest to these numbers whose beta has the sign of this one; of equally near ones the first.
+
+    Raises:
+        ValueError: when no setting has it.
+    """
+
+    def sign(value: float) -> int:
+        return (value > 0) - (value < 0)
 
     def distance(setting: Recorded) -> float:
         return math.hypot(
@@ -86,7 +93,7 @@ def nearest(settings: Iterable[Recorded], reasoned_share: float, slip_rate: floa
             (setting.beta - beta) / STEP,
         )
 
-    return min(settings, key=distance)
+    return min((setting for setting in settings if sign(setting.beta) == sign(beta)), key=distance)
 
 
 def beside(settings: Iterable[Recorded], setting: Recorded, beta: float = 0.0) -> Recorded:
