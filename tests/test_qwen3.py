@@ -61,6 +61,25 @@ def test_export_then_import_changes_nothing(name: str, tmp_path: Path) -> None:
         assert torch.equal(again.state_dict()[key], weight), key
 
 
+def test_export_into_a_folder_of_shards_is_what_is_read(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = make()
+    model.to_qwen3(tmp_path)
+    AutoModelForCausalLM.from_pretrained(tmp_path).save_pretrained(tmp_path, max_shard_size="5KB")
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    model = GPT.from_qwen3(tmp_path)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 1
+    model.to_qwen3(tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict()
+    again = GPT.from_qwen3(tmp_path).state_dict()
+    for key, weight in model.state_dict().items():
+        assert torch.equal(again[key], weight), key
+        assert torch.equal(theirs[key], weight), key
+
+
 def test_bfloat16_weights_load_in_the_asked_dtype(tmp_path: Path) -> None:
     model = make().to(torch.bfloat16)
     model.to_qwen3(tmp_path)

@@ -29,6 +29,8 @@ DENSE, MOE = "qwen3", "qwen3_moe"
 """The model_type of either."""
 MOE_FEATURES: dict[str, object] = {"decoder_sparse_step": 1, "mlp_only_layers": []}
 """What FEATURES are, of a mixture of experts: every layer is one."""
+INDEX = "model.safetensors.index.json"
+"""Says which shard holds which weight."""
 
 
 class Qwen3Mixin(nn.Module):
@@ -73,7 +75,8 @@ class Qwen3Mixin(nn.Module):
         `Qwen3MoeForCausalLM` if there are experts.
 
         Which ids end and pad a text is written for a model of `from_qwen3` alone; for others that belongs to the
-        task: pass these to transformers' `generate`.
+        task: pass these to transformers' `generate`. In a folder of shards the new file takes their place; the
+        shards themselves stay.
         """
         directory, weights = expanded(directory), self.state_dict()
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
@@ -89,6 +92,7 @@ class Qwen3Mixin(nn.Module):
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         # config.json comes last: without it a folder is no model
         write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
+        (directory / INDEX).unlink(missing_ok=True)  # of older shards, which would be read in its place
         write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")
 
 
@@ -159,7 +163,7 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
         ValueError: naming the file that holds no weights, with the likely cause.
         FileNotFoundError: naming the file that is missing.
     """
-    index = directory / "model.safetensors.index.json"
+    index = directory / INDEX
     files = {"model.safetensors"}
     if index.exists():
         shards = _read_object(index).get("weight_map")
