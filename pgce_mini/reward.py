@@ -75,8 +75,8 @@ PAPER_ARMS: dict[str, RewardShaping] = {
 def true_token_weight(log_prob: Tensor, shaping: RewardShaping) -> Tensor:
     """pi(x) * r(s, x), the weight on grad log pi(x), from log pi(x).
 
-    It is 1 for cross-entropy. Computed from the logarithm it is exact where pi(x) rounds to 0 or 1. In the exponent
-    form with beta below -1 it is at most e^80, or e^700 in double precision.
+    It is 1 for cross-entropy. Computed from the logarithm it is exact where pi(x) rounds to 0 or 1. In the
+    exponent form with beta below -1 it is at most e^80, or e^700 in double precision.
 
     Shapes:
         log_prob: (...), floating point, at most 0 -> (...)
