@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import wrapped
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.utils.checkpoint import checkpoint
 from wrapped import SHAPING, V, batch, new
@@ -176,6 +176,24 @@ def test_a_hook_on_the_embedding_reaches_the_first_layer() -> None:
         changed.model.embed_tokens.weight.mul_(2).add_(0.5)
     model.model.embed_tokens.register_forward_hook(lambda module, args, out: 2 * out + 0.5)
     torch.testing.assert_close(model(ids, keep), changed(ids, keep))
+
+
+class Scaled(nn.Embedding):
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input) + 0.5
+
+
+def test_a_subclass_or_a_hook_before_the_embedding_reaches_the_first_layer() -> None:
+    ids, _, keep = batch()
+    changed, model, other = (new(False, False).model for _ in range(3))
+    assert isinstance(changed, GPT)
+    with torch.no_grad():
+        changed.model.embed_tokens.weight.mul_(2).add_(0.5)
+    embed = model.model.embed_tokens
+    model.model.embed_tokens = Scaled(*embed.weight.shape, _weight=embed.weight.detach())
+    torch.testing.assert_close(model(ids, keep), changed(ids, keep))
+    other.model.embed_tokens.register_forward_pre_hook(lambda module, args: (0 * args[0],))
+    torch.testing.assert_close(other(ids, keep), new(False, False).model(0 * ids, keep))
 
 
 # --- precision ---
