@@ -101,6 +101,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", rank()))
 
 
+def processes_here() -> dict[str, int]:
+    """How many train together, and how many of them on this machine: arguments of the checks of memory."""
+    return {"processes": world_size(), "on_machine": int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))}
+
+
 def is_first() -> bool:
     """Whether this process speaks for all, already before `join`."""
     if launched() and not _joined():

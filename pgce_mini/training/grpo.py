@@ -28,7 +28,15 @@ from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
 from pgce_mini.training.config import GRPOConfig, check_rl_memory
-from pgce_mini.training.distributed import agreed, rank, sum_gradients, summed_numbers, together, world_size
+from pgce_mini.training.distributed import (
+    agreed,
+    processes_here,
+    rank,
+    sum_gradients,
+    summed_numbers,
+    together,
+    world_size,
+)
 from pgce_mini.training.fsdp import backward, load_whole
 from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean, part_weight
 from pgce_mini.training.loop import run_training
@@ -93,7 +101,7 @@ def _prepared(config: GRPOConfig) -> tuple[GPT, Task, dict[str, Any]]:
         )
     limit = config.completion_limit(task)
     model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
-    check_rl_memory(config, model.config, limit)
+    check_rl_memory(config, model.config, limit, **processes_here())
     return model, task, config_to_dict(config) | {"prior": fingerprint(model)}
 
 

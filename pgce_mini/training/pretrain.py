@@ -23,7 +23,7 @@ from pgce_mini.loss import coverage_loss, focal_loss, gem_loss, maxrl_loss, shap
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length, check_pretraining_memory
-from pgce_mini.training.distributed import agreed, counts, share, sum_gradients, summed, together
+from pgce_mini.training.distributed import agreed, counts, processes_here, share, sum_gradients, summed, together
 from pgce_mini.training.fsdp import backward
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import clip_gradient, divergence
@@ -114,7 +114,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
 
 def _initial_model(config: PretrainConfig) -> GPT:
     if config.init_from is None:
-        check_pretraining_memory(config, config.model.config(config.corpus))
+        check_pretraining_memory(config, config.model.config(config.corpus), **processes_here())
         model = GPT(config.model.config(config.corpus), torch.Generator().manual_seed(config.seed), "cpu")
     else:
         model, corpus = load_model(config.init_from)
@@ -122,7 +122,7 @@ def _initial_model(config: PretrainConfig) -> GPT:
             raise RunError(
                 f"{config.init_from} has another vocabulary than the corpus: choose a prior of the same task"
             )
-        check_pretraining_memory(config, model.config)
+        check_pretraining_memory(config, model.config, **processes_here())
     check_length(config.corpus, model.config)
     return model
 
