@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import get_args
 
 from pgce_mini.checks import (
+    check_bool,
     check_choice,
     check_count,
     check_finite,
@@ -243,6 +244,9 @@ def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
     """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
     for name in ("steps", "save_every", "gradient_accumulation_steps", *counts):
         check_count(name, getattr(config, name), 1)
+    for field in fields(config):
+        if field.type == "bool":
+            check_bool(field.name, getattr(config, field.name))
     check_seed(config.seed)
     check_number("weight_decay", config.weight_decay)
     for name in ("lr", "max_grad_norm"):
