@@ -30,7 +30,7 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> i
 
 
 def check_count(name: str, value: Any, least: int, most: int = 10**12) -> int:
-    """`check_whole` with a bound that only a typing error exceeds: the error of one below `least` leaves it out."""
+    """`check_whole` with a bound that only a typing error exceeds. An error below `least` does not mention it."""
     check_whole(name, value, least)
     return check_whole(name, value, least, most)
 

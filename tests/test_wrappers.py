@@ -129,6 +129,10 @@ def test_what_does_not_belong_together_is_refused() -> None:
     for other in others:
         with pytest.raises(TypeError, match=f"model must be a GPT, wrapped or not, got {type(other).__name__}"):
             ShapedLM(other, SHAPING)
+    with pytest.raises(ValueError, match="chunk_size is of linear=True"):
+        ShapedLM(lm.model, SHAPING, chunk_size=8)
+    with pytest.raises(ValueError, match="chunk_size must be a whole number of at least 1, got -5"):
+        ShapedLM(lm.model, SHAPING, linear=True, chunk_size=-5)
     with pytest.raises(TypeError, match="shaping must be a RewardShaping"):
         ShapedLM(lm.model, -0.25)
 
