@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pgce_mini.atomic import write_atomic
 from pgce_mini.gpt.config import MIXTURE, GPTConfig
+from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
 
@@ -48,7 +49,8 @@ class Qwen3Mixin(nn.Module):
 
         Raises:
             ValueError: naming the field of config.json that is missing or that `GPT` does not support, or the file
-                that holds something else, with the likely cause, or saying which weights do not fit.
+                that holds something else, with the likely cause, or saying which weights do not fit; this machine
+                has too little memory.
             FileNotFoundError: naming the file that is missing.
         """
         directory = expanded(directory)
@@ -61,10 +63,12 @@ class Qwen3Mixin(nn.Module):
                 f"the weights in {directory} do not fit its config.json: the embedding is "
                 f"{tuple(embedding.shape)} and should be {shape}"
             )
-        model = cls(config, device="cpu").to(dtype)
+        check_memory(model_bytes(config, dtype.itemsize), "model, or dtype")
+        model = cls(config, device="meta")  # no weights are drawn to be overwritten
         model.eos_ids, model.pad_id = read_special_ids(directory)
         try:
-            model.load_state_dict(weights)
+            copies = {name: weight.to(dtype, copy=True) for name, weight in weights.items()}  # not the mapped file
+            model.load_state_dict(copies, assign=True)
         except RuntimeError as error:
             reasons = " ".join(str(error).split())  # on one line
             raise ValueError(f"the weights in {directory} do not fit its config.json: {reasons}") from error
