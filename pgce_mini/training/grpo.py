@@ -9,8 +9,8 @@ so a correction for one; sequence-level ratios (GSPO); partial rewards and lengt
 is the only reward). A KL term to the prior is included but off by default, as in the paper.
 
 Why is the logged loss close to 0 while the gradient is not? In the first update of a step every ratio is 1, so
-the loss is the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still the
-policy gradient. The ratio differs from 1 only in later updates on the same rollout (`num_minibatches` or
+the loss is minus the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still
+the policy gradient. The ratio differs from 1 only in later updates on the same rollout (`num_minibatches` or
 `num_iterations` above 1).
 """
 

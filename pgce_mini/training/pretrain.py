@@ -35,6 +35,8 @@ OTHER_LOSSES = {
     "maxrl_order": maxrl_loss,
 }
 """By the setting that asks for it, with its number: (N, V), (N), number -> (N)."""
+ADVICE = "lower lr, or take a milder shaping"
+"""where a training diverges"""
 
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
@@ -163,7 +165,7 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
             cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
             metrics.append(weight * torch.stack([cross_entropy, entropy, *numbers]))
     sum_gradients(model)
-    grad_norm = clip_gradient(model, config.max_grad_norm, step)
+    grad_norm = clip_gradient(model, config.max_grad_norm, step, ADVICE)
     optimizer.step()
     mean_cross_entropy, mean_entropy, mean_loss, *mean_balance = summed(sum(metrics[1:], metrics[0])).tolist()
     row: dict[str, float | None] = {
@@ -212,7 +214,7 @@ def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float |
     try:
         heldout = evaluate_documents(model, documents, config.batch_size // config.gradient_accumulation_steps)
     except ValueError as error:
-        raise divergence(step, str(error)) from error
+        raise divergence(step, str(error), ADVICE) from error
     return {"heldout_cross_entropy": heldout["cross_entropy"], "heldout_entropy": heldout["entropy"]}
 
 
