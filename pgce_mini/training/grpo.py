@@ -49,11 +49,12 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
 
     Each line of metrics.jsonl has, over every completion sampled in the step: `reward`, `reward_std` (mean over
     groups), `frac_reward_zero_std`, `completions/mean_length`, `completions/clipped_ratio`, `reasoned_share`,
-    `groups` (kept to train on, fully truncated ones included), `refills`, `rollout_tokens_per_second`; and, if
-    there was a token to train on, over those tokens, averaged over the step's updates: `loss` (which does not
-    measure progress), `entropy` (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`,
-    `clip_ratio/high`, `grad_norm` (before clipping). With `eval_every`, some have `heldout_reward`: of held-out
-    problems, after the step's updates, at temperature 1 whatever the temperature of the training.
+    `sampled_groups` (refills included: what the step cost), `groups` (kept to train on, fully truncated ones
+    included), `refills`, `rollout_tokens_per_second`; and, if there was a token to train on, over those tokens,
+    averaged over the step's updates: `loss` (which does not measure progress), `entropy` (nats/token), `kl` (to
+    the prior; only with kl_coef), `clip_ratio/low`, `clip_ratio/high`, `grad_norm` (before clipping). With
+    `eval_every`, some have `heldout_reward`: of held-out problems, after the step's updates, at temperature 1
+    whatever the temperature of the training.
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.

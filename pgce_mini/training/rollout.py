@@ -91,6 +91,7 @@ def sample_rollout(
         rounds += 1
     tokens = sum(len(completion) for group in sampled for completion in group.completions)
     row = _rollout_metrics(task, sampled) | {
+        "sampled_groups": len(sampled),
         "groups": len(groups),
         "refills": rounds - 1,
         "rollout_tokens_per_second": tokens / (time.perf_counter() - started),
