@@ -30,9 +30,15 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> i
 
 
 def check_count(name: str, value: Any, least: int, most: int = 10**12) -> int:
-    """`check_whole` where only a slip of the hand is above `most`: who is below `least` is not told of it."""
+    """`check_whole` with a bound that only a typing error exceeds. An error below `least` does not mention it."""
     check_whole(name, value, least)
     return check_whole(name, value, least, most)
+
+
+def check_bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return value
 
 
 def check_seed(seed: Any, name: str = "seed") -> int:

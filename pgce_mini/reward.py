@@ -18,7 +18,9 @@ from pgce_mini.checks import check_choice, check_finite, check_whole, plain_numb
 Form = Literal["product", "exponent"]
 
 MIN_COMPLEMENT = 1e-6  # least value of 1 - pi(x) inside a weight, so that a negative beta stays finite
-BETAS = (-6.0, 100.0)  # beyond, a weight overflows single precision, or is 0 for nearly every token
+BETAS = (-6.0, 100.0)  # beyond, a weight of the product form overflows single precision, or nearly all are 0
+MOST_LOG_WEIGHT = 700.0  # of the exponent form with beta below -1: exp overflows a double a little above,
+MOST_LOG_WEIGHT_SINGLE = 80.0  # and single precision at 88
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 MOST_LAMBDA = 1e6  # of either sign: sums of squares stay finite in single precision
 
@@ -73,7 +75,8 @@ PAPER_ARMS: dict[str, RewardShaping] = {
 def true_token_weight(log_prob: Tensor, shaping: RewardShaping) -> Tensor:
     """pi(x) * r(s, x), the weight on grad log pi(x), from log pi(x).
 
-    It is 1 for cross-entropy. Computed from the logarithm it is exact where pi(x) rounds to 0 or 1.
+    It is 1 for cross-entropy. Computed from the logarithm it is exact where pi(x) rounds to 0 or 1. In the
+    exponent form with beta below -1 it is at most e^80, or e^700 in double precision.
 
     Shapes:
         log_prob: (...), floating point, at most 0 -> (...)
@@ -83,7 +86,9 @@ def true_token_weight(log_prob: Tensor, shaping: RewardShaping) -> Tensor:
     scale = (-torch.expm1(log_prob)).clamp_min(MIN_COMPLEMENT).pow(shaping.beta)  # (1 - pi)^beta
     if shaping.form == "product":
         return scale
-    return torch.where(scale == 1, 1.0, torch.exp(log_prob * (1 - scale)))  # not 0 * -inf where pi(x) = 0
+    most = MOST_LOG_WEIGHT if log_prob.dtype == torch.float64 else MOST_LOG_WEIGHT_SINGLE
+    log_weight = (log_prob * (1 - scale)).clamp_max(most)
+    return torch.where(scale == 1, 1.0, log_weight.exp())  # not 0 * -inf where pi(x) = 0
 
 
 def token_rewards(probs: Tensor, target: Tensor, shaping: RewardShaping) -> Tensor:

@@ -24,7 +24,16 @@ from pgce_mini.cli import main
 from pgce_mini.progress import ProgressBar
 from pgce_mini.runs import Run
 from pgce_mini.tasks import Countdown, Text
-from pgce_mini.training import GRPOConfig, ModelShape, PretrainConfig, loop, pretrain, train_grpo
+from pgce_mini.training import (
+    GRPOConfig,
+    ModelShape,
+    PretrainConfig,
+    distributed,
+    loop,
+    pretrain,
+    rollout,
+    train_grpo,
+)
 from pgce_mini.training.distributed import rank
 
 SHAPE = ModelShape(32, 2, 4, 2, 32, 128)
@@ -147,6 +156,24 @@ def all_on_several(folder: Path, prior: Path) -> None:
     (folder / f"process{rank()}.json").write_text(json.dumps(found))
 
 
+def without_memory(folder: Path, prior: Path) -> None:
+    """The first process has none left while it samples."""
+    calls = 0
+
+    def counts(own: int) -> list[int]:
+        nonlocal calls
+        calls += 1
+        if rank() == 0 and calls == 3:
+            raise MemoryError("it is full")
+        return distributed.counts(own)
+
+    rollout.counts = counts
+    config = replace(reinforcements(folder, prior)["rl"], run_dir=folder / "full")
+    found = error_of(lambda: train_grpo(config, progress=False))
+    (folder / f"full{rank()}.txt").write_text(found)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    all_on_several(*map(Path, sys.argv[1:]))
+    work = without_memory if sys.argv[3:] == ["full"] else all_on_several
+    work(*map(Path, sys.argv[1:3]))

@@ -250,6 +250,16 @@ def test_error_of_one_process_is_raised_on_all(name: str, start: str, told: list
         assert told[0][name] == told[1][name]
 
 
+def test_process_that_fails_while_the_others_wait_for_it_ends_alone_and_they_say_so(
+    prior: Path, tmp_path: Path
+) -> None:
+    process = torchrun(str(TESTS / "several_processes.py"), str(tmp_path), str(prior), "full")
+    _, err = said(process)
+    assert process.returncode == 0, err
+    assert (tmp_path / "full0.txt").read_text() == "MemoryError: it is full"
+    assert (tmp_path / "full1.txt").read_text().startswith("RunError: another process of this training has ended")
+
+
 def test_fsdp_needs_torchrun(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="start them with torchrun"):
         pretrain(replace(stopped(tmp_path), fsdp=True), progress=False)

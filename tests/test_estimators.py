@@ -20,6 +20,7 @@ from pgce_mini.theory import (
     reinforce_gradient,
     reinforce_residual,
     reinforce_variance,
+    sample_counts,
 )
 
 POLICY = np.array([0.6, 0.3, 0.1])
@@ -153,7 +154,7 @@ def test_comparison_has_the_same_gradient_twice_and_an_estimate_whose_error_shri
         (lambda: cross_entropy_gradient([0.5, 0.5], 2), "target must be an id"),
         (lambda: cross_entropy_rewards([1.0, 0.0], 1), "probs must give the target more than 0"),
         (lambda: reinforce_gradient([0.5, 0.5], [0, 1], [0, 0]), "counts must be"),
-        (lambda: reinforce_residual([0.5, 0.5], [1, 0], 0, 1, 0), "samples and repeats"),
+        (lambda: reinforce_residual([0.5, 0.5], [1, 0], 0, 1, 0), "samples must be"),
         (lambda: reinforce_residual([0.5, 0.5], [1, 1], 1, 1, 0), "rewards must differ"),
         (lambda: optimal_baseline([1.0, 0.0], [1, 0]), "probs must leave something"),
         (lambda: compare_gradients([1.0, 0.0], 0, 1, 0, 0.0, []), "probs must leave something"),
@@ -162,3 +163,9 @@ def test_comparison_has_the_same_gradient_twice_and_an_estimate_whose_error_shri
 def test_senseless_arguments_are_named(call, reason: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=reason):
         call()
+
+
+def test_policy_that_sums_to_a_little_more_than_1_is_sampled() -> None:
+    probs = [0.5, 0.5 + 5e-10, 0.0]
+    assert sum(sample_counts(probs, 10, 0)) == 10
+    assert reinforce_residual(probs, [1, 0, 0], 11, 2, 0) > 0

@@ -34,6 +34,17 @@ def test_gradient_is_the_closed_form_with_its_second_term(gamma: float) -> None:
     torch.testing.assert_close(gradient, weight * (probs - F.one_hot(target, 6)))
 
 
+def test_half_precision_logits_are_worked_on_in_fp32() -> None:
+    logits, target = (3 * normal(50, 6)).bfloat16(), torch.arange(50) % 6
+    logits[:6] = 8 * torch.eye(6)  # nearly certain: bf16 would round 1 - p
+    half, single = logits.clone().requires_grad_(), logits.float().requires_grad_()
+    loss, wanted = (focal_loss(z, target, 0.5) for z in (half, single))
+    torch.testing.assert_close(loss, wanted)
+    for total in (loss.sum(), wanted.sum()):
+        total.backward()
+    torch.testing.assert_close(half.grad, single.grad.bfloat16())
+
+
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
 def test_certain_tokens_have_finite_loss_and_gradient(logit: float, gamma: float) -> None:

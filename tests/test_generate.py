@@ -11,6 +11,19 @@ from pgce_mini.gpt.generate import sample
 from pgce_mini.tasks import EOS_ID, PAD_ID
 
 
+def test_log_probabilities_are_single_precision_whatever_torch_s_default_is() -> None:
+    model = make()
+    expected = model.generate(PROMPTS, 8, generator=seeded())
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = model.generate(PROMPTS, 8, generator=seeded())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.logps.dtype == torch.float32
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1]], ids=["three prompts", "one prompt"])
 @pytest.mark.parametrize("name", SHAPES)
 @torch.no_grad()

@@ -127,8 +127,8 @@ def test_stationary_policies_in_closed_form() -> None:
     near(*(f * (1 - pi) / (pi * (2 - pi)) for f, pi in zip([0.6, 0.4], probs, strict=True)))
 
 
-@pytest.mark.parametrize(("name", "sharper"), [("focal", False), ("direct coverage", False), ("MaxRL", True)])
-@given(weights=st.lists(st.floats(0.01, 1), min_size=2, max_size=5), place=st.floats(0.05, 1))
+@pytest.mark.parametrize(("name", "sharper"), [("direct coverage", False), ("MaxRL", True)])
+@given(weights=st.lists(st.floats(0.01, 1), min_size=2, max_size=40), place=st.floats(0.05, 1))
 @settings(max_examples=4)
 def test_losses_end_on_their_side_of_cross_entropy(
     name: str, sharper: bool, weights: list[float], place: float
@@ -137,6 +137,17 @@ def test_losses_end_on_their_side_of_cross_entropy(
     low = 1 if name == "direct coverage" else hidden.low
     end = entropy(hidden.stationary_policy(f, low + place * (hidden.high - low)))
     assert end <= entropy(f) + 1e-9 if sharper else end >= entropy(f) - 1e-9
+
+
+@pytest.mark.parametrize("gamma", [0.25, 2, 5])
+def test_focal_loss_ends_flatter_where_a_few_tokens_are_likely_and_sharper_where_all_are_unlikely(
+    gamma: float,
+) -> None:
+    """Its push rises with pi where pi is small."""
+    few, many = np.array([0.5, 0.3, 0.15, 0.05]), np.array([0.1, *[0.9 / 99] * 99])
+    end = HIDDEN_REWARDS["focal"].stationary_policy
+    assert entropy(end(few, gamma)) > entropy(few) + 0.005
+    assert entropy(end(many, gamma)) < entropy(many) - 0.005
 
 
 @pytest.mark.parametrize(

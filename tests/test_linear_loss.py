@@ -114,9 +114,21 @@ def test_shapes_of_the_linear_form_that_do_not_belong_together_are_refused(
 
 def test_other_misuse_of_the_linear_form_is_refused() -> None:
     hidden, weight, target = hidden_weight_target()
-    with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
-        linear_shaped_cross_entropy(hidden, weight, target, MIXED, chunk_size=0)
+    for chunk_size in (0, 2.5):
+        with pytest.raises(ValueError, match=f"chunk_size must be a whole number of at least 1, got {chunk_size}"):
+            linear_shaped_cross_entropy(hidden, weight, target, MIXED, chunk_size=chunk_size)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="must be floating point, got"):
+        linear_shaped_cross_entropy(hidden.long(), weight.long(), target, MIXED)
     with pytest.raises(ValueError, match="not a valid value for reduction"):
         linear_shaped_cross_entropy(hidden, weight, target, MIXED, reduction="average")
     with pytest.raises(IndexError, match=rf"Target {V} is out of bounds\."):
         linear_shaped_cross_entropy(hidden, weight, target.clamp_min(V), MIXED)
+
+
+def test_double_precision_stays_so_under_autocast_as_for_torch() -> None:
+    hidden, weight, target = normal(6, 4), normal(5, 4, seed=1), torch.arange(6) % 5
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = linear_shaped_cross_entropy(hidden, weight, target, MIXED)
+        logits = F.linear(hidden, weight)
+    assert loss.dtype == logits.dtype == torch.float64
+    torch.testing.assert_close(loss, shaped_cross_entropy(logits, target, MIXED))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,20 @@ from tiny import SHAPE, TASK
 from pgce_mini import cli
 from pgce_mini.evaluation import EvaluationConfig, evaluate
 from pgce_mini.gpt import GPT, GPTConfig
-from pgce_mini.gpt.memory import EXPERT, LAYER, check_memory, machine_bytes, model_bytes, parameter_count
+from pgce_mini.gpt.memory import (
+    EXPERT,
+    LAYER,
+    TRAINED,
+    check_memory,
+    machine_bytes,
+    model_bytes,
+    parameter_count,
+)
 from pgce_mini.shipped import priors
 from pgce_mini.study import load_spec
 from pgce_mini.tasks import ChainSum, Text
-from pgce_mini.training import GRPOConfig, PretrainConfig, pretrain, train_grpo
+from pgce_mini.training import GRPOConfig, PretrainConfig, check_pretraining_memory, pretrain, train_grpo
+from pgce_mini.training.config import check_rl_memory
 
 SIZES = [10**8, 10**12, 10**30]
 
@@ -42,6 +53,38 @@ def test_what_the_machine_has_is_not_refused() -> None:
         ValueError, match=r"needs at least \d+ GB of memory, and this machine has \d+ GB: choose a"
     ):
         check_memory(machine_bytes() + 10**9, "model")
+
+
+def test_a_container_has_what_its_limits_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = machine_bytes()
+    monkeypatch.setattr("pgce_mini.gpt.memory.CGROUP", tmp_path)
+    for limits, expected in (({"memory.max": "max"}, whole), ({"memory.max": 10**6, "memory.swap.max": 0}, 10**6)):
+        for name, limit in limits.items():
+            (tmp_path / name).write_text(f"{limit}\n")
+        assert machine_bytes() == expected
+
+
+def needed_bytes(check: Callable[..., None], *arguments: Any, monkeypatch: pytest.MonkeyPatch, **more: int) -> int:
+    needed: list[int] = []
+    monkeypatch.setattr("pgce_mini.training.config.check_memory", lambda size, smaller: needed.append(size))
+    check(*arguments, **more)
+    return needed[0]
+
+
+def test_processes_share_a_batch_and_each_has_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SHAPE.config(TASK)
+    config, rl = PretrainConfig(corpus=TASK, batch_size=800, eval_documents=1), GRPOConfig(prompts_per_step=800)
+    bytes_of = partial(needed_bytes, monkeypatch=monkeypatch)
+    for check, settings, limit in ((check_pretraining_memory, config, []), (check_rl_memory, rl, [9])):
+        alone = bytes_of(check, settings, model, *limit)
+        apart = bytes_of(check, settings, model, *limit, processes=8, on_machine=1)
+        here = bytes_of(check, settings, model, *limit, processes=8, on_machine=8)
+        assert model_bytes(model, TRAINED) < apart < alone < here
+        assert here == 8 * apart
+        assert here - alone == pytest.approx(7 * model_bytes(model, TRAINED), rel=0.01)
+        divided = bytes_of(check, replace(settings, fsdp=True), model, *limit, processes=8, on_machine=8)
+        copies = 4 * 4 - (4 if limit == [] else 8)  # bytes of a parameter that are not there
+        assert here - divided == 8 * copies * parameter_count(model)
 
 
 @pytest.mark.parametrize("size", SIZES)

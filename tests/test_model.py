@@ -64,7 +64,7 @@ def test_completions_that_share_a_prompt_have_the_states_built_by_hand(name: str
     assert_same_with_gradients(F.linear(states, model.unembedding), F.linear(plain, model.unembedding), model)
 
 
-@pytest.mark.parametrize("shape", [(7, 6), (3, 2, 4)], ids=["vectors", "heads"])
+@pytest.mark.parametrize("shape", [(6,), (7, 6), (3, 2, 4)], ids=["one", "vectors", "heads"])
 def test_rms_norm_and_its_gradient_are_those_of_torch(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, dtype=torch.float64, generator=seeded(0)).requires_grad_()
     weight = torch.randn(shape[-1], dtype=torch.float64, generator=seeded(1)).requires_grad_()

@@ -14,10 +14,11 @@ import torch
 from tiny import SHAPE, TASK
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pgce_mini.gpt import GPT
 from pgce_mini.integrations.export import from_transformers, to_transformers
-from pgce_mini.integrations.hf import PlainMetricsMixin, causal_lm_loss
+from pgce_mini.integrations.hf import PART_ROWS, PlainMetricsMixin, causal_lm_loss, plain_rows
 from pgce_mini.integrations.trl import ShapedLossMixin, problem_rows, verifier_reward
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
@@ -105,6 +106,35 @@ def test_the_loss_of_half_precision_logits_is_summed_in_single_precision() -> No
 def test_a_shaping_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="must be a RewardShaping"):
         causal_lm_loss(-0.25)  # type: ignore[arg-type]
+    for shaping in ({}, {"shaping": "precision"}):
+        with pytest.raises(TypeError, match="shaping must be set in the class, to a RewardShaping"):
+            type("Shaped", (ShapedLossMixin,), shaping)().compute_loss(None, batch())
+
+
+class Largest(TorchDispatchMode):
+    """The elements of the largest tensor of single precision that is made."""
+
+    most = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, Tensor) and tensor.dtype == torch.float32:
+                self.most = max(self.most, tensor.numel())
+        return made
+
+
+def test_plain_numbers_of_many_rows_hold_few_of_them_in_single_precision() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3 * PART_ROWS + 5, 50, generator=generator).bfloat16()
+    target = torch.arange(len(logits)) % 50
+    target[::3] = -100
+    with Largest() as largest:
+        cross_entropy, entropy = plain_rows(logits, target)
+    assert largest.most <= PART_ROWS * 50
+    wanted = F.cross_entropy(logits.float(), target, reduction="none")
+    torch.testing.assert_close(cross_entropy, wanted)
+    torch.testing.assert_close(entropy, entropy_of(logits.float()) * (target != -100))
 
 
 def settings(**more: Any) -> dict[str, Any]:

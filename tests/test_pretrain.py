@@ -222,7 +222,7 @@ def test_prior_of_another_vocabulary_is_refused_before_a_folder_is_made(tmp_path
 @pytest.mark.parametrize(
     ("steps", "lr", "sign"),
     [
-        (8, 1e30, r"diverged at step 2 \(its gradient is nan\): lower lr"),
+        (8, 1e30, r"diverged at step 2 \(its gradient is nan\): lower lr, or take a milder shaping"),
         (1, 1e38, r"diverged at step 1 \(model gives logits that are not numbers"),  # in the last update
     ],
 )

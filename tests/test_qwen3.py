@@ -9,6 +9,7 @@ import torch
 from plain_gpt import SHAPES, make, random_ids
 
 from pgce_mini.gpt import GPT
+from pgce_mini.gpt.memory import parameter_count
 
 ABSENT = object()
 
@@ -59,6 +60,53 @@ def test_export_then_import_changes_nothing(name: str, tmp_path: Path) -> None:
     assert again.state_dict().keys() == model.state_dict().keys()
     for key, weight in model.state_dict().items():
         assert torch.equal(again.state_dict()[key], weight), key
+
+
+def test_export_into_a_folder_of_shards_is_what_is_read(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = make()
+    model.to_qwen3(tmp_path)
+    AutoModelForCausalLM.from_pretrained(tmp_path).save_pretrained(tmp_path, max_shard_size="5KB")
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    model = GPT.from_qwen3(tmp_path)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 1
+    model.to_qwen3(tmp_path)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict()
+    again = GPT.from_qwen3(tmp_path).state_dict()
+    for key, weight in model.state_dict().items():
+        assert torch.equal(again[key], weight), key
+        assert torch.equal(theirs[key], weight), key
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_loaded_model_is_moved_trained_and_sampled_as_any_other(name: str, tmp_path: Path) -> None:
+    model = make(name)
+    model.to_qwen3(tmp_path)
+    loaded = GPT.from_qwen3(tmp_path).to("cpu")
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in loaded.parameters())
+    loaded(random_ids(2, 9)).sum().backward()
+    assert all(p.grad is not None for p in loaded.parameters())
+    drawn = [
+        gpt.to(torch.bfloat16).generate([[3, 4]], 6, generator=torch.Generator().manual_seed(0))
+        for gpt in (loaded, model)
+    ]
+    assert torch.equal(drawn[0].completions, drawn[1].completions)
+
+
+def test_loading_draws_no_weights_and_needs_the_memory_of_its_dtype(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make()
+    model.to_qwen3(tmp_path)
+    needed: list[int] = []
+    monkeypatch.setattr("pgce_mini.gpt.qwen3.check_memory", lambda size, smaller: needed.append(size))
+    monkeypatch.setattr(GPT, "to_empty", None)  # with which a new model's weights begin
+    for dtype in (torch.float32, torch.bfloat16):
+        GPT.from_qwen3(tmp_path, dtype)
+    assert needed[0] - needed[1] == 2 * parameter_count(model.config)
 
 
 def test_bfloat16_weights_load_in_the_asked_dtype(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
-from pgce_mini.reward import MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
+from pgce_mini.reward import BETAS, MIN_COMPLEMENT, PAPER_ARMS, RewardShaping, token_rewards, true_token_weight
 
 PROBS = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 SHAPED = RewardShaping(beta=-0.5, lambda_head=0.2, lambda_tail=-0.1, top_k=2)
@@ -137,7 +137,9 @@ def test_the_weight_is_accurate_where_pi_rounds_to_one() -> None:
     assert weight.item() == pytest.approx(-math.expm1(log_prob.item()), rel=1e-6)
 
 
-@given(st.floats(-1e4, 0, width=32), st.floats(-0.9, 2), st.sampled_from(["product", "exponent"]))
+@given(st.floats(-1e4, 0, width=32), st.floats(*BETAS), st.sampled_from(["product", "exponent"]))
+@example(-0.25, -2.0, "exponent")
+@example(-1e-6, -6.0, "exponent")
 def test_beta_below_zero_pushes_harder_than_cross_entropy_and_above_zero_less(
     log_prob: float, beta: float, form: str
 ) -> None:

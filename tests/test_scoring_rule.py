@@ -26,6 +26,13 @@ def test_score_is_the_integral_in_closed_form(beta: float) -> None:
     np.testing.assert_allclose(hidden_score(PROBS, beta), CLOSED[beta], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("beta", [-0.95, -0.97, -0.99, -0.999, -1 + 1e-6])
+def test_score_near_beta_minus_one_is_the_series_in_one_minus_p(beta: float) -> None:
+    u, k = np.array([0.05, 0.5, 0.9]), np.arange(2000)[:, None]  # sum of u^(k + 1 + beta) / (k + 1 + beta)
+    series = (u ** (k + 1 + beta) / (k + 1 + beta)).sum(0)
+    np.testing.assert_allclose(hidden_score(1 - u, beta), series, rtol=1e-8)
+
+
 def test_what_was_certain_and_came_is_free_and_what_was_impossible_costs_infinitely_much() -> None:
     for beta in (-0.25, 0.0, 0.5):
         assert hidden_score(1.0, beta) == 0

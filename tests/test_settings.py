@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from tiny import SHAPE, TASK
 
 from pgce_mini.evaluation import EvaluationConfig, evaluate_run
@@ -25,6 +27,17 @@ def test_configuration_in_json_says_everything_but_where_it_runs() -> None:
     assert plain["corpus"]["name"] == "chain-sum"
     assert plain["shaping"]["beta"] == 0
     assert plain == config_to_dict(replace(config, run_dir=Path("b")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [(kind, f.name) for kind in (PretrainConfig, GRPOConfig) for f in fields(kind) if f.type == "bool"],
+)
+def test_word_is_no_truth(kind: Any, field: str) -> None:
+    for value in ("no", "false", 0, 1, None):
+        with pytest.raises(ValueError, match=f"^{field} must be True or False, got {value!r}"):
+            kind(**{field: value})
+    assert getattr(kind(**{field: np.bool_(True)}), field) is True
 
 
 def test_numpy_numbers_are_python_numbers_in_every_file(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny import TASK, new_model
 
 from pgce_mini.gpt import GPT
+from pgce_mini.gpt.weights import read_safetensors
 from pgce_mini.runs import RunError, load_model, save_model
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 123456789\n"
@@ -54,6 +55,16 @@ def test_saved_model_that_is_none(found: str, tmp_path: Path) -> None:
             RunError, match=rf"model\.safetensors is no model of pgce_mini, or damaged \(.*{cause}"
         ):
             load_model(given)
+
+
+def test_cut_file_whose_header_is_as_long_as_a_pickle_begins_is_no_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.zeros(1000)}, path, {"by": "x" * 32})
+    whole = path.read_bytes()
+    assert whole[:8] == bytes([0x80, *[0] * 7])
+    path.write_bytes(whole[:2048])
+    with pytest.raises(ValueError, match=r"it is cut off: 2,048 of 4,136 bytes are there"):
+        read_safetensors(path)
 
 
 def sharded(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import wrapped
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.utils.checkpoint import checkpoint
 from wrapped import SHAPING, V, batch, new
@@ -129,6 +129,10 @@ def test_what_does_not_belong_together_is_refused() -> None:
     for other in others:
         with pytest.raises(TypeError, match=f"model must be a GPT, wrapped or not, got {type(other).__name__}"):
             ShapedLM(other, SHAPING)
+    with pytest.raises(ValueError, match="chunk_size is of linear=True"):
+        ShapedLM(lm.model, SHAPING, chunk_size=8)
+    with pytest.raises(ValueError, match="chunk_size must be a whole number of at least 1, got -5"):
+        ShapedLM(lm.model, SHAPING, linear=True, chunk_size=-5)
     with pytest.raises(TypeError, match="shaping must be a RewardShaping"):
         ShapedLM(lm.model, -0.25)
 
@@ -176,6 +180,24 @@ def test_a_hook_on_the_embedding_reaches_the_first_layer() -> None:
         changed.model.embed_tokens.weight.mul_(2).add_(0.5)
     model.model.embed_tokens.register_forward_hook(lambda module, args, out: 2 * out + 0.5)
     torch.testing.assert_close(model(ids, keep), changed(ids, keep))
+
+
+class Scaled(nn.Embedding):
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input) + 0.5
+
+
+def test_a_subclass_or_a_hook_before_the_embedding_reaches_the_first_layer() -> None:
+    ids, _, keep = batch()
+    changed, model, other = (new(False, False).model for _ in range(3))
+    assert isinstance(changed, GPT)
+    with torch.no_grad():
+        changed.model.embed_tokens.weight.mul_(2).add_(0.5)
+    embed = model.model.embed_tokens
+    model.model.embed_tokens = Scaled(*embed.weight.shape, _weight=embed.weight.detach())
+    torch.testing.assert_close(model(ids, keep), changed(ids, keep))
+    other.model.embed_tokens.register_forward_pre_hook(lambda module, args: (0 * args[0],))
+    torch.testing.assert_close(other(ids, keep), new(False, False).model(0 * ids, keep))
 
 
 # --- precision ---

@@ -158,6 +158,7 @@ LOGGED: dict[str, dict[str, Logged]] = {
         ),
         "reasoned_share": Logged(METRICS["reasoned_share"].label, METRICS["reasoned_share"].unit),
         "frac_reward_zero_std": Logged("groups whose rewards are all equal", "share"),
+        "sampled_groups": Logged("groups drawn", "groups"),
         "grad_norm": Logged("gradient norm", "1"),
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from pgce_mini.checks import check_number, check_positive, check_whole, plain_numbers
+from pgce_mini.checks import check_bool, check_number, check_positive, check_whole, plain_numbers
 
 MOST = {
     "rope_theta": 1e12,
@@ -59,8 +59,7 @@ class GPTConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "bool":
-                if not isinstance(value, bool):
-                    raise ValueError(f"{field.name} must be True or False, got {value!r}")
+                check_bool(field.name, value)
             elif field.name == "router_aux_loss_coef":
                 check_number(field.name, value, MOST_BALANCING)
             elif field.type == "float":

@@ -41,9 +41,9 @@ class Tokens(NamedTuple):
 
 
 def tokens_to_look_up(embed: nn.Module, ids: Tensor, memory: TokenMemory | None) -> Tokens | None:
-    """For the first layer; None where position by position is less work, or where a wrapper or a hook
+    """For the first layer; None where position by position is less work, or where a wrapper, a subclass or a hook
     decides what `embed` gives."""
-    if not isinstance(embed, nn.Embedding) or embed._forward_hooks:
+    if type(embed) is not nn.Embedding or embed._forward_hooks or embed._forward_pre_hooks:
         return None
     if memory is None and ids.numel() <= embed.num_embeddings:
         return None

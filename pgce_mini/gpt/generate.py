@@ -56,7 +56,8 @@ class Draws:
     def uniform(self) -> Tensor:
         """(R, 1) in [0, 1), for the R rows of this process"""
         assert self.generator is not None
-        numbers = torch.rand(sum(self.rows), 1, generator=self.generator, device=self.generator.device)
+        rows, device = sum(self.rows), self.generator.device
+        numbers = torch.rand(rows, 1, generator=self.generator, device=device, dtype=torch.float32)
         first = sum(self.rows[: self.rank])
         return numbers[first : first + self.rows[self.rank]]
 
@@ -152,7 +153,7 @@ class GenerationMixin(nn.Module):
 
         shape = (batch * per_prompt, max_completion_length)
         completions = torch.full(shape, pad_id, device=device)
-        logps = torch.zeros(shape, device=device)
+        logps = torch.zeros(shape, device=device, dtype=torch.float32)
         row = torch.arange(batch * per_prompt, device=device)  # (R,) the row of `completions` that each one writes
         running = torch.ones_like(row, dtype=torch.bool)
         draws.begin(len(row))

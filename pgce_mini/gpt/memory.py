@@ -13,6 +13,7 @@ FLOAT = 4  # bytes
 TRAINED = 4 * FLOAT  # of a parameter: weight, gradient and two moments
 LAYER = 10_000  # of a layer's Python objects, at least
 EXPERT = 8_000  # of an expert's
+CGROUP = Path("/sys/fs/cgroup")  # (version 2) which limits a container
 
 
 def parameter_count(config: GPTConfig) -> int:
@@ -72,9 +73,17 @@ def check_memory(needed: int, smaller: str) -> None:
 
 
 def machine_bytes() -> int:
-    """The memory of this machine and its swap space, whoever uses them."""
+    """The memory of this machine, or of the container that this is, and its swap space, whoever uses them."""
     swap = 0
     with contextlib.suppress(OSError):  # not Linux
         found = re.search(r"SwapTotal: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
         swap = 1024 * int(found[1]) if found else 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + swap
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _limited(memory, "memory.max") + _limited(swap, "memory.swap.max")
+
+
+def _limited(size: int, name: str) -> int:
+    """`size` bytes, or the limit of a container where that is less."""
+    with contextlib.suppress(OSError, ValueError):  # there is none, or it is "max"
+        return min(size, int((CGROUP / name).read_text(encoding="ascii")))
+    return size

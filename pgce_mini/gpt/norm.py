@@ -36,4 +36,4 @@ class RMSNormFunction(torch.autograd.Function):
         product = grad * normed
         mean = (product @ weight).unsqueeze(-1) / len(weight)  # (..., 1)
         grad_x = torch.addcmul(grad * weight, normed, mean, value=-1).mul_(scale)
-        return grad_x, product.flatten(0, -2).sum(0), None
+        return grad_x, product.reshape(-1, len(weight)).sum(0), None

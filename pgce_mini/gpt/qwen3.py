@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pgce_mini.atomic import write_atomic
 from pgce_mini.gpt.config import MIXTURE, GPTConfig
+from pgce_mini.gpt.memory import check_memory, model_bytes
 from pgce_mini.gpt.weights import likely_cause, read_safetensors
 from pgce_mini.paths import expanded
 
@@ -29,6 +30,8 @@ DENSE, MOE = "qwen3", "qwen3_moe"
 """The model_type of either."""
 MOE_FEATURES: dict[str, object] = {"decoder_sparse_step": 1, "mlp_only_layers": []}
 """What FEATURES are, of a mixture of experts: every layer is one."""
+INDEX = "model.safetensors.index.json"
+"""Says which shard holds which weight."""
 
 
 class Qwen3Mixin(nn.Module):
@@ -46,7 +49,8 @@ class Qwen3Mixin(nn.Module):
 
         Raises:
             ValueError: naming the field of config.json that is missing or that `GPT` does not support, or the file
-                that holds something else, with the likely cause, or saying which weights do not fit.
+                that holds something else, with the likely cause, or saying which weights do not fit; this machine
+                has too little memory.
             FileNotFoundError: naming the file that is missing.
         """
         directory = expanded(directory)
@@ -59,10 +63,12 @@ class Qwen3Mixin(nn.Module):
                 f"the weights in {directory} do not fit its config.json: the embedding is "
                 f"{tuple(embedding.shape)} and should be {shape}"
             )
-        model = cls(config, device="cpu").to(dtype)
+        check_memory(model_bytes(config, dtype.itemsize), "model, or dtype")
+        model = cls(config, device="meta")  # no weights are drawn to be overwritten
         model.eos_ids, model.pad_id = read_special_ids(directory)
         try:
-            model.load_state_dict(weights)
+            copies = {name: weight.to(dtype, copy=True) for name, weight in weights.items()}  # not the mapped file
+            model.load_state_dict(copies, assign=True)
         except RuntimeError as error:
             reasons = " ".join(str(error).split())  # on one line
             raise ValueError(f"the weights in {directory} do not fit its config.json: {reasons}") from error
@@ -73,7 +79,8 @@ class Qwen3Mixin(nn.Module):
         `Qwen3MoeForCausalLM` if there are experts.
 
         Which ids end and pad a text is written for a model of `from_qwen3` alone; for others that belongs to the
-        task: pass these to transformers' `generate`.
+        task: pass these to transformers' `generate`. In a folder of shards the new file takes their place; the
+        shards themselves stay.
         """
         directory, weights = expanded(directory), self.state_dict()
         dtype = str(weights["model.embed_tokens.weight"].dtype).removeprefix("torch.")
@@ -89,6 +96,7 @@ class Qwen3Mixin(nn.Module):
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         # config.json comes last: without it a folder is no model
         write_atomic(directory / "model.safetensors", save(contiguous, {"format": "pt"}))
+        (directory / INDEX).unlink(missing_ok=True)  # of older shards, which would be read in its place
         write_atomic(directory / "config.json", json.dumps(settings, indent=2).encode() + b"\n")
 
 
@@ -159,7 +167,7 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
         ValueError: naming the file that holds no weights, with the likely cause.
         FileNotFoundError: naming the file that is missing.
     """
-    index = directory / "model.safetensors.index.json"
+    index = directory / INDEX
     files = {"model.safetensors"}
     if index.exists():
         shards = _read_object(index).get("weight_map")

@@ -51,5 +51,6 @@ class RotaryEmbedding(nn.Module):
         self.sin = torch.cat([-sin, sin], -1).to(device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._make_tables(fn(self.cos).device)
+        like = torch.empty(0, device="cpu") if self.cos.is_meta else self.cos  # "meta" has nothing to move
+        self._make_tables(fn(like).device)
         return self

@@ -48,7 +48,8 @@ class Stack:
         """Each model's completions of one prompt, drawn with the same numbers: as `GPT.generate` with a generator
         for each completion that gives them.
 
-        `uniforms`: (n, L) in [0, 1), a number for each token of n completions. Writing ends when all have ended.
+        `uniforms`: (n, L) in [0, 1), a number for each token of n completions. Writing ends when all have ended:
+        what a row has after its first `eos_id` means nothing. All must fit max_position_embeddings.
 
         Shapes:
             -> logits after each token of the prompt (M, T, V); completions (M, n, L'); the logits that each of

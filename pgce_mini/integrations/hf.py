@@ -14,6 +14,7 @@ from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping
 
 IGNORE_INDEX = -100
+PART_ROWS = 256  # whose logits are held in fp32 at once, to measure them
 
 
 def causal_lm_loss(shaping: RewardShaping) -> Callable[..., Tensor]:
@@ -52,6 +53,24 @@ def shifted(labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
     return F.pad(labels, (0, 1), value=ignore_index)[..., 1:]
 
 
+@torch.no_grad()
+def plain_rows(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Plain cross-entropy and entropy of each row in nats, in fp32; 0 where the target is ignored.
+
+    A part of the rows is computed at a time: of a large vocabulary all would take more memory than the shaped loss
+    saves.
+
+    Shapes:
+        logits: (N, V); target: (N) -> (N), (N)
+    """
+    cross_entropy, entropy = logits.new_zeros(2, len(target), dtype=torch.float32)
+    for rows in (target != IGNORE_INDEX).nonzero().squeeze(1).split(PART_ROWS):
+        part = logits[rows].float()  # (n, V)
+        cross_entropy[rows] = F.cross_entropy(part, target[rows], reduction="none")
+        entropy[rows] = token_entropy(part)
+    return cross_entropy, entropy
+
+
 class PlainMetricsMixin:
     """`class PlainTrainer(PlainMetricsMixin, Trainer)` logs plain `cross_entropy` and `entropy`, in nats/token,
     beside the loss, and in evaluations with its prefix.
@@ -70,9 +89,10 @@ class PlainMetricsMixin:
             return base.compute_loss(model, inputs, return_outputs, num_items_in_batch)
         target = inputs["shift_labels"] if "shift_labels" in inputs else shifted(inputs["labels"])  # (B, T)
         loss, outputs = base.compute_loss(model, inputs, True, num_items_in_batch)
-        logits = outputs["logits"].detach()[target != IGNORE_INDEX].float()  # (N, V)
-        cross_entropy = F.cross_entropy(logits, target[target != IGNORE_INDEX], reduction="sum")
-        sums = torch.stack([cross_entropy, token_entropy(logits).sum(), cross_entropy.new_tensor(len(logits))])
+        logits = outputs["logits"].flatten(0, -2)  # (B * T, V)
+        target = target.to(logits.device).flatten()
+        cross_entropy, entropy = plain_rows(logits, target)
+        sums = torch.stack([cross_entropy.sum(), entropy.sum(), (target != IGNORE_INDEX).sum()])
         name = "_train_sums" if model.training else "_eval_sums"
         setattr(self, name, getattr(self, name, 0) + sums.cpu().double())
         return (loss, outputs) if return_outputs else loss

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pgce_mini.checks import check_whole
-from pgce_mini.evaluation import token_entropy
+from pgce_mini.integrations.hf import IGNORE_INDEX, plain_rows, shifted
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping, true_token_weight
 from pgce_mini.tasks import Corpus, Problem, Split, Task
@@ -34,9 +33,14 @@ class ShapedLossMixin:
     ) -> Any:
         """
         Raises:
-            TypeError: the other base is no `SFTTrainer` with a fused head (TRL 1.16), or its settings ask for
-                another loss than plain "nll".
+            TypeError: `shaping` is not a RewardShaping, the other base is no `SFTTrainer` with a fused head (TRL
+                1.16), or its settings ask for another loss than plain "nll".
         """
+        if not isinstance(shaping := getattr(self, "shaping", None), RewardShaping):
+            raise TypeError(
+                "shaping must be set in the class, to a RewardShaping such as PAPER_ARMS['precision'], "
+                f"got {shaping!r}"
+            )
         trainer: Any = self
         if getattr(trainer.args, "loss_type", "nll") != "nll" or trainer.args.label_smoothing_factor:
             raise TypeError(
@@ -50,7 +54,7 @@ class ShapedLossMixin:
             if not kwargs.get("fused_lm_head"):
                 return model(**kwargs)
             shaped = True
-            outputs, plain = _shaped_outputs(model, kwargs, self.shaping)
+            outputs, plain = _shaped_outputs(model, kwargs, shaping)
             sums = torch.stack([-plain.sum(), outputs.label_mask.sum().to(plain.dtype)])
             total, count = trainer.accelerator.reduce(sums, reduction="sum").tolist()
             trainer._metrics[mode]["cross_entropy"].append(total / max(count, 1))
@@ -74,16 +78,15 @@ def _shaped_outputs(model: Any, inputs: dict[str, Any], shaping: RewardShaping) 
         outputs.log_probs = outputs.log_probs * true_token_weight(plain, shaping)
         return outputs, plain
     target = inputs.get("shift_labels")
-    target = F.pad(inputs["labels"], (0, 1), value=-100)[..., 1:] if target is None else target  # (B, T)
+    target = shifted(inputs["labels"]) if target is None else target  # (B, T)
     outputs = model(**{name: value for name, value in inputs.items() if name not in ("labels", "fused_lm_head")})
     logits, ids = outputs.logits.float().flatten(0, 1), target.flatten()  # (B * T, V), (B * T)
-    with torch.no_grad():
-        plain = -F.cross_entropy(logits, ids, reduction="none").view_as(target)
-        outputs.entropy = token_entropy(logits).view_as(target) * (target != -100)
-        outputs.is_top1 = logits.argmax(-1).view_as(target) == target
-    outputs.label_mask = target != -100
+    cross_entropy, entropy = (numbers.view_as(target) for numbers in plain_rows(logits, ids))
+    outputs.entropy = entropy
+    outputs.is_top1 = logits.argmax(-1).view_as(target) == target
+    outputs.label_mask = target != IGNORE_INDEX
     outputs.log_probs = -shaped_cross_entropy(logits, ids, shaping, reduction="none").view_as(target)
-    return outputs, plain
+    return outputs, -cross_entropy
 
 
 def verifier_reward(task: Task) -> Callable[..., list[float]]:

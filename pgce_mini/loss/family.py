@@ -26,11 +26,11 @@ def maxrl_loss(input: Tensor, target: Tensor, order: float) -> Tensor:
     token and T any number above 0.
 
     Shapes:
-        input: (N, V) logits; target: (N) of ids -> (N), nats (a surrogate), in fp32 for 16-bit logits
+        input: (N, V) finite logits; target: (N) of ids -> (N), nats (a surrogate), in fp32 for 16-bit logits
 
     Source: Tajwar et al. 2026 (arXiv 2602.02710), the Maclaurin series of log p, cut after T terms.
     """
-    log_prob = _true_log_prob(input, target)
+    log_prob = true_log_prob(input, target)
     with torch.no_grad():
         weight = -torch.expm1(order * _log_complement(log_prob))
     return -weight * log_prob
@@ -47,7 +47,7 @@ def coverage_loss(input: Tensor, target: Tensor, samples: float) -> Tensor:
 
     Source: Chen et al. 2025 (arXiv 2502.07154), Direct Coverage Optimization, here of one token.
     """
-    log_prob = _true_log_prob(input, target)
+    log_prob = true_log_prob(input, target)
     with torch.no_grad():
         log_p = log_prob.clamp_min(SURELY_SMALL)  # not 0 / 0 where p underflows
         log_complement = _log_complement(log_p).clamp_min(math.log(MIN_COMPLEMENT))
@@ -74,9 +74,10 @@ def gem_loss(input: Tensor, target: Tensor, beta: float) -> Tensor:
     return (second * log_probs).sum(-1) - log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)
 
 
-def _true_log_prob(logits: Tensor, target: Tensor) -> Tensor:
+def true_log_prob(logits: Tensor, target: Tensor) -> Tensor:
+    """log p of each true token: (N, V), (N) -> (N), in fp32 for 16-bit logits"""
     log_probs = logits.log_softmax(-1, accumulation_dtype(logits))
-    return log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)  # (N)
+    return log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)
 
 
 def _log_complement(log_prob: Tensor) -> Tensor:

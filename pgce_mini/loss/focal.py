@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pgce_mini.loss.family import true_log_prob
 from pgce_mini.reward import MIN_COMPLEMENT
 
 
@@ -18,10 +19,10 @@ def focal_loss(input: Tensor, target: Tensor, gamma: float) -> Tensor:
     1 - p is clamped at 1e-6; below, the factor has no gradient.
 
     Shapes:
-        input: (N, V) logits; target: (N) of ids -> (N), nats
+        input: (N, V) finite logits; target: (N) of ids -> (N), nats, in fp32 for 16-bit logits
 
     Source: Lin et al. 2017 (arXiv 1708.02002), Eq. 4.
     """
-    log_prob = input.log_softmax(-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)  # (N)
+    log_prob = true_log_prob(input, target)  # (N)
     complement = (-torch.expm1(log_prob)).clamp_min(MIN_COMPLEMENT)  # 1 - p
     return -complement.pow(gamma) * log_prob

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pgce_mini.checks import check_whole
 from pgce_mini.loss.cpu import in_large_pages
 from pgce_mini.loss.rows import accumulation_dtype, check_ids, shaped_rows
 from pgce_mini.loss.shaped import Reduction, autocast_dtype, map_over_batch, reduced_loss
@@ -37,8 +38,9 @@ def linear_shaped_cross_entropy(
 
     Raises:
         TypeError: `shaping` is not a RewardShaping.
-        ValueError: the shapes do not belong together, chunk_size is below 1, `reduction` is unknown.
-        RuntimeError: `target` does not hold ids.
+        ValueError: the shapes do not belong together, chunk_size is no whole number of at least 1, `reduction` is
+            unknown.
+        RuntimeError: `input` and `linear_weight` are not floating point, `target` does not hold ids.
         IndexError: a target is outside [0, V) (on CPU).
 
     Source: as shaped_cross_entropy.
@@ -48,12 +50,16 @@ def linear_shaped_cross_entropy(
             f"input (..., d), linear_weight (V, d) and target (...) do not belong together: "
             f"got {tuple(input.shape)}, {tuple(linear_weight.shape)} and {tuple(target.shape)}"
         )
+    if not (input.is_floating_point() and linear_weight.is_floating_point()):
+        raise RuntimeError(
+            f"input and linear_weight must be floating point, got {input.dtype} and {linear_weight.dtype}"
+        )
     if chunk_size is None:
         elements = CPU_CHUNK_ELEMENTS if input.device.type == "cpu" else DEVICE_CHUNK_ELEMENTS
         chunk_size = max(CHUNK_ROWS, elements // max(1, linear_weight.shape[0]))
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
-    if (dtype := autocast_dtype(input)) is not None:  # as F.linear would
+    else:
+        chunk_size = check_whole("chunk_size", chunk_size, 1)
+    if input.dtype != torch.float64 and (dtype := autocast_dtype(input)) is not None:  # as F.linear would
         input, linear_weight = input.to(dtype), linear_weight.to(dtype)
     rows = input.reshape(target.numel(), input.shape[-1])  # (N, d)
     return reduced_loss(_linear_rows_op, target, ignore_index, reduction, shaping, chunk_size, rows, linear_weight)

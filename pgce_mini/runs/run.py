@@ -128,12 +128,16 @@ class Run:
         with open(self.metrics_path, "ab") as file:
             file.write(json.dumps(row).encode() + b"\n")
 
-    def save_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Saves what a training needs to go on after `step` steps, its `state_tensors`; its metrics reach the disk
-        first."""
+    def sync_metrics(self) -> None:
+        """Has the metrics on the disk before anything that counts on them."""
         if self.metrics_path.exists():
             with open(self.metrics_path, "rb") as file:
                 os.fsync(file.fileno())
+
+    def save_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Saves what a training needs to go on after `step` steps, its `state_tensors`; its metrics reach the disk
+        first."""
+        self.sync_metrics()
         save_tensors(self.state_path, tensors, {"step": step})
 
     def load_state(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:

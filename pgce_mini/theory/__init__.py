@@ -1,10 +1,10 @@
-"""The theory of one state, without a network; in NumPy, but for one file.
+"""The theory of one state, without a network; in NumPy, and in torch only where many states are solved at once
+(`stationary_rows`, and `chain_prediction`, which calls it) or a formula of `reward` is taken (`hidden_rewards`).
 
 `distributions` checks; `dynamics`: gradient, path and end of training; `stationary_rows`: the end of many states
-at once, in torch; `temperature`: the end beside a
-temperature; `group_rl`: RL with a verifier from there on; `estimators`: three ways to the policy gradient;
-`hidden_rewards`: the reward behind each known loss; `scoring_rule`: the loss behind a shaped reward;
-`chain_prediction`: what the end of training means for chain sums.
+at once; `temperature`: the end beside a temperature; `group_rl`: RL with a verifier from there on; `estimators`:
+three ways to the policy gradient; `hidden_rewards`: the reward behind each known loss; `scoring_rule`: the loss
+behind a shaped reward; `chain_prediction`: what the end of training means for chain sums.
 """
 
 from pgce_mini.theory.chain_prediction import ChainPrediction, fit_chain, predict_chain

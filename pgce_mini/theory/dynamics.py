@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgce_mini.checks import check_positive, check_whole
-from pgce_mini.reward import MIN_COMPLEMENT, Form, RewardShaping
+from pgce_mini.reward import MIN_COMPLEMENT, MOST_LOG_WEIGHT, Form, RewardShaping
 from pgce_mini.theory.distributions import FloatArray, label_probabilities
 
-MOST_LOG_WEIGHT = 700.0  # of the exponent form with beta below -1: exp overflows a float a little above
 RESIDUAL_TOLERANCE = 1e-9  # largest gradient that a stationary policy may have left
 
 

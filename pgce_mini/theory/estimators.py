@@ -85,7 +85,7 @@ def sample_counts(probs: ArrayLike, samples: int, seed: int) -> list[int]:
     """
     pi = _as_policy(probs)
     rng = np.random.default_rng(check_seed(seed))
-    counts: list[int] = rng.multinomial(check_whole("samples", samples, 1), pi).tolist()
+    counts: list[int] = rng.multinomial(check_whole("samples", samples, 1), pi / pi.sum()).tolist()
     return counts
 
 
@@ -163,8 +163,7 @@ def reinforce_residual(
         ValueError: as `policy_gradient`; when `samples` or `repeats` are no whole numbers of at least 1; when
             dJ/dz is 0.
     """
-    if not (is_whole(samples) and is_whole(repeats)) or samples < 1 or repeats < 1:
-        raise ValueError(f"samples and repeats must be whole, at least 1, got {samples!r} and {repeats!r}")
+    samples, repeats = check_whole("samples", samples, 1), check_whole("repeats", repeats, 1)
     seed = check_seed(seed)
     pi = _as_policy(probs)
     exact = policy_gradient(pi, rewards)
@@ -173,7 +172,9 @@ def reinforce_residual(
         raise ValueError(
             "rewards must differ among the tokens: otherwise the gradient is 0, and no error is relative to it"
         )
-    counts = np.random.default_rng([seed, samples]).multinomial(samples, pi, size=repeats)  # (repeats, V)
+    counts = np.random.default_rng([seed, samples]).multinomial(
+        samples, pi / pi.sum(), size=repeats
+    )  # (repeats, V)
     estimates = reinforce_gradient(pi, rewards, counts, baseline)
     return float(np.sqrt(((estimates - exact) ** 2).sum(-1).mean()) / size)
 

@@ -29,7 +29,7 @@ from pgce_mini.checks import check_choice, check_positive, check_whole
 from pgce_mini.theory.distributions import FloatArray, check_distribution
 
 ScaleRewards = Literal["none", "group"]
-STD_EPSILON = 1e-4  # added to the standard deviation of a group's rewards, as in the library's GRPO
+STD_EPSILON = 1e-4  # added to the standard deviation of rewards, here and in `training`, as TRL does
 
 
 class GroupRun(NamedTuple):

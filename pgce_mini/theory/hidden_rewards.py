@@ -210,7 +210,7 @@ HIDDEN_REWARDS: dict[str, HiddenReward] = {
         push=_focal,
         parameter="γ", low=0, high=5, default=2,
         source="Lin et al. 2017",
-        end="flatter than $f$",
+        end="flatter than $f$ where a few tokens are likely, sharper where all are unlikely",
     ),
     "generalised cross-entropy": HiddenReward(
         loss=r"\dfrac{1-\pi(x)^q}{q}",

@@ -44,7 +44,10 @@ def hidden_score(probs: ArrayLike, beta: float) -> FloatArray:
     n = 4 / min(1.0, 1 + beta)
     end = (1 - p[..., None]) ** (1 / n)  # (..., 1)
     log_u = n * (np.log((NODES + 1) / 2) + np.log(np.where(end > 0, end, 1)))  # (..., nodes)
-    slope = np.expm1(beta * log_u) / -np.expm1(log_u) * n * np.exp(log_u * (1 - 1 / n))
+    raised, power = beta * log_u, log_u * (1 - 1 / n)
+    small = np.expm1(np.minimum(raised, 1)) * np.exp(power)
+    large = np.exp(raised + power) - np.exp(power)  # near beta = -1 u^beta alone overflows
+    slope = np.where(raised < 1, small, large) / -np.expm1(log_u) * n
     with np.errstate(divide="ignore"):  # at p = 0 the score is infinite
         return np.asarray(-np.log(p) + (slope * WEIGHTS).sum(-1) * end[..., 0] / 2)
 

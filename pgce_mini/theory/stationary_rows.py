@@ -39,7 +39,9 @@ def stationary_logits(logits: Tensor, shaping: RewardShaping) -> Tensor:
     if not (shaping.beta or shaping.lambda_head or shaping.lambda_tail):
         return logits.log_softmax(-1)
     log_q = logits.reshape(-1, logits.shape[-1]).to("cpu", torch.float64).log_softmax(-1)  # (N, V)
-    log_probs, solved = _newton(log_q, shaping) if shaping.beta > -1 else (log_q, torch.zeros(len(log_q)) > 0)
+    log_probs, solved = log_q, torch.zeros(len(log_q), dtype=torch.bool)
+    if shaping.beta > -1:
+        log_probs, solved = _newton(log_q, shaping)
     for row in (~solved).nonzero().squeeze(1).tolist():
         exact = torch.from_numpy(stationary_policy(log_q[row].exp().numpy(), shaping))
         log_probs[row] = exact.clamp_min(LEAST).log()

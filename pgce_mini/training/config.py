@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import get_args
 
 from pgce_mini.checks import (
+    check_bool,
     check_choice,
     check_count,
     check_finite,
@@ -18,7 +19,7 @@ from pgce_mini.checks import (
     plain_numbers,
 )
 from pgce_mini.gpt import GPTConfig
-from pgce_mini.gpt.memory import TRAINED, check_memory, documents_bytes, generation_bytes, model_bytes
+from pgce_mini.gpt.memory import FLOAT, TRAINED, check_memory, documents_bytes, generation_bytes, model_bytes
 from pgce_mini.reward import BETAS, RewardShaping
 from pgce_mini.tasks import ChainSum, Corpus, Countdown, Task, Text
 from pgce_mini.training.grpo_loss import MOST_EPSILON_HIGH, LossType, ScaleRewards
@@ -112,7 +113,7 @@ class PretrainConfig:
     gradient_accumulation_steps: int = 1
     """parts of a process's batch, one after the other, which saves memory; the loss is that of the whole batch"""
     fsdp: bool = False
-    """under torchrun: split weights and moments among the processes (FSDP2), for a model that one cannot hold"""
+    """under torchrun: split weights, gradients and moments among the processes (FSDP2), to save memory"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -206,7 +207,8 @@ class GRPOConfig:
     gradient_accumulation_steps: int = 1
     """parts of a process's share of an update, one after the other, to save memory; the loss is of the whole"""
     fsdp: bool = False
-    """under torchrun: split weights and moments among the processes (FSDP2), for a model that one cannot hold"""
+    """under torchrun: split weights, gradients and moments among the processes (FSDP2), to save memory; each
+    samples with a whole copy of the weights"""
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -242,6 +244,9 @@ def _check_common(config: PretrainConfig | GRPOConfig, *counts: str) -> None:
     """Checks the fields that both trainings have, and that the fields named in `counts` are at least 1."""
     for name in ("steps", "save_every", "gradient_accumulation_steps", *counts):
         check_count(name, getattr(config, name), 1)
+    for field in fields(config):
+        if field.type == "bool":
+            check_bool(field.name, getattr(config, field.name))
     check_seed(config.seed)
     check_number("weight_decay", config.weight_decay)
     for name in ("lr", "max_grad_norm"):
@@ -268,25 +273,33 @@ def check_length(corpus: Corpus, model: GPTConfig) -> None:
         )
 
 
-def check_pretraining_memory(config: PretrainConfig, model: GPTConfig) -> None:
+def check_pretraining_memory(
+    config: PretrainConfig, model: GPTConfig, *, processes: int = 1, on_machine: int = 1
+) -> None:
     """Raises ValueError if this machine has too little memory for the model, for the logits of a batch or part of
-    one (documents are shorter than the longest, but a gradient comes to them), or for held-out documents. A GPU
-    has its own."""
+    one (documents are shorter than the longest, but a gradient comes to them), or for held-out documents, of those
+    of the `processes` that run `on_machine`. A GPU has its own."""
     if config.device != "cpu":
         return
     length = config.corpus.max_document_length
-    logits = 4 * (config.batch_size // config.gradient_accumulation_steps) * length * model.vocab_size
-    needed = model_bytes(model, TRAINED) + logits + documents_bytes(config.eval_documents, length)
-    check_memory(needed, "hidden_size, num_hidden_layers, batch_size or eval_documents")
+    logits = (
+        4 * (config.batch_size // (processes * config.gradient_accumulation_steps)) * length * model.vocab_size
+    )
+    trained = max(FLOAT, TRAINED // processes) if config.fsdp else TRAINED  # whole weights before they are divided
+    needed = model_bytes(model, trained) + logits + documents_bytes(config.eval_documents, length)
+    check_memory(on_machine * needed, "hidden_size, num_hidden_layers, batch_size or eval_documents")
 
 
-def check_rl_memory(config: GRPOConfig, model: GPTConfig, limit: int) -> None:
+def check_rl_memory(
+    config: GRPOConfig, model: GPTConfig, limit: int, *, processes: int = 1, on_machine: int = 1
+) -> None:
     """Raises ValueError if this machine has too little memory for the model, or for the completions of a step, of
-    up to `limit` tokens. A GPU has its own."""
+    up to `limit` tokens, of those of the `processes` that run `on_machine`. A GPU has its own."""
     if config.device != "cpu":
         return
     rows = config.prompts_per_step * config.num_generations
     if config.eval_every is not None:
         rows = max(rows, config.eval_problems)
-    needed = model_bytes(model, TRAINED) + generation_bytes(model, rows, limit)
-    check_memory(needed, "prompts_per_step, num_generations, eval_problems or max_completion_length")
+    trained = FLOAT + max(FLOAT, TRAINED // processes) if config.fsdp else TRAINED  # a whole copy samples
+    needed = model_bytes(model, trained) + generation_bytes(model, rows // processes, limit)
+    check_memory(on_machine * needed, "prompts_per_step, num_generations, eval_problems or max_completion_length")

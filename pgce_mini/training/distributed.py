@@ -101,6 +101,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", rank()))
 
 
+def processes_here() -> dict[str, int]:
+    """How many train together, and how many of them on this machine: arguments of the checks of memory."""
+    return {"processes": world_size(), "on_machine": int(os.environ.get("LOCAL_WORLD_SIZE", world_size()))}
+
+
 def is_first() -> bool:
     """Whether this process speaks for all, already before `join`."""
     if launched() and not _joined():
@@ -162,15 +167,18 @@ def sum_gradients(model: nn.Module) -> None:
 
 
 @contextlib.contextmanager
-def agreed() -> Iterator[None]:
-    """What each process does for itself: the error of one is raised on all, so that none waits for it."""
+def agreed(kind: type[Exception] = Exception) -> Iterator[None]:
+    """What each process does for itself: the error of one is raised on all, so that none waits for it.
+
+    Where the processes exchange something within the block, `kind` is of errors that come after the last exchange.
+    Any other error ends its process, and with it those that wait for it."""
     if world_size() == 1:
         yield
         return
     own: Exception | None = None
     try:
         yield
-    except Exception as error:
+    except kind as error:
         own = error
     first = next((error for error in gathered(own) if error is not None), None)
     if first is not None:

@@ -9,8 +9,8 @@ so a correction for one; sequence-level ratios (GSPO); partial rewards and lengt
 is the only reward). A KL term to the prior is included but off by default, as in the paper.
 
 Why is the logged loss close to 0 while the gradient is not? In the first update of a step every ratio is 1, so
-the loss is the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still the
-policy gradient. The ratio differs from 1 only in later updates on the same rollout (`num_minibatches` or
+the loss is minus the token-weighted mean of the advantages, whose mean is 0 in each group; its gradient is still
+the policy gradient. The ratio differs from 1 only in later updates on the same rollout (`num_minibatches` or
 `num_iterations` above 1).
 """
 
@@ -28,7 +28,15 @@ from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import Task
 from pgce_mini.training.config import GRPOConfig, check_rl_memory
-from pgce_mini.training.distributed import agreed, rank, sum_gradients, summed_numbers, together, world_size
+from pgce_mini.training.distributed import (
+    agreed,
+    processes_here,
+    rank,
+    sum_gradients,
+    summed_numbers,
+    together,
+    world_size,
+)
 from pgce_mini.training.fsdp import backward, load_whole
 from pgce_mini.training.grpo_loss import grpo_loss, kl_to_reference, masked_mean, part_weight
 from pgce_mini.training.loop import run_training
@@ -41,11 +49,12 @@ def train_grpo(config: GRPOConfig, *, progress: bool = True) -> Run:
 
     Each line of metrics.jsonl has, over every completion sampled in the step: `reward`, `reward_std` (mean over
     groups), `frac_reward_zero_std`, `completions/mean_length`, `completions/clipped_ratio`, `reasoned_share`,
-    `groups` (kept to train on, fully truncated ones included), `refills`, `rollout_tokens_per_second`; and, if
-    there was a token to train on, over those tokens, averaged over the step's updates: `loss` (which does not
-    measure progress), `entropy` (nats/token), `kl` (to the prior; only with kl_coef), `clip_ratio/low`,
-    `clip_ratio/high`, `grad_norm` (before clipping). With `eval_every`, some have `heldout_reward`: of held-out
-    problems, after the step's updates, at temperature 1 whatever the temperature of the training.
+    `sampled_groups` (refills included: what the step cost), `groups` (kept to train on, fully truncated ones
+    included), `refills`, `rollout_tokens_per_second`; and, if there was a token to train on, over those tokens,
+    averaged over the step's updates: `loss` (which does not measure progress), `entropy` (nats/token), `kl` (to
+    the prior; only with kl_coef), `clip_ratio/low`, `clip_ratio/high`, `grad_norm` (before clipping). With
+    `eval_every`, some have `heldout_reward`: of held-out problems, after the step's updates, at temperature 1
+    whatever the temperature of the training.
 
     Ctrl-C saves the state after the current step and raises KeyboardInterrupt; SIGTERM does the same and raises
     SystemExit(143). The same call goes on from there.
@@ -93,7 +102,7 @@ def _prepared(config: GRPOConfig) -> tuple[GPT, Task, dict[str, Any]]:
         )
     limit = config.completion_limit(task)
     model.check_prompts([task.problem(config.seed, 0).prompt], limit)  # all of a task's are equally long
-    check_rl_memory(config, model.config, limit)
+    check_rl_memory(config, model.config, limit, **processes_here())
     return model, task, config_to_dict(config) | {"prior": fingerprint(model)}
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from pgce_mini.checks import check_choice, check_number, check_whole
+from pgce_mini.theory.group_rl import STD_EPSILON
 
 LossType = Literal["dapo", "grpo", "dr_grpo"]
 ScaleRewards = Literal["group", "batch", "none"]
-STD_EPSILON = 1e-4  # added to the standard deviation of rewards, as TRL does
 MOST_REWARD = 1e15  # of either sign: the squares of many are finite in single precision
 MOST_EPSILON_HIGH = 1e6
 

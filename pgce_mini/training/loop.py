@@ -68,6 +68,7 @@ def run_training(
         weights = whole(model.state_dict())
         with agreed():
             if is_first():
+                run.sync_metrics()  # the model makes the run a finished one
                 save_model(run.model_path, model, corpus, weights)
         return run
 

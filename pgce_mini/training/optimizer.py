@@ -20,22 +20,22 @@ def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW
     return torch.optim.AdamW(groups, lr=lr, betas=ADAM_BETAS, weight_decay=weight_decay, fused=True)
 
 
-def clip_gradient(model: nn.Module, max_norm: float, step: int) -> float:
+def clip_gradient(model: nn.Module, max_norm: float, step: int, advice: str = "lower lr") -> float:
     """Scales the gradient down to `max_norm`; returns its norm before.
 
     Raises:
-        FloatingPointError: the gradient is not finite; the weights are still those of the step before.
+        FloatingPointError: the gradient is not finite, so that this update is not made; with the `advice`.
     """
     total = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     norm = getattr(total, "full_tensor", lambda: total)().item()  # FSDP's is in parts
     if not math.isfinite(norm):
-        raise divergence(step, f"its gradient is {norm}")
+        raise divergence(step, f"its gradient is {norm}", advice)
     return norm
 
 
-def divergence(step: int, sign: str) -> FloatingPointError:
+def divergence(step: int, sign: str, advice: str = "lower lr") -> FloatingPointError:
     """The error to raise when `sign` shows that the training has diverged."""
-    return FloatingPointError(f"the training diverged at step {step} ({sign}): lower lr, or a milder shaping")
+    return FloatingPointError(f"the training diverged at step {step} ({sign}): {advice}")
 
 
 def check_device(name: str) -> None:

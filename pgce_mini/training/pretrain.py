@@ -23,7 +23,7 @@ from pgce_mini.loss import coverage_loss, focal_loss, gem_loss, maxrl_loss, shap
 from pgce_mini.runs import Run, RunError, config_to_dict, fingerprint, load_model
 from pgce_mini.tasks import PAD_ID, Split, Text, task_to_dict
 from pgce_mini.training.config import PretrainConfig, check_head, check_length, check_pretraining_memory
-from pgce_mini.training.distributed import agreed, counts, share, sum_gradients, summed, together
+from pgce_mini.training.distributed import agreed, counts, processes_here, share, sum_gradients, summed, together
 from pgce_mini.training.fsdp import backward
 from pgce_mini.training.loop import run_training
 from pgce_mini.training.optimizer import clip_gradient, divergence
@@ -35,6 +35,8 @@ OTHER_LOSSES = {
     "maxrl_order": maxrl_loss,
 }
 """By the setting that asks for it, with its number: (N, V), (N), number -> (N)."""
+ADVICE = "lower lr, or take a milder shaping"
+"""where a training diverges"""
 
 
 def pretrain(config: PretrainConfig, *, progress: bool = True) -> Run:
@@ -114,7 +116,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
 
 def _initial_model(config: PretrainConfig) -> GPT:
     if config.init_from is None:
-        check_pretraining_memory(config, config.model.config(config.corpus))
+        check_pretraining_memory(config, config.model.config(config.corpus), **processes_here())
         model = GPT(config.model.config(config.corpus), torch.Generator().manual_seed(config.seed), "cpu")
     else:
         model, corpus = load_model(config.init_from)
@@ -122,7 +124,7 @@ def _initial_model(config: PretrainConfig) -> GPT:
             raise RunError(
                 f"{config.init_from} has another vocabulary than the corpus: choose a prior of the same task"
             )
-        check_pretraining_memory(config, model.config)
+        check_pretraining_memory(config, model.config, **processes_here())
     check_length(config.corpus, model.config)
     return model
 
@@ -163,7 +165,7 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
             cross_entropy, entropy = F.cross_entropy(logits, target), token_entropy(logits).mean()
             metrics.append(weight * torch.stack([cross_entropy, entropy, *numbers]))
     sum_gradients(model)
-    grad_norm = clip_gradient(model, config.max_grad_norm, step)
+    grad_norm = clip_gradient(model, config.max_grad_norm, step, ADVICE)
     optimizer.step()
     mean_cross_entropy, mean_entropy, mean_loss, *mean_balance = summed(sum(metrics[1:], metrics[0])).tolist()
     row: dict[str, float | None] = {
@@ -212,7 +214,7 @@ def _heldout(model: GPT, config: PretrainConfig, step: int) -> dict[str, float |
     try:
         heldout = evaluate_documents(model, documents, config.batch_size // config.gradient_accumulation_steps)
     except ValueError as error:
-        raise divergence(step, str(error)) from error
+        raise divergence(step, str(error), ADVICE) from error
     return {"heldout_cross_entropy": heldout["cross_entropy"], "heldout_entropy": heldout["entropy"]}
 
 

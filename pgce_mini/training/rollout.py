@@ -80,7 +80,7 @@ def sample_rollout(
         first = step * MAX_DRAWS + len(sampled)
         missing = config.prompts_per_step - len(groups)
         problems = [task.problem(config.seed, first + i) for i in range(missing)]
-        with agreed():
+        with agreed(ValueError):  # a process without memory leaves the others in `generate`
             own = _sample_groups(
                 model, task, share(problems), config.num_generations, config.completion_limit(task),
                 config.temperature, draws,
@@ -91,6 +91,7 @@ def sample_rollout(
         rounds += 1
     tokens = sum(len(completion) for group in sampled for completion in group.completions)
     row = _rollout_metrics(task, sampled) | {
+        "sampled_groups": len(sampled),
         "groups": len(groups),
         "refills": rounds - 1,
         "rollout_tokens_per_second": tokens / (time.perf_counter() - started),
@@ -105,7 +106,7 @@ def heldout_reward(model: GPT, task: Task, config: GRPOConfig, step: int) -> flo
     draws = Draws(generator, counts, rank()) if world_size() > 1 else generator
     first = step * MAX_DRAWS
     problems = [task.problem(config.seed, first + i, "heldout") for i in range(config.eval_problems)]
-    with agreed():
+    with agreed(ValueError):
         own = _sample_groups(model, task, share(problems), 1, config.completion_limit(task), 1.0, draws)
     rewards = [reward for groups in gathered(own) for group in groups for reward in group.rewards]
     return sum(rewards) / len(rewards)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pgce_mini.checks import check_whole
 from pgce_mini.gpt import GPT, spread
 from pgce_mini.loss import Reduction, linear_shaped_cross_entropy, shaped_cross_entropy
 from pgce_mini.reward import RewardShaping
@@ -23,6 +24,7 @@ class ShapedLM(nn.Module):
 
     Raises:
         TypeError: `model` is or holds no GPT, or `shaping` is not a RewardShaping.
+        ValueError: chunk_size is given without `linear`, or is no whole number of at least 1.
     """
 
     def __init__(
@@ -38,6 +40,10 @@ class ShapedLM(nn.Module):
             )
         if not isinstance(shaping, RewardShaping):
             raise TypeError(f"shaping must be a RewardShaping, got {type(shaping).__name__}")
+        if chunk_size is not None:
+            if not linear:
+                raise ValueError("chunk_size is of linear=True: set that too, or leave chunk_size out")
+            chunk_size = check_whole("chunk_size", chunk_size, 1)
         self.model, self.shaping = model, shaping
         self.linear, self.ignore_index, self.chunk_size = linear, ignore_index, chunk_size
 
