@@ -127,7 +127,7 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     page = open_page(explorer, visit, "study=trap&picture=minus+the+baseline", width=360)
     expect(page.get_by_text("Does a precision prior help RL?")).to_have_text(precision_answer(Evidence()))
     headline = page.get_by_role("status").first
-    expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would decide)")
+    expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would find ±0.03)")
     expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
     expect(page.get_by_text("Five seeds are too few")).to_be_visible()
     assert_accessible(page)
