@@ -91,7 +91,11 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
             by_arm((*LOWER, *RAISED), PRIOR_STUDIES, "1a", "1b")
         ),
         "2. Precision and tail-penalty give the better space for RL": Decision(
-            (*by_arm(LOWER, RL_STUDIES, "2"), ("precision, in study II", _decided(evidence, "II.2")))
+            (
+                *by_arm(LOWER, RL_STUDIES, "2"),
+                ("precision, in study II", _decided(evidence, "II.2")),
+                ("tail and head at precision's shift of entropy, in study II", _decided(evidence, "II.7")),
+            )
         ),
         "3. Diversity loses entropy fast early in RL and its responses shorten": Decision(
             by_arm(("diversity",), RL_STUDIES, *CLAIM_3), parts
