@@ -102,7 +102,7 @@ def test_arms_are_compared_on_the_seeds_that_both_finished(study_dir: Path) -> N
     fail(study_dir, "it diverged")
     report = Report(study_dir)
     assert report.seed_gaps == {"precision": [0.5]}
-    assert "the finished seeds ({'ce': 1, 'precision': 2})" in report.caveat()
+    assert "the finished seeds (ce 1, precision 2)" in report.caveat()
     assert report.as_json()["failed"] == {"ce-seed0": "it diverged"}
 
 
