@@ -67,6 +67,15 @@ def test_a_line_says_what_the_prose_of_our_protocol_did_not_expect() -> None:
     assert "contradicts" not in first_line(Evidence(), "confirm")  # smaller than d at T = 0.75
 
 
+def test_what_is_told_apart_in_a_line_is_named() -> None:
+    line = first_line(Evidence(), "family")
+    assert (
+        "null within ±0.03 for precision - gem-1.13, precision - coverage-0.64; the reverse is supported" in line
+    )
+    lines = [first_line(Evidence(), part) for protocol in PROTOCOLS for part in protocol.parts]
+    assert not [line for line in lines if " for ," in line or " for ." in line or " for ;" in line]
+
+
 def test_an_unfinished_part_contradicts_nothing(tmp_path: Path) -> None:
     write_confirm(tmp_path, 3)
     line = first_line(Evidence(tmp_path), "confirm")

@@ -81,8 +81,9 @@ def _said(asked: Sequence[_Question]) -> str:
         return listed_places(findings)
 
     def label(comparison: Comparison) -> str:
-        arm, variant = comparison.arm, in_words(comparison.variant)
-        return ", ".join([arm] * differ("arm") + [variant] * differ("variant"))
+        arms = f"{comparison.arm} - {comparison.baseline}" if differ("baseline") else comparison.arm
+        of_arms = differ("arm") or differ("baseline")
+        return ", ".join([arms] * of_arms + [in_words(comparison.variant)] * differ("variant"))
 
     return listed(zip(map(label, comparisons), verdicts, strict=True), "for")
 
