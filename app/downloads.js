@@ -6,6 +6,7 @@ import { csvFile, png, save } from "./saving.js";
 import { linkOf, shareRow } from "./share.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const LONGEST_RUN = 2000; // ms
 
 // Plotly stacks several SVGs; one picture has them all, without the controls that would be dead in it.
 function picture(plot) {
@@ -36,6 +37,14 @@ function subjectOf({ chart, name, settings, network, title }) {
     return { name, title, takeaway, settings, picture: () => plotOf({ chart }) && picture(plotOf({ chart })), link };
 }
 
+// While the page is made anew, its data may still be those of the last picture; one that never rests is not waited for.
+async function settled() {
+    const app = document.querySelector("[data-testid=stApp]");
+    const until = performance.now() + LONGEST_RUN;
+    while (app?.dataset.testScriptState === "running" && performance.now() < until)
+        await new Promise(requestAnimationFrame);
+}
+
 /** The buttons of the files; what it returns hands the CSV over. */
 function fileButtons(row, now, ask) {
     const files = {
@@ -47,7 +56,8 @@ function fileButtons(row, now, ask) {
     for (const button of row.querySelectorAll("button")) {
         const { kind } = button.dataset;
         button.disabled = false; // only now a press is heard
-        button.onclick = () => {
+        button.onclick = async () => {
+            await settled();
             if (kind === "csv" && now().csv === null) ask();
             else if (kind === "csv" || plotOf(now())) hand(kind);
         };
