@@ -22,7 +22,17 @@ import pytest
 from pgce_mini import cli
 from pgce_mini.evaluation import LENGTH
 from pgce_mini.runs import RunError
-from pgce_mini.study import StudyTable, check_row, load_spec, read_curves, read_rows, run_spec, write_rows
+from pgce_mini.study import (
+    StudyTable,
+    check_row,
+    key_of,
+    load_spec,
+    read_curves,
+    read_rows,
+    run_spec,
+    write_curves,
+    write_rows,
+)
 from pgce_mini.study.engines import workers
 
 TINY = """
@@ -144,6 +154,17 @@ def test_tables_with_some_of_the_rows_are_completed_to_the_same_bytes(finished: 
 
 def test_row_that_is_run_again_gives_the_numbers_of_the_table(finished: Path) -> None:
     assert check_row(finished / "tiny.toml", "matched-precision/seed4", finished / "results") == []
+
+
+def test_a_table_of_an_earlier_version_has_fewer_curves(copy: Path) -> None:
+    path = copy / "results" / "tiny-curves.parquet"
+    curves, rows = read_curves(path), read_rows(copy / "results" / "tiny.parquet")
+    fewer = [(row, [c for c in curves[key_of(row)] if c["metric"] != "frac_reward_zero_std"]) for row in rows]
+    write_curves(path, fewer)
+    assert check_row(copy / "tiny.toml", "ce/seed3", copy / "results") == []
+    other = {"stage": "rl", "metric": "pulse", "steps": [1], "values": [0.0]}
+    write_curves(path, [(row, [*of_row, other]) for row, of_row in fewer])
+    assert check_row(copy / "tiny.toml", "ce/seed3", copy / "results") == ["there is no curve of pulse (rl) now"]
 
 
 def test_row_that_is_not_there_is_answered_with_the_nearest(finished: Path, tmp_path: Path) -> None:

@@ -98,12 +98,15 @@ def check_row(path: Path, name: str, results_dir: Path) -> list[str]:
             if column not in ("error", "settings")  # the store has compared the settings
             and known.get(column) != found.get(column)
         ]
-        for curve, known_curve in zip(curves, known_curves, strict=False):
+        now = {(curve["stage"], curve["metric"]): curve for curve in curves}
+        for known_curve in known_curves:  # likewise
+            stage, metric = known_curve["stage"], known_curve["metric"]
+            if (curve := now.get((stage, metric))) is None:
+                differences.append(f"there is no curve of {metric} ({stage}) now")
+                continue
             values = torch.tensor(curve["values"], dtype=torch.float32).tolist()  # as the table has them
             if {**curve, "values": values} != known_curve:
-                differences.append(f"the curve of {curve['metric']} ({curve['stage']}) differs")
-        if len(curves) != len(known_curves):
-            differences.append(f"there are {len(known_curves)} curves in the table and {len(curves)} now")
+                differences.append(f"the curve of {metric} ({stage}) differs")
         return differences
 
 
