@@ -13,8 +13,9 @@ from pgce_mini.study.analysis import (
     format_difference,
     signed_interval,
 )
-from pgce_mini.study.analysis.post_hoc import COLDER, scaled, speeds, tokens_per_completion_token
+from pgce_mini.study.analysis.post_hoc import scaled, speeds, tokens_per_completion_token
 from pgce_mini.study.analysis.protocol_1 import CLAIM_2
+from pgce_mini.study.analysis.protocol_2 import TEMPERATURES
 
 
 def post_hoc(evidence: Evidence) -> str:
@@ -31,7 +32,7 @@ def _speed(evidence: Evidence) -> list[str]:
     for found in speeds(evidence):
         where, _, n, means, area = compared(evidence, found.area, found.area_difference)
         _, _, _, steps, sooner = compared(evidence, found.steps, found.steps_difference, digits=1)
-        colder = " \\*" if {found.area.arm, found.area.baseline} & set(COLDER) else ""
+        colder = " \\*" if {found.area.arm, found.area.baseline} & set(TEMPERATURES) else ""
         threshold = found.steps.metric.removeprefix(STEPS_TO)
         words = f"{found.area.arm} - {found.area.baseline}{colder}"
         rows.append([where, words, means, area, f"{found.ahead} of {n}", threshold, steps, sooner])

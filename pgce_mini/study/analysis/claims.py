@@ -151,7 +151,7 @@ def further_answers(evidence: Evidence) -> list[str]:
     """The other questions of study II, those that are finished: is a precision prior more than what needs no new
     pre-training, and than other losses?"""
     losses = _each(evidence, "Is it the paper's reward, or any loss that sharpens?", "II.8", "II.9")
-    dose = _each(evidence, "Do tail-penalty and head-reward do as much at a larger dose?", "II.7")
+    dose = _each(evidence, "Do tail-penalty and head-reward do anything at a larger dose?", "II.7")
     return list(filter(None, (_beside_temperature(evidence), _beside_rate(evidence), losses, dose)))
 
 

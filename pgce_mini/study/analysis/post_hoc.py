@@ -10,13 +10,12 @@ from pgce_mini.evaluation import STEPS_TO
 from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.hypotheses import Comparison
 from pgce_mini.study.analysis.protocol_1 import LOWER, RAISED
+from pgce_mini.study.analysis.protocol_2 import AREA, TEMPERATURES
 from pgce_mini.study.analysis.statistics import PairedDifference
 from pgce_mini.study.analysis.views import arms, variants
 from pgce_mini.study.tables import Columns
 from pgce_mini.tasks import Task, task_from_dict
 
-AREA = "rl_area"
-COLDER = ("matched-precision", "temperature-0.75")  # sampled in RL, and scored, below T = 1
 TO_REACH = {"chain": 0.7, "trap": 0.3, "countdown": 0.1, "chain-sizes": 0.7, "midtraining": 0.7}
 """study -> a reward that plain cross-entropy comes to in most seeds"""
 
@@ -38,7 +37,7 @@ def speeds(evidence: Evidence) -> Iterator[Speed]:
     for study, threshold in TO_REACH.items():
         rows = evidence.rows(study)
         for variant in variants(rows):
-            pairs = [(arm, "ce") for arm in (*LOWER, *RAISED, *COLDER)] + [("precision", COLDER[0])]
+            pairs = [(arm, "ce") for arm in (*LOWER, *RAISED, *TEMPERATURES)] + [("precision", TEMPERATURES[0])]
             for arm, baseline in pairs:
                 if {arm, baseline} <= set(arms(rows)):
                     area, steps = (
