@@ -168,7 +168,7 @@ def _speed(evidence: Evidence, metric: str, drawn: str) -> tuple[str, str] | Non
     if not intervals:
         return None
     words = evidence.label(planned)
-    title = f"{words[0].upper()}{words[1:]}{drawn}: each arm minus ce, 95 % intervals over seeds"
+    title = f"{words[0].upper()}{words[1:]}{drawn}, minus ce: 95 % intervals over seeds"
     alt = f"{title}, not corrected; {intervals[0].label} {signed(intervals[0].mean)}."
     return alt, forest(title, "difference in share right", intervals, alt)
 
