@@ -37,6 +37,7 @@ from pgce_mini.study.analysis import (
     decide_claims,
     first_line,
     format_difference,
+    further_answers,
     holm,
     paired_over_seeds,
     precision_answer,
@@ -78,9 +79,9 @@ def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
         steps = list(range(1, len(values) + 1))
         curves.append({"stage": "before", "metric": "entropy", "steps": steps, "values": values})
     steps = list(range(1, 21))
-    for metric in ("reward", "entropy", LENGTH):
+    for metric in ("reward", "heldout_reward", "entropy", LENGTH):
         fall = 0.02 if row.arm.name == "diversity" else 0.01
-        values = [1 - fall * step + noise * (step > 10) + lift * (metric == "reward") for step in steps]
+        values = [1 - fall * step + noise * (step > 10) + lift * ("reward" in metric) for step in steps]
         curves.append({"stage": "rl", "metric": metric, "steps": steps, "values": values})
     return columns, curves
 
@@ -158,6 +159,22 @@ def test_with_some_of_the_tables_nothing_is_said_that_needs_the_rest(results: Pa
     assert "| not run yet |" in text
 
 
+def test_other_questions_of_study_two_are_answered_by_differences(results: Path) -> None:
+    lasts, losses, dose, experts = further_answers(Evidence(results))[1:]  # without RL the first is not asked
+    trap = "long at reasoned share 0.1 and slip rate 0.2"
+    assert re.search(
+        rf"after RL, precision minus ce: .*; {trap} \+0\.\d\d\d \(supported\); long-countdown ", lasts
+    )
+    assert lasts.endswith(" precision 10 of 10, matched-precision 5 of 10, temperature-0.75 5 of 10.")
+    assert "; precision minus maxrl-1024 +0.1" in losses
+    assert "tail-1.1 minus ce in dose-countdown" in dose
+    assert re.search(
+        r"; against the dense model of equal total size [+-]0\.0\d\d \(null within ±0\.03\)\. ", experts
+    )
+    assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the ", experts)) == 3
+    assert not further_answers(Evidence(results / "nothing"))
+
+
 def test_the_newest_protocol_answers_with_what_is_complete_of_it(results: Path, tmp_path: Path) -> None:
     for path in results.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -220,6 +237,10 @@ def test_claims_are_told_arm_by_arm_and_study_by_study(results: Path) -> None:
         "precision": "supported in chain, trap, countdown",
         "tail-penalty": "null within ±0.03 in chain, trap; null within ±0.015 in countdown",
         "precision, in study II": "supported in all 4 cells of confirm, confirm-countdown",
+        "precision after 400 steps of RL, in study II": (
+            "the reverse is supported: higher in long at reasoned share 0.2 and slip rate 0.1; supported in long "
+            "at reasoned share 0.1 and slip rate 0.2; supported: higher in long-countdown"
+        ),
     }
     assert claims[1].verdict.startswith("precision: supported in chain, trap, countdown; tail-penalty: null")
     assert claims[2].lines[0] == "diversity: supported, smaller than 0.5 in chain, trap, countdown"

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.formats import format_difference, signed
-from pgce_mini.study.analysis.hypotheses import Comparison, Family, Hypothesis
+from pgce_mini.study.analysis.hypotheses import CALLED, Comparison, Family, Hypothesis, in_words
 from pgce_mini.study.analysis.protocol_1 import (
     LOWER,
     PRIOR_STUDIES,
@@ -18,9 +18,9 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, RATES, STUDY_2
+from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, RATES, STUDY_2, TRAP
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
-from pgce_mini.study.analysis.statistics import PairedDifference, paired_over_seeds
+from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
 
 CLAIM_3 = ("3", WITHIN_DIVERSITY.name)  # a decrease is one within the arm, and a fast one is faster than with ce
@@ -94,6 +94,7 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
             (
                 *by_arm(LOWER, RL_STUDIES, "2"),
                 ("precision, in study II", _decided(evidence, "II.2")),
+                ("precision after 400 steps of RL, in study II", _decided(evidence, "II.4")),
                 ("tail and head at precision's shift of entropy, in study II", _decided(evidence, "II.7")),
             )
         ),
@@ -149,10 +150,16 @@ def precision_answer(evidence: Evidence) -> str:
 
 def further_answers(evidence: Evidence) -> list[str]:
     """The other questions of study II, those that are finished: is a precision prior more than what needs no new
-    pre-training, and than other losses?"""
-    losses = _each(evidence, "Is it the paper's reward, or any loss that sharpens?", "II.8", "II.9")
-    dose = _each(evidence, "Do tail-penalty and head-reward do anything at a larger dose?", "II.7")
-    return list(filter(None, (_beside_temperature(evidence), _beside_rate(evidence), losses, dose)))
+    pre-training, and than other losses; does its gain last, and is it larger in a mixture of experts?"""
+    answers = (
+        _beside_temperature(evidence),
+        _beside_rate(evidence),
+        _after_long_rl(evidence),
+        _each(evidence, "Is it the paper's reward, or any loss that sharpens?", "II.8", "II.9"),
+        _each(evidence, "Do tail-penalty and head-reward do anything at a larger dose?", "II.7"),
+        _in_experts(evidence),
+    )
+    return [answer for answer in answers if answer]
 
 
 def _each(evidence: Evidence, question: str, *names: str) -> str:
@@ -160,14 +167,39 @@ def _each(evidence: Evidence, question: str, *names: str) -> str:
     found = _finished([f for (family, _), f in evidence.findings.items() if family in names])
     if not found:
         return ""
-    several = len({finding.comparison.study for finding in found}) > 1
-    told = [
-        f"{f.comparison.arm} minus {f.comparison.baseline}{f' in {f.comparison.study}' if several else ''} "
-        f"{signed(f.difference.mean)} ({f.verdict})"
-        for f in found
-        if f.difference
-    ]
-    return f"{question} {evidence.label(found[0].comparison)}: {'; '.join(told)}."
+    pairs = {f"{f.comparison.arm} minus {f.comparison.baseline}" for f in found}
+    several = len({f.comparison.study for f in found}) > 1
+
+    def name(c: Comparison) -> str:
+        if c.minus_variant is not None:
+            return f"against {in_words(c.minus_variant)}"
+        return c.place if len(pairs) == 1 else f"{c.arm} minus {c.baseline}{f' in {c.study}' if several else ''}"
+
+    told = [f"{name(f.comparison)} {signed(f.difference.mean)} ({f.verdict})" for f in found if f.difference]
+    pair = f", {pairs.pop()}" if len(pairs) == 1 else ""
+    return f"{question} {evidence.label(found[0].comparison)}{pair}: {'; '.join(told)}."
+
+
+def _after_long_rl(evidence: Evidence) -> str:
+    """With the seeds of the trap whose policy keeps the habit of reasoning."""
+    answer = _each(evidence, "Does the gain last through 400 steps of RL?", "II.4")
+    rows = evidence.rows("long") if answer else []
+    kept = []
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        shares = by_seed(rows, arm, "reasoned_share_after", TRAP).values()
+        kept += [f"{arm} {sum(share > 0.5 for share in shares)} of {len(shares)}"] if shares else []
+    return answer + (f" Policies of the trap that mostly reason then: {', '.join(kept)}." if kept else "")
+
+
+def _in_experts(evidence: Evidence) -> str:
+    """With the gains that are compared, which have no verdict of their own."""
+    answer = _each(evidence, "Is the gain larger in a mixture of experts than in a dense model?", "II.6")
+    if not answer:
+        return ""
+    planned = _family("II.6").hypotheses[0].comparisons[0]
+    alone = {name: evidence.compare(replace(planned, variant=v, minus_variant=None)) for v, name in CALLED.items()}
+    gains = [f"{format_difference(gain)} in {name}" for name, gain in alone.items() if gain]
+    return f"{answer} The gain itself (no verdict planned): {'; '.join(gains)}."
 
 
 def _beside_temperature(evidence: Evidence) -> str:

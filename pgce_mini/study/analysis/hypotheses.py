@@ -77,6 +77,11 @@ def in_words(variant: str) -> str:
     return CALLED.get(variant) or variant.replace("_", " ").replace("=", " ").replace(",", " and ")
 
 
+def place(study: str, variant: str) -> str:
+    """`chain`, or `confirm at reasoned share 0.2 and slip rate 0.05`."""
+    return f"{study} at {in_words(variant)}" if variant else study
+
+
 @dataclass(frozen=True)
 class Comparison:
     """`metric` of `arm` minus that of `baseline`, paired by seed, and what is expected of it.
@@ -116,9 +121,9 @@ class Comparison:
 
     @property
     def place(self) -> str:
-        """`chain`, or `confirm at reasoned share 0.2 and slip rate 0.05`."""
+        """Study and variant, and what a difference of differences is taken from."""
         against = f", against {in_words(self.minus_variant)}" if self.minus_variant is not None else ""
-        return f"{self.study} at {in_words(self.variant)}{against}" if self.variant else self.study
+        return place(self.study, self.variant) + against
 
 
 @dataclass(frozen=True)
