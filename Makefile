@@ -48,7 +48,7 @@ site: setup ## write the site into site/: playground, notebooks, study, referenc
 
 # Hours. An interrupted study continues, and rows that are in its table are not run again. pgce catches Ctrl-C and leaves
 # with 130: bash would go on with the next study.
-study-full: setup ## all studies, one after the other; or one of them, as in STUDY=chain
+study-full: setup ## run the rows that the shipped tables lack, of all studies or of one, as in STUDY=long
 	@status=0; for spec in $(STUDIES); do \
 	    $(BIN)/pgce study $$spec --results pgce_mini/shipped/results || { \
 	        code=$$?; [ $$code -lt 128 ] || exit $$code; status=1; }; \

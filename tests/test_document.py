@@ -35,6 +35,7 @@ from pgce_mini.study.analysis import (
     Evidence,
     advice,
     decide_claims,
+    drawn_curves,
     first_line,
     format_difference,
     further_answers,
@@ -173,6 +174,15 @@ def test_other_questions_of_study_two_are_answered_by_differences(results: Path)
     )
     assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the ", experts)) == 3
     assert not further_answers(Evidence(results / "nothing"))
+
+
+def test_long_rl_is_drawn_by_what_all_arms_answer_at_one_temperature(results: Path, files: dict[str, str]) -> None:
+    drawn = drawn_curves(Evidence(results), "long")
+    assert [f"study/{name}.svg" in files for name in drawn] == [True, True]
+    for picture in drawn.values():
+        assert picture.metric == "heldout_reward"
+        assert list(picture.curves) == ["ce", "precision", "matched-precision", "temperature-0.75"]
+    assert not drawn_curves(Evidence(results), "lr")
 
 
 def test_the_newest_protocol_answers_with_what_is_complete_of_it(results: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def examine() -> Machine:
     elif in_clone():
         missing["chromium"] = "for the browser tests only: apt install chromium, or your system's package"
     if free < 1e9:
-        missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation 2 GB"
+        missing["disk"] = "less than 1 GB is free here: a demo needs about 20 MB, the installation up to 2.6 GB"
     return Machine(has, missing)
 
 

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
-from pgce_mini.evaluation import LOGGED, STEPS, STEPS_TO, column_label, metric_of
+from pgce_mini.evaluation import STEPS, STEPS_TO, column_label, metric_of
+from pgce_mini.figures.runs import means_by_step
 from pgce_mini.reports.study_tables import table
 from pgce_mini.reports.svg import Interval, forest, lines
-from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.study import Columns, Spec
 from pgce_mini.study.analysis import (
     AFTER_RL,
-    RL_STUDIES,
+    Drawn,
     Evidence,
     by_seed,
     compare,
+    drawn_curves,
     first_line,
     format_difference,
     format_spread,
-    learning_curves_of,
     samples,
     signed,
 )
-from pgce_mini.study.analysis.hypotheses import place
-from pgce_mini.study.analysis.protocol_2 import AREA, HELD_OUT, TEMPERATURES
+from pgce_mini.study.analysis.protocol_2 import AREA, HELD_OUT
 from pgce_mini.tasks import Countdown, Text
 
 REASONED = "reasoned_share_after"
@@ -40,12 +38,6 @@ TEXT_COLUMNS = (
     "cross_entropy_before", "entropy_before", "ece_before", "repetition_before", "distinct_1_before",
     "distinct_2_before", "distinct_3_before",
 )  # fmt: skip
-
-CURVES = {
-    **dict.fromkeys(RL_STUDIES, ("reward", tuple(PAPER_ARMS))),
-    **dict.fromkeys(("long", "long-countdown"), ("heldout_reward", ("ce", "precision", *TEMPERATURES))),
-}
-"""studies whose reward is drawn over RL steps: by which metric, of which arms"""
 
 
 def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
@@ -86,11 +78,9 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
         title = f"{spec.name}: each arm minus {baseline}, 95 % intervals over seeds"
         pictures[file] = forest(title, f"difference in {words}", intervals, alt)
         text.append(f"![{alt}]({file})\n")
-    for number, variant in enumerate(variants if spec.name in CURVES else (), 1):
-        if picture := _learning_curves(evidence, spec.name, variant):
-            file = f"study/{spec.name}-reward{f'-{number}' if len(variants) > 1 else ''}.svg"
-            alt, pictures[file] = picture
-            text.append(f"![{alt}]({file})\n")
+    for name, drawn in drawn_curves(evidence, spec.name).items():
+        alt, pictures[f"study/{name}.svg"] = _learning_curves(drawn)
+        text.append(f"![{alt}](study/{name}.svg)\n")
     head = [
         *(["variant"] if len(variants) > 1 else []),
         "arm",
@@ -128,21 +118,12 @@ def _filled(rows: Sequence[Columns], columns: Sequence[str]) -> list[str]:
     return [column for column in columns if any(row.get(column) is not None for row in rows)]
 
 
-def _learning_curves(evidence: Evidence, study: str, variant: str) -> tuple[str, str] | None:
-    """(what it shows, the picture): a mean reward of each arm over RL steps."""
-    metric, arms = CURVES[study]
-    series: dict[str, list[tuple[float, float]]] = {}
-    for arm, seeds in learning_curves_of(evidence.curves(study), arms, "rl", metric, variant).items():
-        points: dict[int, list[float]] = {}
-        for line in (line for seed in seeds for line in seed):
-            points.setdefault(line["step"], []).append(line[metric])
-        series[arm] = [(step, fmean(values)) for step, values in sorted(points.items())]
-    if not series:
-        return None
-    where, y_title = place(study, variant), LOGGED["rl"][metric].axis_title
+def _learning_curves(drawn: Drawn) -> tuple[str, str]:
+    """(what it shows, the picture): the mean over seeds of each arm."""
+    series = {arm: list(means_by_step(seeds, drawn.metric).items()) for arm, seeds in drawn.curves.items()}
     ends = ", ".join(f"{arm} {curve[-1][1]:.2f}" for arm, curve in series.items())
-    alt = f"{where}: {y_title} through RL, mean over seeds; at the end: {ends}."
-    return alt, lines(f"{where}: reward through RL", STEPS["rl"], y_title, series, alt)
+    alt = f"{drawn.title}, {drawn.y_title}, over seeds; at the end: {ends}."
+    return alt, lines(drawn.title, STEPS["rl"], drawn.y_title, series, alt)
 
 
 def _headings(columns: Sequence[str], m: int) -> list[str]:

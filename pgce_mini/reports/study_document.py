@@ -102,10 +102,10 @@ CAUTIONS = """\
 
 ## Run it again
 
-`make study-full` runs every study (each continues after an interruption and keeps the rows that are there).
-`pgce study studies/chain.toml --results pgce_mini/shipped/results --check ce/seed0` runs one row again and
-compares it with the table: on the machine that made the table the numbers are the same, on another one they are
-not.
+`pgce study chain` runs a part from nothing, into `runs/studies`; the same command goes on after an interruption.
+`make study-full` runs the rows that these tables lack.
+`pgce study chain --results pgce_mini/shipped/results --check ce/seed0` runs one row again and compares it with the
+table: on the machine that made the table the numbers are the same, on another one they are not.
 """
 
 

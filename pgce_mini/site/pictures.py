@@ -12,11 +12,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pgce_mini.evaluation import LOGGED, STEPS, column_title
+from pgce_mini.evaluation import STEPS, column_title
 from pgce_mini.figures import learning_curves, paired_forest
-from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.study import load_spec
-from pgce_mini.study.analysis import AFTER_RL, Evidence, learning_curves_of, paired_differences, samples
+from pgce_mini.study.analysis import AFTER_RL, Evidence, drawn_curves, paired_differences, samples
 
 HEIGHT = 450
 """of a chart that names none, in px: Plotly's"""
@@ -66,15 +65,15 @@ def _size_of_svg(path: Path) -> tuple[int, int]:
 
 
 def _of_study(name: str, studies: Path, evidence: Evidence) -> go.Figure | None:
-    study = name.removesuffix("-reward")
+    study = re.sub(r"-reward(-\d+)?$", "", name)
     if not (studies / f"{study}.toml").exists():
         return None
-    spec, rows = load_spec(studies / f"{study}.toml", Path()), evidence.rows(study)
     if name != study:
-        curves = learning_curves_of(evidence.curves(study), tuple(PAPER_ARMS), "rl", "reward")
-        logged = LOGGED["rl"]["reward"]
-        title = f"{study}: reward through RL"
-        return learning_curves(curves, "reward", title, STEPS["rl"], logged.axis_title) if curves else None
+        drawn = drawn_curves(evidence, study).get(name)
+        return (
+            learning_curves(drawn.curves, drawn.metric, drawn.title, STEPS["rl"], drawn.y_title) if drawn else None
+        )
+    spec, rows = load_spec(studies / f"{study}.toml", Path()), evidence.rows(study)
     after_rl = rows and rows[0].get(AFTER_RL) is not None
     metric = AFTER_RL if after_rl else "entropy_before"
     words = column_title(AFTER_RL, samples(rows)) if after_rl else "held-out entropy (nats/token)"

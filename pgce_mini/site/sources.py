@@ -11,7 +11,7 @@ from pgce_mini.site import landing, model, notebooks, reference, standing, teach
 from pgce_mini.site.markdown import Sections, with_links
 from pgce_mini.site.pictures import live_results
 
-GUIDES = ("plugs", "wrappers", "scale", "training-on-several-machines", "deploy")
+GUIDES = ("plugs", "wrappers", "scale", "training-on-several-machines", "deploy", "speed")
 IN_GUIDES = "own-training-run|step-by-step"
 IN_STUDY = "studies|result"
 

@@ -57,8 +57,10 @@ from pgce_mini.study.analysis.statistics import (
 )
 from pgce_mini.study.analysis.verdicts import Finding, Verdict, jointly, listed
 from pgce_mini.study.analysis.views import (
+    Drawn,
     arms,
     curves_of,
+    drawn_curves,
     learning_curves_of,
     over_seeds,
     paired_differences,
@@ -71,13 +73,13 @@ from pgce_mini.study.analysis.views import (
 __all__ = [
     "AFTER_RL", "EARLY", "EXPLORED", "FAMILIES", "LATER", "LEVEL", "ORDER", "PREDICTED", "PREDICTORS",
     "PROTOCOLS", "REGISTERED", "RL_STUDIES", "SMALLEST_EFFECTS", "TOLERANCES", "Comparison", "Decision",
-    "Direction", "Evidence", "Family", "Finding", "Hypothesis", "PairedDifference", "Prediction", "Protocol",
-    "Recorded", "Summary", "Verdict", "advice", "arms", "as_text", "beside", "by_metric", "by_seed",
-    "check_predictions", "check_predictors", "compare", "curves_of", "decide", "decide_claims", "derived",
-    "derived_column", "differences", "expanded_interval", "first_line", "format_difference", "format_estimate",
-    "format_p", "format_spread", "further_answers", "heldout_means", "holm", "jointly", "labels",
-    "largest_errors", "learning_curves_of", "listed", "minimum_detectable", "nearest", "over_seeds",
-    "paired_differences", "paired_over_seeds", "phase", "planned_in", "precision_answer", "predicted",
-    "recorded_settings", "rows_of", "samples", "seeds_to_find", "sign_flip_test", "signed", "signed_interval",
-    "smallest_effect", "summarize", "variants", "verdict",
+    "Direction", "Drawn", "Evidence", "Family", "Finding", "Hypothesis", "PairedDifference", "Prediction",
+    "Protocol", "Recorded", "Summary", "Verdict", "advice", "arms", "as_text", "beside", "by_metric",
+    "by_seed", "check_predictions", "check_predictors", "compare", "curves_of", "decide", "decide_claims",
+    "derived", "derived_column", "differences", "drawn_curves", "expanded_interval", "first_line",
+    "format_difference", "format_estimate", "format_p", "format_spread", "further_answers", "heldout_means",
+    "holm", "jointly", "labels", "largest_errors", "learning_curves_of", "listed", "minimum_detectable",
+    "nearest", "over_seeds", "paired_differences", "paired_over_seeds", "phase", "planned_in",
+    "precision_answer", "predicted", "recorded_settings", "rows_of", "samples", "seeds_to_find",
+    "sign_flip_test", "signed", "signed_interval", "smallest_effect", "summarize", "variants", "verdict",
 ]  # fmt: skip

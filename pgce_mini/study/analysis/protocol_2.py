@@ -24,6 +24,7 @@ AT_ONE, COLDER = "avg_at_m_after", "avg_at_m_at_0.75_after"
 TEMPERATURES = ("matched-precision", "temperature-0.75")  # cross-entropy with RL at lower temperatures
 SHARPEN = ("gem-1.13", "coverage-0.64", "maxrl-1024")  # as far as precision does
 MIXTURE, *DENSE = CALLED
+LONG = ("long", "long-countdown")  # 400 RL steps
 RATES = ("0.0001", "0.0003", "0.001")
 
 
@@ -89,13 +90,12 @@ FAMILIES_2 = (
 )  # fmt: skip
 SEEDS = {
     **dict.fromkeys(("confirm", "confirm-countdown"), 20),
-    **dict.fromkeys(("long", "long-countdown", "lr", "dose", "dose-countdown"), 10),
+    **dict.fromkeys((*LONG, "lr", "dose", "dose-countdown"), 10),
     "experts": 20,
     "family": 8,
 }
 PARTS = (
-    "confirm", "confirm-countdown", "long", "long-countdown", "lr", "experts", "dose", "dose-countdown", "family",
-    "theory",
+    "confirm", "confirm-countdown", *LONG, "lr", "experts", "dose", "dose-countdown", "family", "theory",
 )  # fmt: skip
 STUDY_2 = Protocol(
     "study II", "study-protocol-2.md", PARTS, SEEDS, FAMILIES_2, SPEED,

@@ -9,13 +9,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pgce_mini.evaluation import AREAS, CHANGES, STEPS_TO, WHEN, Estimate
-from pgce_mini.reward import RewardShaping
+from pgce_mini.evaluation import AREAS, CHANGES, LOGGED, STEPS_TO, WHEN, Estimate
+from pgce_mini.reward import PAPER_ARMS, RewardShaping
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study.analysis.compare import Summary
 from pgce_mini.study.analysis.evidence import Evidence
-from pgce_mini.study.analysis.protocol_1 import AFTER_RL
+from pgce_mini.study.analysis.hypotheses import place
+from pgce_mini.study.analysis.protocol_1 import AFTER_RL, RL_STUDIES
+from pgce_mini.study.analysis.protocol_2 import LONG, TEMPERATURES
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, compare, expanded_interval
 from pgce_mini.study.tables import Columns, Curve, Key
 from pgce_mini.tasks import ChainSum, task_from_dict
@@ -89,6 +91,35 @@ def learning_curves_of(
         if lines:
             found[arm].append([lines[step] for step in sorted(lines)])
     return {arm: seeds for arm, seeds in found.items() if seeds}
+
+
+class Drawn(NamedTuple):
+    """A picture of learning curves."""
+
+    title: str
+    metric: str
+    y_title: str
+    curves: dict[str, list[Metrics]]
+    """as of `learning_curves_of`"""
+
+
+def drawn_curves(evidence: Evidence, study: str) -> dict[str, Drawn]:
+    """name of a picture -> what it shows: rewards of a study's arms over RL, a picture a variant. Studies whose
+    question their table answers have none."""
+    if study in RL_STUDIES:
+        metric, of_arms = "reward", tuple(PAPER_ARMS)
+    elif study in LONG:
+        metric, of_arms = "heldout_reward", ("ce", "precision", *TEMPERATURES)
+    else:
+        return {}
+    found = variants(evidence.rows(study))
+    pictures = {}
+    for number, variant in enumerate(found, 1):
+        if curves := learning_curves_of(evidence.curves(study), of_arms, "rl", metric, variant):
+            name = f"{study}-reward{f'-{number}' if len(found) > 1 else ''}"
+            title = f"{place(study, variant)}: reward through RL"
+            pictures[name] = Drawn(title, metric, LOGGED["rl"][metric].axis_title, curves)
+    return pictures
 
 
 def rows_of(study: str, folder: Path = RESULTS) -> list[Columns]:
