@@ -69,14 +69,14 @@ FAMILIES_2 = (
             for dense in DENSE
         )),
     ), of_paper=True),
-    Family("II.7", "Dose: tail and head at the strength that moves entropy as far as precision does.", (
+    Family("II.7", "Dose: where they move entropy as far as precision does, tail gains and head loses.", (
         Hypothesis(f"tail: {column_label(AREA)} higher than ce, head: lower", (
             Comparison("dose", "tail-1.8", AREA, "higher"), Comparison("dose", "head+1", AREA, "lower"),
             Comparison("dose-countdown", "tail-1.1", AREA, "higher", within=OF_COUNTDOWN),
             Comparison("dose-countdown", "head+1.02", AREA, "lower", within=OF_COUNTDOWN),
         )),
     )),
-    Family("II.8", "Any loss that sharpens does: each minus cross-entropy.", (
+    Family("II.8", "Any loss that sharpens gains on cross-entropy; dynamic fine-tuning and smoothing lose.", (
         Hypothesis(f"{column_label(AREA)} higher than ce if the loss sharpens, else lower", (
             *(Comparison("family", arm, AREA, "higher") for arm in SHARPEN),
             *(Comparison("family", arm, AREA, "lower") for arm in ("dynamic", "label-smoothing-0.1")),
