@@ -18,16 +18,14 @@ from pgce_mini.training import GRPOConfig
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+def benchmark(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module(name)
+
+
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("gpu")
-
-
-@pytest.fixture
-def study_engines(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("study_engines")
+    return benchmark(monkeypatch, "gpu")
 
 
 @pytest.mark.parametrize(
@@ -35,19 +33,12 @@ def study_engines(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     [(["--engines", "store"], "give --units, too"), (["--units", "5"], "--units must be at least 10")],
 )
 def test_study_engines_refuses_what_it_cannot_measure(
-    study_engines: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    arguments: list[str], said: str,
-) -> None:  # fmt: skip
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["study_engines.py", *arguments])
     with pytest.raises(SystemExit, match="2"):
-        study_engines.main()
+        benchmark(monkeypatch, "study_engines").main()
     assert said in capsys.readouterr().err
-
-
-@pytest.fixture
-def nanogpt(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("nanogpt")
 
 
 def test_without_a_card_gpu_says_so_in_one_sentence(
@@ -125,17 +116,17 @@ def test_a_busy_neighbour_ends_with_its_block() -> None:
     ],
 )
 def test_without_a_checkout_nanogpt_says_so(
-    nanogpt: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    arguments: list[str], said: str,
-) -> None:  # fmt: skip
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["nanogpt.py", *arguments])
     with pytest.raises(SystemExit) as ended:
-        nanogpt.main()
+        benchmark(monkeypatch, "nanogpt").main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
 
 
-def test_nanogpt_reads_our_text_in_a_copy(nanogpt: ModuleType, tmp_path: Path) -> None:
+def test_nanogpt_reads_our_text_in_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nanogpt = benchmark(monkeypatch, "nanogpt")
     checkout, copy = tmp_path / "checkout", tmp_path / "copy"
     for name in nanogpt.FILES:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)

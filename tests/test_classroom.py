@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -131,6 +132,19 @@ def test_a_class_has_a_limit_and_takes_answers_from_many_threads() -> None:
     seen = rooms.look(code, "teacher")
     assert seen is not None
     assert seen.answers.count("flatter") == 161
+
+
+def test_no_name_is_kept_and_the_visitors_that_are_counted_have_a_limit() -> None:
+    rooms = Classrooms()
+    code = rooms.create("Jane Roe")
+    for i in range(MOST_VISITORS + 5):
+        rooms.look(code, f"Visitor {i}")
+    rooms.ask(code, "Jane Roe", WHERE)
+    rooms.answer(code, "Visitor 0", 1, 0.5)
+    seen = rooms.look(code, "Jane Roe")
+    assert seen is not None
+    assert (seen.present, seen.answered) == (MOST_VISITORS, 1)
+    assert not re.search("Jane|Visitor", repr(vars(rooms)))
 
 
 @pytest.mark.parametrize(

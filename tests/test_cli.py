@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command import pgce
 
-from pgce_mini import cli
 from pgce_mini.cli.commands import COMMANDS
 from pgce_mini.evaluation import load_evaluation
 from pgce_mini.runs import Run
@@ -30,16 +30,6 @@ from pgce_mini.shipped import RESULTS, priors
 TINY_PRIOR = ["pretrain", "--steps", "12", "--batch-size", "4", "--hidden-size", "16", "--intermediate-size", "16"]
 TINY_RL = ["rl", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4"]
 TINY_EVALUATION = ["--problems", "4", "--samples", "4", "--ks", "1", "4", "--documents", "8"]
-
-
-def pgce(*arguments: str, code: int = 0) -> None:
-    """Runs a command and checks how it ends."""
-    ending = 0
-    try:
-        cli.main(list(arguments))
-    except SystemExit as leaving:
-        ending = int(leaving.code or 0)
-    assert ending == code
 
 
 @pytest.fixture(scope="module")
@@ -535,14 +525,6 @@ def test_full_disk_is_one_sentence_and_the_same_command_goes_on(tmp_path: Path) 
     )
     pgce(*command)
     assert Run(tmp_path / "run").finished
-
-
-def test_reader_that_leaves_early_is_no_error(runs: Path) -> None:
-    with start("sample", str(runs / "prior"), "--samples", "64", "--prompts", "64") as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == ""
 
 
 def test_trace_is_there_for_those_who_ask(tmp_path: Path) -> None:

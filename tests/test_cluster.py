@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from tiny_spec import TINY, spec_in, tables
 
 from pgce_mini import cli
 from pgce_mini.runs import RunError
@@ -43,45 +44,6 @@ from pgce_mini.study.engines.shards import _cost
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted([*(ROOT / "studies").glob("*.toml"), ROOT / "pgce_mini" / "study" / "quick.toml"])
-TINY = """
-question = "Does it run?"
-arms = ["ce", "precision"]
-seeds = [3, 4]
-
-[task]
-name = "chain-sum"
-num_operands = 5
-max_operand = 3
-
-[model]
-hidden_size = 16
-intermediate_size = 16
-
-[pretrain]
-steps = 10
-batch_size = 4
-eval_every = 5
-eval_documents = 2
-save_every = 2
-
-[rl]
-steps = 2
-prompts_per_step = 2
-num_generations = 2
-save_every = 1
-
-[evaluation]
-problems = 2
-samples = 2
-ks = [1, 2]
-documents = 2
-"""
-
-
-def spec_in(folder: Path, text: str = TINY) -> Spec:
-    folder.mkdir(exist_ok=True)
-    (folder / "tiny.toml").write_text(text)
-    return load_spec(folder / "tiny.toml", folder / "runs")
 
 
 def command_in(folder: Path) -> list[str]:
@@ -95,10 +57,6 @@ def run(folder: Path, engine: str = "local", text: str = TINY, address: str | No
     if engine == "local":
         return run_spec(spec, results, progress=False)
     return run_shard(spec, results, Shard.named(engine), progress=False)
-
-
-def tables(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "results").glob("*"))}
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +101,23 @@ def test_units_hold_every_row_once_and_share_no_folder(path: Path, tmp_path: Pat
     assert all(len({(row.variant, row.seed) for row in unit}) == 1 for unit in units)
     folders = [set().union(*map(written_by, unit)) for unit in units]
     assert len(set().union(*folders)) == sum(map(len, folders))
-    for count in (1, 3, len(units), len(units) + 7):
-        shards = [Shard(index, count).units(spec) for index in range(count)]
-        assert sorted(row.name for shard in shards for unit in shard for row in unit) == sorted(
-            row.name for row in spec.rows
-        )
-        costs = [sum(map(_cost, shard)) for shard in shards]
-        assert max(costs) - min(costs) <= max(map(_cost, units))
+    for count in (1, 3):
+        assert_shards_hold_all(spec, count)
+
+
+@pytest.mark.parametrize("more", [0, 7])
+def test_there_may_be_as_many_shards_as_units_and_more(more: int, tmp_path: Path) -> None:
+    spec = spec_in(tmp_path)
+    assert_shards_hold_all(spec, len(spec.units()) + more)
+
+
+def assert_shards_hold_all(spec: Spec, count: int) -> None:
+    """Every row once, and costs that differ by no more than the costliest unit."""
+    shards = [Shard(index, count).units(spec) for index in range(count)]
+    names = sorted(row.name for shard in shards for unit in shard for row in unit)
+    assert names == sorted(row.name for row in spec.rows)
+    costs = [sum(map(_cost, shard)) for shard in shards]
+    assert max(costs) - min(costs) <= max(map(_cost, spec.units()))
 
 
 @pytest.mark.parametrize("text", ["3/2", "2/2", "0/0", "a/b", "", "1", "-1/3", "0/2/4", "1/3 ", "٠/٢", "0/1e3"])
@@ -216,8 +184,14 @@ def test_shard_without_units_and_shard_of_finished_rows_have_nothing_to_do(finis
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.json")} == before
 
 
+def test_shard_does_not_run_rows_that_stand_in_the_tables(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results", tmp_path / "results")  # as after a fresh clone
+    assert len(run(tmp_path, "0/1").rows) == 4
+    assert not (tmp_path / "runs" / "rows").exists()
+
+
 def test_row_that_fails_in_a_shard_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
-    table = run(tmp_path, "0/1", TINY.replace("steps = 10", "steps = 10\nlr = 1e30").replace("[3, 4]", "[3]"))
+    table = run(tmp_path, "0/1", TINY.replace("steps = 20", "steps = 20\nlr = 1e30").replace("[3, 4]", "[3]"))
     assert list(table.failed) == ["ce/seed3", "precision/seed3"]
     assert all("diverged" in reason for reason in table.failed.values())
 
@@ -232,8 +206,11 @@ def test_shards_share_a_study_and_keep_drivers_of_the_whole_out(copy: Path) -> N
         with pytest.raises(RunError, match="is being run by another process"):
             run_spec(spec, copy / "results")
         assert len(gather(spec, copy / "results").rows) == 3
-    with locks.sole_study(copy / "runs"), pytest.raises(RunError, match="is being run by another process"):
-        run_shard(spec, None, Shard(0, 2))
+    with locks.sole_study(copy / "runs"):
+        with pytest.raises(RunError, match="is being run by another process"):
+            run_shard(spec, None, Shard(0, 2))
+        with pytest.raises(RunError, match="is being run by another process"):
+            gather(spec, copy / "results")
 
 
 def test_unit_that_another_worker_runs_is_waited_for(copy: Path) -> None:
@@ -417,7 +394,7 @@ def test_slurm_array_is_stopped_requeued_and_collected(finished: Path, tmp_path:
     executable(tools / "srun", '#!/bin/sh\nexec "$@"\n')
     executable(tools / "scontrol", f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
     executable(tools / "pgce", f'#!/bin/sh\nexec {sys.executable} -m pgce_mini "$@" --runs . --results results\n')
-    spec = spec_in(tmp_path, TINY.replace("steps = 10", "steps = 100000"))  # of another study: it is stopped
+    spec = spec_in(tmp_path, TINY.replace("steps = 20", "steps = 100000"))  # of another study: it is stopped
     common = {
         **os.environ,
         "PATH": f"{tools}:{os.environ['PATH']}",

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from tiny import SHAPE, TASK
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from pgce_mini import RewardShaping
 from pgce_mini.evaluation import EvaluationConfig, evaluate, matching_temperature
 from pgce_mini.gpt import GPT
 from pgce_mini.teaching.grpo_trace import trace_step
-from pgce_mini.training import GRPOConfig, adamw, sample_rollout, update_policy
+from pgce_mini.training import GRPOConfig, PretrainConfig, adamw, distributed, sample_rollout, update_policy
+from pgce_mini.training.pretrain import _heldout, _update
 
 CONFIG = GRPOConfig(
     prompts_per_step=2, num_generations=4, kl_coef=0.1, dynamic_sampling=False, mask_truncated_completions=False
@@ -46,7 +49,16 @@ def matched() -> object:
     return matching_temperature(gpt(), [TASK.document(0, index, "heldout") for index in range(5)], 1.0)
 
 
-each_use = pytest.mark.parametrize("use", [evaluated, rl_step, traced, matched])
+def pretrained() -> object:
+    shaping = RewardShaping(lambda_tail=-0.1, top_k=5)
+    config = PretrainConfig(corpus=TASK, model=SHAPE, batch_size=4, eval_documents=5, shaping=shaping)
+    model = gpt()
+    row = _update(model, adamw(model, 1e-3, 0.1), config, step=1)
+    del row["tokens_per_second"]
+    return row | _heldout(model, config, step=1)
+
+
+each_use = pytest.mark.parametrize("use", [evaluated, rl_step, traced, matched, pretrained])
 
 
 class NoFloat64(TorchDispatchMode):
@@ -99,6 +111,13 @@ def test_the_default_device_is_asked_for_nothing(use: Callable[[], object]) -> N
     found = use()
     with torch.device("meta"):
         assert use() == found
+
+
+def test_numbers_that_processes_exchange_are_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_gather", lambda every, own: [each.copy_(own) for each in every])
+    with torch.device("meta"):
+        assert distributed.counts(3) == [3, 3]
 
 
 def test_a_model_made_under_another_default_device_is_whole_and_on_the_cpu() -> None:

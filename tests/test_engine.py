@@ -1,4 +1,4 @@
-"""A tiny study from specification to tables: complete, repeatable, and unmoved by killed processes."""
+"""A tiny study from specification to tables: complete, repeatable, interrupted, out of disk."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tiny_spec import TINY, spec_in, tables
 
 from pgce_mini import cli
 from pgce_mini.evaluation import LENGTH
@@ -35,51 +36,13 @@ from pgce_mini.study import (
 )
 from pgce_mini.study.engines import workers
 
-TINY = """
-question = "Does it run?"
-arms = ["ce", "precision", "temperature-0.75", "matched-precision", "evaluation-temperature-1.5"]
-seeds = [3, 4]
-
-[task]
-name = "chain-sum"
-num_operands = 5
-max_operand = 3
-
-[model]
-hidden_size = 16
-intermediate_size = 16
-
-[pretrain]
-steps = 20
-batch_size = 8
-eval_every = 10
-eval_documents = 8
-save_every = 5
-
-[rl]
-steps = 3
-prompts_per_step = 2
-num_generations = 4
-save_every = 1
-
-[evaluation]
-problems = 4
-samples = 4
-ks = [1, 2, 4]
-documents = 8
-"""
-SMALLER = TINY.replace('"temperature-0.75", "matched-precision", "evaluation-temperature-1.5"', "").replace(
-    "seeds = [3, 4]", "seeds = [3]"
-)
+ARMS = ["ce", "precision", "temperature-0.75", "matched-precision", "evaluation-temperature-1.5"]
+WITH_CONTROLS = TINY.replace('"ce", "precision"', ", ".join(f'"{arm}"' for arm in ARMS))
+ONE_SEED = TINY.replace("[3, 4]", "[3]")
 
 
-def run(folder: Path, text: str = TINY) -> StudyTable:
-    (folder / "tiny.toml").write_text(text)
-    return run_spec(load_spec(folder / "tiny.toml", folder / "runs"), folder / "results", progress=False)
-
-
-def tables(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "results").iterdir())}
+def run(folder: Path, text: str = WITH_CONTROLS) -> StudyTable:
+    return run_spec(spec_in(folder, text), folder / "results", progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +62,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 def test_table_has_a_line_a_row_with_every_metric_before_and_after_rl(finished: Path) -> None:
     rows = read_rows(finished / "results" / "tiny.parquet")
-    arms = ["ce", "precision", "temperature-0.75", "matched-precision", "evaluation-temperature-1.5"]
-    assert [(row["arm"], row["seed"]) for row in rows] == [(arm, seed) for seed in (3, 4) for arm in arms]
+    assert [(row["arm"], row["seed"]) for row in rows] == [(arm, seed) for seed in (3, 4) for arm in ARMS]
     for row in rows:
         assert row["error"] is None
         assert (row["study"], row["task"]) == ("tiny", "chain-sum")
@@ -167,6 +129,15 @@ def test_a_table_of_an_earlier_version_has_fewer_curves(copy: Path) -> None:
     assert check_row(copy / "tiny.toml", "ce/seed3", copy / "results") == ["there is no curve of pulse (rl) now"]
 
 
+def test_a_curve_with_one_other_value_differs(copy: Path) -> None:
+    path = copy / "results" / "tiny-curves.parquet"
+    curves, rows = read_curves(path), read_rows(copy / "results" / "tiny.parquet")
+    reward = next(c for c in curves["", "ce", 3] if (c["stage"], c["metric"]) == ("rl", "reward"))
+    reward["values"][1] += 0.125
+    write_curves(path, [(row, curves[key_of(row)]) for row in rows])
+    assert check_row(copy / "tiny.toml", "ce/seed3", copy / "results") == ["the curve of reward (rl) differs"]
+
+
 def test_row_that_is_not_there_is_answered_with_the_nearest(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="did you mean precision/seed3"):
         check_row(finished / "tiny.toml", "precison/seed3", finished / "results")
@@ -176,9 +147,9 @@ def test_row_that_is_not_there_is_answered_with_the_nearest(finished: Path, tmp_
 
 def test_results_of_other_settings_are_refused_and_kept(finished: Path, copy: Path) -> None:
     with pytest.raises(RunError, match=r"ce/seed3 of other settings \(rl\.steps is 3 there and 4 now\)"):
-        run(copy, TINY.replace("[rl]\nsteps = 3", "[rl]\nsteps = 4"))
+        run(copy, WITH_CONTROLS.replace("[rl]\nsteps = 3", "[rl]\nsteps = 4"))
     with pytest.raises(RunError, match="holds ce/seed4, which is no row of tiny"):
-        run(copy, TINY.replace("[3, 4]", "[3]"))
+        run(copy, WITH_CONTROLS.replace("[3, 4]", "[3]"))
     assert tables(copy) == tables(finished)
 
 
@@ -193,7 +164,7 @@ def test_damaged_table_is_named_and_kept(copy: Path) -> None:
 
 
 def test_run_that_diverges_is_a_line_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
-    text = SMALLER + '[grid]\n"pretrain.lr" = [8e-3, 1e30]\n'
+    text = ONE_SEED + '[grid]\n"pretrain.lr" = [8e-3, 1e30]\n'
     for _ in range(2):  # it is tried again, with the same end
         table = run(tmp_path, text)
         assert list(table.failed) == ["lr=1e+30/ce/seed3", "lr=1e+30/precision/seed3"]
@@ -226,7 +197,7 @@ def of_text(folder: Path, line: str = "It was the best of times, it was the wors
     """A study of a book, which it writes."""
     (folder / "book.txt").write_text(line * 400)
     task = f'[task]\nname = "text"\npath = "{folder}/book.txt"\nvocab_size = 300\ncontext_length = 64\n\n'
-    return re.sub(r"\[rl\].*?\n\n", "", re.sub(r"\[task\].*?\n\n", task, SMALLER, flags=re.S), flags=re.S)
+    return re.sub(r"\[rl\].*?\n\n", "", re.sub(r"\[task\].*?\n\n", task, ONE_SEED, flags=re.S), flags=re.S)
 
 
 def without_text(settings: dict[str, Any]) -> dict[str, Any]:
@@ -288,16 +259,16 @@ def test_ctrl_c_while_a_worker_starts_is_heard_and_leaves_no_process(
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
     try:
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, SMALLER)
+            run(tmp_path, ONE_SEED)
     finally:
         signal.signal(signal.SIGINT, previous)
     assert multiprocessing.active_children() == []
     monkeypatch.undo()
-    assert run(tmp_path, SMALLER).failed == {}
+    assert run(tmp_path, ONE_SEED).failed == {}
 
 
 def test_full_disk_ends_the_study_with_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "tiny.toml").write_text(SMALLER)
+    (tmp_path / "tiny.toml").write_text(ONE_SEED)
     command = [sys.executable, "-m", "pgce_mini", "study", str(tmp_path / "tiny.toml"), "--quiet"]
     limited = subprocess.run(
         [*command, "--runs", str(tmp_path), "--results", str(tmp_path)],

@@ -67,6 +67,12 @@ def test_policy_gradient_by_hand() -> None:
 # --- REINFORCE --------------------------------------------------------------------------------------------
 
 
+def test_tokens_are_drawn_as_often_as_the_policy_says() -> None:
+    n = 100_000
+    off = np.array(sample_counts(POLICY, n, 0)) - n * POLICY
+    assert (np.abs(off) < 4 * np.sqrt(n * POLICY * (1 - POLICY))).all()
+
+
 def test_reinforce_by_hand() -> None:
     # 1 of 4 samples drew token 0 (reward 1), 3 token 1 (reward 0): (1/4) (1_0 - pi)
     assert reinforce_gradient(POLICY, [1, 0, 2], [1, 3, 0]) == pytest.approx([0.1, -0.075, -0.025])
@@ -137,6 +143,7 @@ def test_comparison_has_the_same_gradient_twice_and_an_estimate_whose_error_shri
     assert sum(found.counts) == 64
     assert found.error == pytest.approx(math.dist(estimate, exact) / math.hypot(*exact))
     assert found.measured == [reinforce_residual(POLICY, found.rewards, n, 200, 3, 1.0) for n in (16, 4096)]
+    assert found.measured[1] < found.measured[0] / 10
     assert found.expected[1] == pytest.approx(found.expected[0] / 16)
     with_baseline, without = (reinforce_variance(POLICY, found.rewards, b) for b in (1.0, 0.0))
     assert found.variance_change == pytest.approx(with_baseline / without - 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from echo import THINK_ID, ZERO_ID, Echo, EchoModel, Letters, ScriptedModel, entropy_of, real_model, small_config
-from tiny import TASK
+from tiny import TASK, new_model
 
 from pgce_mini.evaluation import EvaluationConfig, calibration, evaluate
 from pgce_mini.shipped import priors
@@ -118,6 +118,15 @@ def test_an_impossible_token_makes_cross_entropy_none_and_not_infinity() -> None
     assert evaluation["heldout"]["cross_entropy"] is None
     assert evaluation["heldout"]["perplexity"] is None
     json.dumps(evaluation, allow_nan=False)
+
+
+@torch.no_grad()
+def test_a_perplexity_beyond_a_float_is_none() -> None:
+    model = new_model()
+    model.model.norm.weight.mul_(1e5)
+    heldout = evaluate(model, TASK, small_config())["heldout"]
+    assert heldout["cross_entropy"] > 709  # e to the 710 overflows
+    assert heldout["perplexity"] is None
 
 
 def test_a_diverged_model_is_refused() -> None:

@@ -265,11 +265,6 @@ def test_group_of_one_and_rewards_that_are_no_numbers_have_no_advantages(
         group_advantages(rewards, scale)
 
 
-@pytest.mark.parametrize("scale", ["group", "batch", "none"])
-def test_group_whose_rewards_are_equal_has_advantages_of_0(scale: Any) -> None:
-    assert group_advantages(torch.full((2, 4), 0.5), scale).tolist() == [[0.0] * 4] * 2
-
-
 def test_settings_of_the_loss_that_make_no_sense_are_named() -> None:
     two = torch.zeros(2, 3)
     arguments = {"epsilon": 0.2, "epsilon_high": 0.2, "loss_type": "dapo", "max_completion_length": 3}
@@ -285,8 +280,6 @@ def test_settings_of_the_loss_that_make_no_sense_are_named() -> None:
         group_advantages(two, "std")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="loss_type must be one of"):
         masked_mean(two, two == 0, "mean", 3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="num_generations must be a whole number of at least 2, got 1"):
-        GRPOConfig(num_generations=1)
 
 
 # --- counts ---
@@ -428,7 +421,7 @@ SETTINGS: tuple[Callable[..., Any], ...] = (
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_settings_take_every_number_and_write_pythons(kind: Callable[..., Any], tmp_path: Path) -> None:
+def test_settings_take_every_number_and_write_pythons(kind: Callable[..., Any]) -> None:
     usual, tried = kind(), 0
     for field in fields(usual):
         for numbers, plain in ((WHOLE, 2), (HALF, 0.5)):
@@ -445,7 +438,7 @@ def test_settings_take_every_number_and_write_pythons(kind: Callable[..., Any], 
                 assert settings == wanted
                 assert type(getattr(settings, field.name)) is type(plain)
                 assert config_to_dict(settings) == config_to_dict(wanted)
-                write_json(tmp_path / "a.json", config_to_dict(settings))
+                json.dumps(config_to_dict(settings), allow_nan=False)
                 tried += 1
     assert tried
 

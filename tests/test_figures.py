@@ -14,6 +14,7 @@ from pgce_mini.figures import (
     before_after,
     entropy_by_position,
     learning_curves,
+    number_answers,
     pass_at_k_curves,
     reliability_diagram,
     stationary_bars,
@@ -212,3 +213,15 @@ def test_a_line_closes_the_head_unless_every_token_is_in_it() -> None:
 
     assert lines(2) == [1.5]  # between the bars of tokens 1 and 2, counted from 0
     assert lines(3) == lines(100) == []
+
+
+# --- Answers of a class ----------------------------------------------------------------------------------
+
+
+def test_answers_are_counted_in_twentieths_of_what_was_asked_whatever_was_answered() -> None:
+    figure = number_answers([0.41, 0.44, 0.58], 0.0, 1.0, right=0.5)
+    (bars,) = figure.data
+    assert {i: count for i, count in enumerate(bars.y) if count} == {8: 2, 11: 1}
+    assert (bars.x[8], bars.x[11]) == pytest.approx((0.425, 0.575))
+    assert tuple(figure.layout.xaxis.range) == (0.0, 1.0)
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.5]

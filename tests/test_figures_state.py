@@ -17,6 +17,7 @@ from pgce_mini.figures import (
     entropy_predicted,
     gradient_by_rank,
     gradient_estimates,
+    held_reward,
     hidden_rewards,
     policies_over_labels,
     probability_paths,
@@ -70,6 +71,14 @@ def test_gradients_lie_side_by_side_and_the_error_is_on_logarithmic_axes() -> No
     assert figure.layout.yaxis.type == "category"
     exact = gradient_estimates(["a", "b"], gradients, [1], [1.0], [1.0], (1, 0.0))
     assert [t.y for t in exact.data if t.name == "the estimate above"] == [(None,)]  # 0 has no logarithm
+
+
+def test_held_reward_and_minus_cross_entropy_touch_with_one_slope() -> None:
+    held, follows, log = held_reward(0.25, points=999).data[:3]
+    assert set(follows.y) == {1.0}
+    assert held.x[249] == 0.25
+    assert held.y[249] == pytest.approx(log.y[249]) == pytest.approx(1)
+    assert [(line.y[250] - line.y[248]) / 0.002 for line in (held, log)] == pytest.approx([4, 4], rel=1e-3)
 
 
 # --- Gradient by rank -------------------------------------------------------------------------------------

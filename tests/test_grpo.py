@@ -10,7 +10,7 @@ from tiny import SHAPE, TASK
 from torch import Tensor
 
 import pgce_mini.training.grpo as grpo
-from pgce_mini.gpt import GPT
+from pgce_mini.gpt import GPT, written
 from pgce_mini.runs import Run, RunError, load_model, save_model
 from pgce_mini.tasks import ChainSum, Problem, Text
 from pgce_mini.tasks.base import EOS_ID, PAD_ID
@@ -25,6 +25,7 @@ from pgce_mini.training import (
     train_grpo,
     update_policy,
 )
+from pgce_mini.training.rollout import heldout_reward
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config
     model, task = load_model(prior)
     settings = replace(config, dynamic_sampling=False, mask_truncated_completions=False, scale_rewards="none")
     rollout, row = sample_rollout(model, task, settings, step=2)
-    rewards = torch.zeros(4, 4)
+    rewards, reasoned = torch.zeros(4, 4), 0
     for group in range(4):
         problem = task.problem(0, 2 * MAX_DRAWS + group)
         assert rollout.prompts[group, : rollout.prompt_lengths[group]].tolist() == list(problem.prompt)
@@ -104,11 +105,14 @@ def test_rollout_holds_prompts_completions_and_advantages_in_their_places(config
             assert not any(completion[length:])
             assert EOS_ID not in completion[: length - 1]
             rewards[group, index] = task.reward(problem, completion[:length])
+            reasoned += task.reasoned(problem, completion[:length])
     assert 0 < rewards.sum() < 16
     torch.testing.assert_close(rollout.advantages, rewards - rewards.mean(1, keepdim=True))
     assert row["reward"] == pytest.approx(rewards.mean().item())
     assert row["reward_std"] == pytest.approx(rewards.std(1).mean().item())
     assert row["completions/mean_length"] == pytest.approx(rollout.completion_mask.sum().item() / 16)
+    assert 0 < reasoned < 8
+    assert row["reasoned_share"] == pytest.approx(reasoned / 16)
 
 
 def test_rollout_is_a_pure_function_of_weights_and_step(config: GRPOConfig, prior: Path) -> None:
@@ -237,21 +241,42 @@ def test_model_that_writes_pads_and_never_ends_can_be_trained(tmp_path: Path) ->
     assert all(math.isfinite(value) for row in train(settings).metrics() for value in row.values())
 
 
+# --- held-out problems ---
+
+
+def test_heldout_reward_is_of_heldout_problems_of_the_step_at_temperature_1(
+    config: GRPOConfig, prior: Path
+) -> None:
+    model, task = load_model(prior)
+    settings = replace(config, temperature=0.3, eval_problems=60)
+    problems = [task.problem(0, 3 * MAX_DRAWS + i, "heldout") for i in range(60)]
+    generator = torch.Generator().manual_seed(MAX_DRAWS - 3)
+    drawn = model.generate([p.prompt for p in problems], task.max_completion_length, generator=generator)
+    rewards = map(task.reward, problems, written(drawn.completions, drawn.completion_mask))
+    assert heldout_reward(model, task, settings, step=3) == pytest.approx(sum(rewards) / 60)
+
+
+def test_heldout_problems_are_answered_after_the_first_step_the_last_and_every_so_many(config: GRPOConfig) -> None:
+    often = replace(config, steps=8, eval_every=3)
+    assert [step for step in range(1, 9) if often.evaluates_after(step)] == [1, 3, 6, 8]
+    assert not any(map(config.evaluates_after, range(1, 4)))
+
+
 # --- the update ---
 
 
-Updates = list[tuple[dict[str, Tensor], dict[str, Tensor]]]
+Updates = list[tuple[dict[str, Tensor], dict[str, Tensor], float]]
 
 
 @pytest.fixture
 def updates(monkeypatch: pytest.MonkeyPatch) -> Updates:
-    """The gradients of every update, not clipped, and the weights that they belong to."""
+    """The gradients of every update, not clipped, the weights that they belong to, and the norm to clip to."""
     recorded: Updates = []
 
     def record(model: GPT, max_norm: float, step: int) -> float:
         named = list(model.named_parameters())
         gradients = {name: p.grad.clone() for name, p in named}
-        recorded.append((gradients, {name: p.detach().clone() for name, p in named}))
+        recorded.append((gradients, {name: p.detach().clone() for name, p in named}, max_norm))
         return 0.0
 
     monkeypatch.setattr(grpo, "clip_gradient", record)
@@ -261,10 +286,10 @@ def updates(monkeypatch: pytest.MonkeyPatch) -> Updates:
 def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Path, updates: Updates) -> None:
     """The oracle goes through completions one by one: no batch, no padding, no ratio."""
     settings = replace(config, num_minibatches=1, steps=1, temperature=1.3)
-    train(settings)
+    (row,) = train(settings).metrics()
     model, task = load_model(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
-    objective, tokens = torch.zeros(()), 0
+    objective, entropy, tokens = torch.zeros(()), torch.zeros(()), 0
     for group, prompt in enumerate(rollout.prompts):
         of_group = (rollout.completions[group], rollout.completion_mask[group], rollout.advantages[group])
         for padded, mask, advantage in zip(*of_group, strict=True):
@@ -272,9 +297,11 @@ def test_gradient_of_the_first_update_is_reinforce(config: GRPOConfig, prior: Pa
             log_probs = (model(torch.cat([prompt, completion])[None])[0] / 1.3).log_softmax(-1)
             for position, token in enumerate(completion, start=len(prompt)):
                 objective = objective + advantage * log_probs[position - 1, token]
+                entropy -= (log_probs[position - 1].exp() * log_probs[position - 1]).sum().detach()
                 tokens += 1
+    assert row["entropy"] == pytest.approx(entropy.item() / tokens, rel=1e-4)
     (-objective / tokens).backward()
-    ((found, _),) = updates
+    ((found, _, _),) = updates
     assert max(gradient.abs().max() for gradient in found.values()) > 0.01
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-6)
@@ -289,10 +316,12 @@ def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
     num_iterations: int, num_minibatches: int, kl_coef: float, config: GRPOConfig, prior: Path, updates: Updates
 ) -> None:
     settings = replace(
-        config, steps=1, lr=3e-3, num_iterations=num_iterations, num_minibatches=num_minibatches, kl_coef=kl_coef
-    )
+        config, steps=1, lr=3e-3, num_iterations=num_iterations, num_minibatches=num_minibatches, kl_coef=kl_coef,
+        epsilon=0.1, epsilon_high=0.4, max_grad_norm=0.5,
+    )  # fmt: skip
     train(settings)
-    _, (gradients, weights) = updates
+    _, (gradients, weights, max_norm) = updates
+    assert max_norm == 0.5
     model, task = load_model(prior)
     rollout, _ = sample_rollout(model, task, settings, step=1)
     part = slice(2, 4) if num_minibatches == 2 else slice(0, 4)  # groups of the second update
@@ -312,7 +341,7 @@ def test_later_updates_use_the_ratio_to_the_policy_that_sampled(
     ratio = (logps - old).exp()
     assert (ratio[mask] - 1).abs().max() > 0.05
     a = advantages[:, None]
-    objective = torch.minimum(ratio * a, ratio.clamp(0.8, 1.28) * a)
+    objective = torch.minimum(ratio * a, ratio.clamp(0.9, 1.4) * a)
     kl = (prior_logps - logps).exp() - (prior_logps - logps) - 1
     (kl_coef * kl - objective)[mask].mean().backward()
     for name, parameter in model.named_parameters():
@@ -337,7 +366,7 @@ def test_minibatches_are_whole_groups_and_every_group_comes_once_a_pass(
 
 
 def test_first_update_has_no_kl(config: GRPOConfig) -> None:
-    (row,) = train(config, steps=1, num_minibatches=1, kl_coef=0.5).metrics()
+    (row,) = train(config, steps=1, num_minibatches=1, kl_coef=0.5, temperature=1.3).metrics()
     assert row["kl"] == pytest.approx(0, abs=1e-9)
     assert row["clip_ratio/low"] == row["clip_ratio/high"] == 0
     assert row["grad_norm"] > 0

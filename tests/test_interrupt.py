@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import shutil
 import signal
 import subprocess
-import sys
 import threading
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trainings import Training, press_ctrl_c, without_times
+from trainings import Training, press_ctrl_c
 
 from pgce_mini.runs import Run, deferred_interrupt, exit_at_sigterm, load_tensors
 
@@ -70,33 +66,6 @@ def test_sigterm_saves_after_the_step_and_ends_as_a_shell_expects(
     monkeypatch.undo()
     training.run(training.at(tmp_path), progress=False)
     training.assert_finished_as_undisturbed(tmp_path)
-
-
-SCRIPT = """
-import pickle, sys, torch
-torch.set_num_threads(1)
-run, config = pickle.load(sys.stdin.buffer)
-run(config, progress=False)
-"""
-
-
-def test_ctrl_c_in_a_real_process_saves_and_ends_it(training: Training, tmp_path: Path) -> None:
-    config = replace(training.config, run_dir=tmp_path, steps=100_000, save_every=100_000)
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdin is not None
-    process.stdin.write(pickle.dumps((training.run, config)))
-    process.stdin.close()
-    run = Run(tmp_path)
-    while process.poll() is None and (not run.metrics_path.exists() or len(run.metrics()) < 3):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    # 1 where `tabulate` is installed: torch imports it at exit, and Python then forgets why it ends
-    assert process.wait() in (-signal.SIGINT, 1)
-    assert process.stderr is not None
-    assert process.stderr.read().endswith(b"KeyboardInterrupt\n")
-    process.stderr.close()
-    assert load_tensors(run.state_path)[1] == {"step": len(run.metrics())}
-    assert without_times(run)[:3] == training.metrics[:3]
 
 
 def test_ctrl_c_that_comes_after_the_check_waits_for_the_next_step(

@@ -173,6 +173,7 @@ def test_training_ends_with_its_model_whatever_its_streams_are(redirection: str,
     ("line", "environment", "out"),
     [
         (f"pgce sample {PRIOR} --prompt 'The ' --json | head -c 1; exit ${{PIPESTATUS[0]}}", {}, b"["),
+        (f"pgce sample {PRIOR} --prompt 'The ' --json | true; exit ${{PIPESTATUS[0]}}", {}, b""),  # gone before
         (f"pgce sample {PRIOR} --samples 1 --prompt 'The '", {"PYTHONIOENCODING": "ascii"}, None),
         ("pgce --help", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, None),
     ],

@@ -136,8 +136,8 @@ def counts(own: int) -> list[int]:
     """`gathered` of a number, which is faster."""
     if world_size() == 1:
         return [own]
-    every = [torch.zeros((), dtype=torch.int64) for _ in range(world_size())]
-    dist.all_gather(every, torch.tensor(int(own)))
+    every = [torch.zeros((), dtype=torch.int64, device="cpu") for _ in range(world_size())]
+    dist.all_gather(every, torch.tensor(int(own), device="cpu"))
     return [int(count) for count in every]
 
 

@@ -136,7 +136,7 @@ def _update(model: GPT, optimizer: Optimizer, config: PretrainConfig, step: int)
         group["lr"] = lr
     first = (step - 1) * config.batch_size
     indices = share(range(first, first + config.batch_size))
-    documents = [torch.tensor(config.corpus.document(config.seed, index)) for index in indices]
+    documents = [torch.tensor(config.corpus.document(config.seed, index), device="cpu") for index in indices]
     size = len(documents) // config.gradient_accumulation_steps
     parts = [documents[i : i + size] for i in range(0, len(documents), size)]
     tokens = sum(counts(sum(len(document) - 1 for document in documents)))  # targets of the whole batch
