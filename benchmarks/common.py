@@ -104,13 +104,6 @@ def parse_args(description: str | None, *, threads: bool = True) -> argparse.Nam
     return args
 
 
-def finish(ratios: list[float], target: float) -> None:
-    """Print the verdict and leave with exit code 1 when any ratio is below the target."""
-    reached = min(ratios) >= target
-    print(f"target: at least {target:g}x; lowest: {min(ratios):.2f}x; {'reached' if reached else 'MISSED'}")
-    sys.exit(0 if reached else 1)
-
-
 def reached(name: str, ratio: float, target: float) -> bool:
     """Print how many times as fast ours is, beside the least it should be, and say whether it is reached."""
     print(f"{name}; ratio {ratio:.2f}x, target at least {target:g}x: {'reached' if ratio >= target else 'MISSED'}")

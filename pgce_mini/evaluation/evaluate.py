@@ -219,9 +219,9 @@ def is_evaluated(path: Path, config: EvaluationConfig) -> bool:
     if not (path / EVALUATION).exists():
         return False
     found = read_json(path / EVALUATION)
-    if found.get("config") != config_to_dict(config) or "samples_file" not in found:
+    if found.get("config") != config_to_dict(config):
         return False
-    return found["samples_file"] == _sha256(path / SAMPLES) and is_made_from(path, found.get("weights"))
+    return found.get("samples_file") == _sha256(path / SAMPLES) and is_made_from(path, found.get("weights"))
 
 
 def load_evaluation(path: Path) -> Evaluation:
@@ -242,8 +242,10 @@ def load_evaluation(path: Path) -> Evaluation:
             f"{path / EVALUATION} lacks {', '.join(sorted(missing))}: delete it, then pgce evaluate {path}"
         )
     if not is_made_from(path, found.get("weights")):
-        of = "of another model than the one beside it" if "weights" in found else "of a version that says no model"
-        raise RunError(f"{path / EVALUATION} is {of}: pgce evaluate {path}, or the command of its study again")
+        raise RunError(
+            f"{path / EVALUATION} is of another model than the one beside it: pgce evaluate {path}, or the "
+            "command of its study again"
+        )
     return cast(Evaluation, {name: found[name] for name in Evaluation.__annotations__})
 
 

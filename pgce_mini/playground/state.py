@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, is_whole, plain_numbers
-from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping
-from pgce_mini.theory import FloatArray, expected_group_run, group_run, policy_flow, stationary_policy, tempered
+from pgce_mini.reward import Form, RewardShaping
+from pgce_mini.theory import FloatArray, policy_flow
 from pgce_mini.theory.group_rl import ScaleRewards
 
 Start = Literal["uniform", "labels"]
@@ -149,29 +149,6 @@ class PlaygroundState:
             logits = np.log(self.labels) if self.start == "labels" else np.zeros(len(self.labels))
         path = policy_flow(logits, self.labels, self.shaping, self.steps, self.lr)
         return np.asarray(path[-1])
-
-    def starts(self) -> dict[str, FloatArray]:
-        """The policies from which RL starts, each (V,): "yours" is that of pre-training, once it has steps."""
-        ends = {
-            name: stationary_policy(self.labels, replace(PAPER_ARMS[name], form=self.form))
-            for name in ("precision", "diversity")
-        }
-        found = {"ce": np.array(self.labels), **ends, "temperature": tempered(self.labels, self.temperature)}
-        return {**found, "yours": self.policy()} if self.steps else found
-
-    def rl_policies(self) -> dict[str, FloatArray]:
-        """The policy after each step of RL, the start included, from each of `starts`: (rl_steps + 1, V)."""
-        settings: dict[str, Any] = {"group_size": self.group_size, "steps": self.rl_steps, "lr": self.rl_lr}
-        found = {}
-        for name, start in self.starts().items():
-            with np.errstate(divide="ignore"):
-                logits = np.log(start)
-            if self.rl_update == "expected":
-                found[name] = expected_group_run(logits, self.right, scale_rewards=self.scale_rewards, **settings)
-            else:
-                run = group_run(logits, self.right, seed=self.seed, scale_rewards=self.scale_rewards, **settings)
-                found[name] = run.policies
-        return found
 
     def _rows(self) -> tuple[int, ...]:
         rows = tuple(self.right) if isinstance(self.right, Iterable) else (-1,)
