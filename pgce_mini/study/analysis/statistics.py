@@ -65,10 +65,10 @@ class PairedDifference:
         return 2**-self.n < LEVEL and -margin < self.low_90 and self.high_90 < margin
 
 
-def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], seed: int = 0) -> PairedDifference:
+def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float]) -> PairedDifference:
     """Compares two arms on the seeds that both have.
 
-    arm, baseline: seed -> number; `seed` draws the bootstrap.
+    arm, baseline: seed -> number
 
     Raises:
         ValueError: they share fewer than two seeds.
@@ -77,8 +77,8 @@ def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], s
     if len(shared) < 2:
         raise ValueError(f"arm and baseline must share at least two seeds, got {shared}")
     differences = np.array([arm[s] - baseline[s] for s in shared])
-    p, deviation = sign_flip_test(differences, seed), float(differences.std(ddof=1))
-    wide, narrow = _expanded_intervals(differences, seed, CONFIDENCE, EQUIVALENCE)
+    p, deviation = sign_flip_test(differences, seed=0), float(differences.std(ddof=1))
+    wide, narrow = _expanded_intervals(differences, 0, CONFIDENCE, EQUIVALENCE)
     return PairedDifference(len(shared), float(differences.mean()), *wide, p, deviation, *narrow)
 
 
