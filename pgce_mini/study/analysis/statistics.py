@@ -1,7 +1,7 @@
 """What a comparison of arms over seeds can say: paired differences, intervals, and what would have been missed.
 
 A seed is the unit: it draws initial weights, data and samples, and every arm is run on the same seeds, so an arm
-is compared with another by its differences seed by seed. Intervals over problems (`evaluate.bootstrap_interval`)
+is compared with another by its differences seed by seed. Intervals over problems (`evaluation.bootstrap_interval`)
 answer another question.
 """
 
