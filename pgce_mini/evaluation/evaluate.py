@@ -17,7 +17,6 @@ from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import Heldout, evaluate_documents
@@ -45,8 +44,7 @@ from pgce_mini.runs import (
     write_json,
 )
 from pgce_mini.tasks import Corpus, Task, task_to_dict
-
-Array = NDArray[np.float64]
+from pgce_mini.theory import FloatArray
 
 EVALUATION, SAMPLES = "evaluation.json", "samples.jsonl"  # in a run's folder
 
@@ -150,7 +148,7 @@ def _check_memory(model: GPT, corpus: Corpus, config: EvaluationConfig) -> None:
 def _evaluate_samples(
     groups: Sequence[Sequence[SampledCompletion]], config: EvaluationConfig
 ) -> tuple[Samples, PerProblem]:
-    def table(measure: Callable[[SampledCompletion], float]) -> Array:
+    def table(measure: Callable[[SampledCompletion], float]) -> FloatArray:
         return np.array([[measure(sample) for sample in group] for group in groups], dtype=np.float64)
 
     mean = partial(estimate, seed=config.seed)

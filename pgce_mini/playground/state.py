@@ -14,7 +14,7 @@ import numpy as np
 from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, is_whole, plain_numbers
 from pgce_mini.reward import Form, RewardShaping
 from pgce_mini.theory import FloatArray, policy_flow
-from pgce_mini.theory.group_rl import ScaleRewards
+from pgce_mini.theory.group_rl import GroupScaling
 
 Start = Literal["uniform", "labels"]
 Axis = Literal["linear", "log"]
@@ -30,7 +30,7 @@ WHOLE_LIMITS = {
     "steps": (0, 500), "group_size": (2, 64), "rl_steps": (0, 200), "seed": (0, 999), "pass_k": (1, 64)
 }  # fmt: skip
 """The least and the largest value, those of the sliders and of addresses (`state.js`)."""
-CHOICES = {"start": Start, "axis": Axis, "scale_rewards": ScaleRewards, "rl_update": RLUpdate, "rl_start": RLStart}
+CHOICES = {"start": Start, "axis": Axis, "scale_rewards": GroupScaling, "rl_update": RLUpdate, "rl_start": RLStart}
 PRESETS: dict[str, dict[str, Any]] = json.loads((files(__package__) / "presets.json").read_text("utf-8"))
 """Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
 
@@ -92,7 +92,7 @@ class PlaygroundState:
     """rows of the tokens that earn 1 in RL"""
     group_size: int = 8
     """tokens that are drawn in a step of RL"""
-    scale_rewards: ScaleRewards = "none"
+    scale_rewards: GroupScaling = "none"
     """whether advantages are divided by the standard deviation of their group"""
     rl_lr: float = 1.0
     """step size of RL"""

@@ -16,12 +16,12 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pgce_mini.installation import check_installed
 from pgce_mini.study.tables import Columns
+from pgce_mini.theory import FloatArray
 
-Array = NDArray[np.float64]
 Direction = Literal["higher", "lower", "null", "undecided"]
 
 LEVEL = 0.05  # chance of a false alarm
@@ -133,7 +133,7 @@ def sign_flip_test(values: ArrayLike, seed: int) -> float:
     return float((above + below).sum() / 2 ** len(sample))
 
 
-def _signed_sums(values: Array) -> Array:
+def _signed_sums(values: FloatArray) -> FloatArray:
     """(n,) -> (2^n,): the sum under every way to flip signs"""
     sums = np.zeros(1)
     for value in values:
@@ -141,7 +141,7 @@ def _signed_sums(values: Array) -> Array:
     return sums
 
 
-def sign_flip_tests(studies: Array) -> Array:
+def sign_flip_tests(studies: FloatArray) -> FloatArray:
     """`sign_flip_test` of many samples of one length, at most 16, at once.
 
     Shapes:
@@ -244,7 +244,7 @@ def _distributions() -> Any:
     return stats
 
 
-def _sample(values: ArrayLike) -> Array:
+def _sample(values: ArrayLike) -> FloatArray:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or len(sample) < 2 or not np.isfinite(sample).all():
         raise ValueError(f"values must be a row of at least two finite numbers, got shape {sample.shape}")
