@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.analysis.evidence import Evidence
-from pgce_mini.study.analysis.predictions import TOLERANCES
 from pgce_mini.study.tables import Columns, Curve, Key, key_of
 from pgce_mini.tasks import ChainSum, task_from_dict
 from pgce_mini.theory import fit_chain, predict_chain
@@ -29,7 +28,7 @@ PREDICTORS = {
     "B": "the next-token policy of the ce prior of the same seed, mapped",
     "C": "the rates of the ce priors, mapped",
 }
-SHARE, ACCURACY, ENTROPY = TOLERANCES
+SHARE, ACCURACY, ENTROPY = "share of reasoned answers", "accuracy if reasoned", "entropy by position"
 REGISTERED = {("C", SHARE): 0.01, ("C", ACCURACY): 0.04, ("B", ENTROPY): 0.08}
 """How far a predictor may be from the mean over seeds. The errors of the others are told beside."""
 SURE = 2.0  # standard errors
@@ -97,13 +96,13 @@ def check_predictors(evidence: Evidence, study: str) -> list[Prediction]:
             raise ValueError(f"study must be one of chain sums, got {study}, of {task.name}")
         for predictor in PREDICTORS:
             start = of_arm.get((variant, f"predicted-{arm}" if predictor == "B" else "ce"), [])
-            case = _Case(predictor, task, shaping, _numbers(start, curves), _numbers(rows, curves))
+            case = _Case(predictor, task, shaping, numbers(start, curves), numbers(rows, curves))
             if len(case.seeds) > 1:
                 found += case.judged(study, variant, arm)
     return found
 
 
-def _numbers(rows: Sequence[Columns], curves: Mapping[Key, Sequence[Curve]]) -> BySeed:
+def numbers(rows: Sequence[Columns], curves: Mapping[Key, Sequence[Curve]]) -> BySeed:
     """Of the priors in these rows; a row that lacks one of the numbers is left out."""
     found = {}
     for row in rows:
