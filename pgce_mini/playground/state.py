@@ -161,7 +161,7 @@ class PlaygroundState:
     def _distribution(self, name: str) -> tuple[float, ...]:
         try:
             values = np.asarray(getattr(self, name), dtype=np.float64)
-        except TypeError:  # nothing of it is a number
+        except (TypeError, ValueError):  # nothing of it is a number
             values = np.array(np.nan)
         if values.shape != (len(self.tokens),):
             raise ValueError(f"{name} must hold a probability for each of {len(self.tokens)} tokens")
