@@ -15,7 +15,7 @@ from tiny import SHAPE, TASK, new_model
 from trainings import Training
 
 from pgce_mini.evaluation import EvaluationConfig, evaluate_run, load_evaluation
-from pgce_mini.evaluation.evaluate import EVALUATION, SAMPLES
+from pgce_mini.evaluation.saved import EVALUATION, SAMPLES
 from pgce_mini.gpt import GPT
 from pgce_mini.runs import Run, RunError, fingerprint, load_model, read_json, save_model, write_json
 from pgce_mini.study import Arm, Templates
