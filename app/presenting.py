@@ -39,11 +39,6 @@ BUTTONS = {
 }
 
 
-def presenting() -> bool:
-    """Whether the address asks for presenter mode. It may change without a run of the script."""
-    return st.query_params.get("present") == "1"
-
-
 def tools(page: str) -> None:
     """The buttons Present, Reset, Reveal and Leave, and what gives `page` (its path) its presenter mode."""
     asked = [key for key in st.query_params.get("control", "").split(",") if re.fullmatch(r"[\w-]+", key)]

@@ -29,7 +29,6 @@ import share
 from cell import cell
 from pgce_mini.paths import expanded
 from pgce_mini.playground import javascript
-from presenting import presenting as presenting
 
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.5rem clamp(1rem, 4vw, 4rem) 4rem; max-width: 80rem}

@@ -63,6 +63,12 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
     ),
     "teach": Page("teach", "Teach", ""),
 }
+CLASS = Page("classroom", "Class", "")  # path "class"; no step of a story: every room has a class of its own
+SECTIONS = {  # of the menu
+    "One state": ("one-token", "policy-gradient", "hidden-rewards", "simplex", "where-training-ends"),
+    "Trained models": ("tiny-gpts", "trained-beta", "trap-game", "grpo-step", "train-live", "results"),
+    "Classroom": ("teach", "class"),
+}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import streamlit as st
 import torch
-from common import chromium_path, exit_unless, parse_args, within
+from common import chromium_path, exit_unless, main_thread, p95, parse_args, within
 from playwright.sync_api import Page, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
@@ -143,10 +143,6 @@ def healthy(port: int) -> bool:
         connection.close()
 
 
-def p95(times: Sequence[float]) -> float:
-    return sorted(times)[int(0.95 * len(times))]
-
-
 def told(times: Sequence[float]) -> str:
     return f"p50 {sorted(times)[len(times) // 2]:.0f} ms, p95 {p95(times):.0f} ms, longest {max(times):.0f} ms"
 
@@ -163,13 +159,7 @@ def repaints(page: Page, server: Server, view: View, count: int) -> tuple[list[f
     """ms of each of `count` releases, the sliders in turn: on the wall, and of the page's main thread."""
     page.goto(server.address + view.path)
     page.wait_for_function(CHART_SHOWN, timeout=PATIENCE)
-    devtools = page.context.new_cdp_session(page)
-    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def spent() -> float:
-        metrics = devtools.send("Performance.getMetrics")["metrics"]
-        return 1000 * next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
-
+    spent = main_thread(page)
     wall, processor = [], []
     keys = dict.fromkeys(view.sliders, "ArrowRight")  # of each slider, until it is at its end
     for i in range(-len(view.sliders), count):  # the first of each warm up

@@ -21,10 +21,11 @@ import plotly.io as pio
 from nbclient import NotebookClient
 from PIL import Image
 
+from pgce_mini.installation import SOURCE
 from pgce_mini.paths import expanded
 
 HERE = Path(__file__).parent
-REPOSITORY = "pgce-mini/pgce_mini"  # where Binder and Colab fetch from
+REPOSITORY = SOURCE.removeprefix("git+https://github.com/")  # where Binder and Colab fetch from
 PLOTLY = "application/vnd.plotly.v1+json"
 CHROMIUM = Path("/usr/bin/chromium")  # of Debian, where kaleido does not look
 PNG_WIDTH, PNG_SCALE = 640, 1.25  # 800 px fit a cell of Lab in a window of 1280
@@ -35,7 +36,7 @@ INSTALL = f"""\
 import importlib.util
 
 if importlib.util.find_spec("pgce_mini") is None:  # on Colab
-    %pip install --quiet "pgce_mini[notebooks] @ git+https://github.com/{REPOSITORY}"
+    %pip install --quiet "pgce_mini[notebooks] @ {SOURCE}"
 
 import pgce_mini.teaching.notebook
 

@@ -1,4 +1,7 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
+
+A file is written beside its place, synced and renamed over it; through links, so that they stay.
+"""
 
 from __future__ import annotations
 

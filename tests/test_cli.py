@@ -353,14 +353,6 @@ def test_prompt_that_is_no_text_is_one_sentence(
     assert error_of(capsys).startswith("pgce: text holds ")
 
 
-def test_prompt_is_read_where_the_locale_has_no_signs_for_it(capsys: pytest.CaptureFixture[str]) -> None:
-    prior = str(priors.path("text", "ce"))
-    pgce(
-        "sample", prior, "--prompt", "\udcc3\udca9", "--samples", "1", "--json"
-    )  # as Python reads é in the C locale
-    assert json.loads(capsys.readouterr().out)[0]["prompt"] == "é"
-
-
 @pytest.mark.parametrize("columns", ["0", "1", "5", "20", "-5", "abc", "1000000000"])
 def test_terminal_of_any_width_gets_help_and_the_same_sentences(
     columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -478,7 +478,8 @@ def test_an_interval_of_numbers_whose_sum_overflows_is_refused_and_a_list_is_a_r
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("labels", None), ("labels", [1j] * 8), ("tokens", None), ("tokens", 3)]
+    ("name", "value"),
+    [("labels", None), ("labels", [1j] * 8), ("labels", ["a"] * 8), ("tokens", None), ("tokens", 3)],
 )
 def test_a_state_of_the_playground_names_what_is_no_row(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must"):

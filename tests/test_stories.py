@@ -54,14 +54,10 @@ def test_stories_take_their_time_and_the_lecture_ends_on_what_was_found(steps: M
     assert all(step.reveal for step in stories["five-minutes"].steps)
 
 
-def test_pages_and_titles_are_those_of_the_explorer(steps: ModuleType) -> None:
-    pages = r'st\.Page\("views/(\w+)\.py", title="([^"]+)"(?:, url_path="([^"]+)")?'
-    explorer = {
-        path or "one-token": (file, title)
-        for file, title, path in re.findall(pages, (APP / "explorer.py").read_text(encoding="utf-8"))
-    }
-    del explorer["class"]  # it has a class of its own in every room
-    assert {path: page[:2] for path, page in steps.PAGES.items()} == explorer
+def test_every_view_is_a_page_of_the_menu(steps: ModuleType) -> None:
+    views = {path.stem for path in (APP / "views").glob("*.py")}
+    assert {page.file for page in steps.PAGES.values()} == views - {steps.CLASS.file}
+    assert [path for paths in steps.SECTIONS.values() for path in paths] == [*steps.PAGES, "class"]
 
 
 def test_a_step_may_set_all_that_an_address_can(steps: ModuleType) -> None:

@@ -87,7 +87,7 @@ def report_of(folder: Path, stamp: float) -> Report:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def shown_of(folder: Path, stamp: float, kind: str) -> tuple[Any, bytes, str]:
     """`shell.run`, once for the study as it stood at `stamp`."""
-    note = f"The study was made by: {'pgce demo' if folder.name == 'demo' else 'pgce study'}"
+    note = "The study was made by: pgce demo"
     if picture := PICTURES[kind]:
         return shell.run(of_the_report, note, folder=folder, picture=picture)
     return shell.run(accuracy if kind == tables.BEFORE_AFTER else minus_the_baseline, note, folder=folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,9 +66,8 @@ class Sample(Computing):
     def run(self) -> None:
         self.prepare()
         model, corpus = load_model(self.run_dir)
-        prompt = None if self.prompt is None else _as_typed(self.prompt)
         samples = draw_samples(
-            model, corpus, prompt, prompts=self.prompts, samples=self.samples, temperature=self.temperature,
+            model, corpus, self.prompt, prompts=self.prompts, samples=self.samples, temperature=self.temperature,
             max_completion_length=self.max_completion_length, seed=self.seed,
         )  # fmt: skip
         lines = []
@@ -133,14 +130,6 @@ def _heldout_line(name: str, evaluation: Evaluation) -> str:
         f"{name}, held-out documents: cross-entropy {loss}, entropy {heldout['entropy']:.3f} nats/token, "
         f"ECE {heldout['ece']:.3f}"
     )
-
-
-def _as_typed(word: str) -> str:
-    """A word of the command line, in UTF-8 even where the locale's encoding lacks its signs, as that of C does."""
-    try:
-        return os.fsencode(word).decode() if re.search("[\ud800-\udfff]", word) else word
-    except UnicodeError:
-        return word
 
 
 def _visible(token: str) -> str:

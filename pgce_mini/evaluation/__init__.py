@@ -3,15 +3,7 @@
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.documents import ReliabilityBin, calibration, evaluate_documents
 from pgce_mini.evaluation.entropy import completion_entropy, token_entropy
-from pgce_mini.evaluation.evaluate import (
-    Evaluation,
-    PerProblem,
-    evaluate,
-    evaluate_run,
-    is_evaluated,
-    load_evaluation,
-    scored_name,
-)
+from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, evaluate, scored_name
 from pgce_mini.evaluation.intervals import (
     Estimate,
     bootstrap_interval,
@@ -41,6 +33,7 @@ from pgce_mini.evaluation.metrics import (
     threshold_of,
 )
 from pgce_mini.evaluation.sampling import sample_completions, sample_records
+from pgce_mini.evaluation.saved import evaluate_run, is_evaluated, load_evaluation
 from pgce_mini.evaluation.scores import avg_at_m, cons_at_m, pass_at_k
 from pgce_mini.evaluation.text_metrics import distinct, repetition, sample_text, sampled_length
 

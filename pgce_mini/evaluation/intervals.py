@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgce_mini.checks import check_number, check_seed, check_whole
-
-Array = NDArray[np.float64]
+from pgce_mini.theory import FloatArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -87,7 +86,7 @@ def bootstrap_interval(
     if count.shape != total.shape or not whole.all() or not count.any():
         raise ValueError("counts must hold a whole number of at least 0 for each value, and not only zeros")
 
-    def means(rows: NDArray[np.int64]) -> Array:
+    def means(rows: NDArray[np.int64]) -> FloatArray:
         totals, items = total[rows].sum(1), count[rows].sum(1)  # (resamples,)
         if not items.any():
             raise ValueError("resamples must be more: not one of them drew a problem with an item")
@@ -97,7 +96,7 @@ def bootstrap_interval(
 
 
 def percentile_interval(
-    statistic: Callable[[NDArray[np.int64]], Array],
+    statistic: Callable[[NDArray[np.int64]], FloatArray],
     problems: int,
     seed: int,
     confidence: float = CONFIDENCE,

@@ -11,17 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pgce_mini.evaluation.evaluate import Evaluation, PerProblem, scored_name
 from pgce_mini.evaluation.scores import pass_at_k
-
-Array = NDArray[np.float64]
+from pgce_mini.theory import FloatArray
 
 When = Literal["before", "after"]
 WHEN: dict[When, str] = {"before": "before RL", "after": "after RL"}
 
-PerProblemValue = Callable[[PerProblem, int], Array]
+PerProblemValue = Callable[[PerProblem, int], FloatArray]
 """(per_problem, samples m) -> a number for each problem, (P,)"""
 
 
@@ -42,11 +40,11 @@ class Metric(NamedTuple):
     """its name there, where it differs from that in tables"""
 
 
-def _length(rows: PerProblem, m: int) -> Array:
+def _length(rows: PerProblem, m: int) -> FloatArray:
     return np.array(rows["completion_length"])
 
 
-def _nats(rows: PerProblem, m: int) -> Array:
+def _nats(rows: PerProblem, m: int) -> FloatArray:
     """Summed over the tokens of a completion: its ratio to the length is the mean over tokens."""
     return np.asarray(np.array(rows["entropy"]) * _length(rows, m))
 

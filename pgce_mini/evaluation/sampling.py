@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pgce_mini.evaluation.config import EvaluationConfig
 from pgce_mini.evaluation.entropy import completion_entropy
 from pgce_mini.gpt import GPT, Generation, written
 from pgce_mini.tasks.base import EOS_ID, Problem, Task
+from pgce_mini.theory import FloatArray
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def sample_completions(
 @torch.no_grad()
 def accuracy_at(
     model: GPT, task: Task, problems: Sequence[Problem], config: EvaluationConfig, temperature: float
-) -> NDArray[np.float64]:
+) -> FloatArray:
     """The share of right ones among `config.samples` completions of each problem at this temperature, (P,); at 0,
     the likeliest tokens, there is one of each."""
     config = replace(config, samples=config.samples if temperature else 1, ks=(1,))

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pgce_mini.checks import check_whole
-
-Array = NDArray[np.float64]
+from pgce_mini.theory import FloatArray
 
 
 @overload
@@ -19,10 +18,10 @@ def pass_at_k(n: int, c: int, k: int) -> float: ...
 
 
 @overload
-def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array: ...
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> FloatArray: ...
 
 
-def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array | float:
+def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> FloatArray | float:
     """Pass@k = 1 - C(n-c, k) / C(n, k): the probability that k of n samples, drawn without replacement, contain a
     right one when c of the n are right. An unbiased estimate of the same probability for k new samples.
 
@@ -45,11 +44,11 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: int) -> Array | float:
     drawn = np.arange(k)
     # C(n-c, k) / C(n, k) as a product of k ratios in [0, 1]; one is 0 where fewer than k samples are wrong.
     all_wrong = ((total - right)[..., None] - drawn).clip(0) / (total[..., None] - drawn)  # (..., k)
-    result: Array = 1.0 - all_wrong.prod(-1)
+    result: FloatArray = 1.0 - all_wrong.prod(-1)
     return result if total.ndim else float(result)
 
 
-def avg_at_m(rewards: ArrayLike) -> Array:
+def avg_at_m(rewards: ArrayLike) -> FloatArray:
     """Avg@m of each problem, the mean of its m rewards; its mean over problems is the Avg@m of the set.
 
     Shapes:
@@ -68,7 +67,7 @@ def avg_at_m(rewards: ArrayLike) -> Array:
     return np.asarray(table.mean(axis=1))
 
 
-def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> Array:
+def cons_at_m(answers: Sequence[Sequence[str | None]], correct: ArrayLike) -> FloatArray:
     """Cons@m of each problem: is the most frequent of its m answers right?
 
     None is no answer and does not vote; without a vote the problem scores 0. Among tied answers one would be

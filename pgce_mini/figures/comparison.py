@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import Estimate
-from pgce_mini.figures.frames import base_figure
-from pgce_mini.figures.runs import error_bars, rows_of_arms
+from pgce_mini.figures.frames import base_figure, error_bars, legend_marker, rows, shifts
 from pgce_mini.figures.style import TEXT, arm_style
 
 
@@ -19,7 +18,7 @@ def arm_differences(
     hollow each seed. An interval that keeps clear of 0 is no finding while the seeds disagree."""
     figure = base_figure(title, f"arm minus {baseline} (share)", "", height=150 + 56 * len(differences))
     arms = list(differences)
-    rows_of_arms(figure, arms)
+    figure.update_yaxes(**rows(arms))
     for row, (arm, estimate) in enumerate(differences.items()):
         colour, _, marker = arm_style(arm, [baseline, *arms])
         figure.add_scatter(
@@ -34,8 +33,8 @@ def arm_differences(
         )  # fmt: skip
     mark = arm_style(arms[0], [baseline, *arms])[2] if arms else "circle"  # one that stands in the picture
     for name, symbol, size in (("mean, 95 % interval", mark, 10), ("a seed", f"{mark}-open", 8)):
-        marker_style = {"symbol": symbol, "size": size, "color": TEXT, "line": {"width": 1.5, "color": TEXT}}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker_style)
+        look = {"symbol": symbol, "size": size, "color": TEXT, "line": {"width": 1.5, "color": TEXT}}
+        legend_marker(figure, name, look)
     figure.update_xaxes(zerolinecolor=TEXT, zerolinewidth=2)
     return figure
 
@@ -44,15 +43,14 @@ def paper_dots(differences: Mapping[str, Mapping[str, float]], title: str) -> go
     """The paper's arms minus its cross-entropy, a row a model: single runs, no intervals."""
     figure = base_figure(title, "arm minus ce (points of 100)", "", height=180 + 48 * len(differences))
     arms = list(dict.fromkeys(arm for row in differences.values() for arm in row))
-    for place, arm in enumerate(arms):
+    for shift, arm in zip(shifts(len(arms), 0.6), arms, strict=True):
         colour, _, marker = arm_style(arm, arms)
-        shift = (place - (len(arms) - 1) / 2) * 0.6 / len(arms)  # so that arms that agree can all be seen
-        rows = [(row[arm], i + shift, model) for i, (model, row) in enumerate(differences.items()) if arm in row]
+        dots = [(row[arm], i + shift, model) for i, (model, row) in enumerate(differences.items()) if arm in row]
         figure.add_scatter(
-            x=[x for x, _, _ in rows], y=[y for _, y, _ in rows], mode="markers", name=arm,
-            marker={"symbol": marker, "size": 10, "color": colour}, customdata=[model for _, _, model in rows],
+            x=[x for x, _, _ in dots], y=[y for _, y, _ in dots], mode="markers", name=arm,
+            marker={"symbol": marker, "size": 10, "color": colour}, customdata=[model for _, _, model in dots],
             hovertemplate="%{customdata}: %{x:+.2f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    rows_of_arms(figure, list(differences))
+    figure.update_yaxes(**rows(list(differences)))
     figure.update_xaxes(zerolinecolor=TEXT, zerolinewidth=2)
     return figure

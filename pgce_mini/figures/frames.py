@@ -1,4 +1,4 @@
-"""The bare frame of a figure, of one panel or several, and the lines drawn into it.
+"""The bare frame of a figure, of one panel or several, and what many figures draw into it.
 
 Backgrounds are transparent. Every figure is legible from 328 px (a phone, less the margins of a page) upwards.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pgce_mini.evaluation import Estimate
 from pgce_mini.figures.style import GRID, TEXT
 
 TITLE, LEGEND, AXIS = 48, 32, 52  # px above, below and under a panel: title; a row of legend; ticks and axis title
@@ -105,3 +106,35 @@ def mark(figure: go.Figure, x: float, panels: int) -> None:
             type="line", x0=x, x1=x, y0=0, y1=1, xref=f"x{number}", yref=f"y{number} domain",
             line={"color": TEXT, "dash": "dot", "width": 1.5},
         )  # fmt: skip
+
+
+def rows(labels: Sequence[str], *, lines: bool = False) -> dict[str, Any]:
+    """A y axis with a row for each label, the first on top; the i-th is at y = i. `lines` part the rows."""
+    axis: dict[str, Any] = {
+        "tickvals": list(range(len(labels))), "ticktext": list(labels), "range": [len(labels) - 0.5, -0.5],
+        "zeroline": False, "showgrid": False, "ticklabelstandoff": 6,
+    }  # fmt: skip
+    if lines:
+        places = [i + 0.5 for i in range(len(labels) - 1)]
+        axis["minor"] = {"tickvals": places, "showgrid": True, "gridcolor": GRID}
+    return axis
+
+
+def shifts(count: int, width: float) -> list[float]:
+    """How far each of `count` markers stands beside the middle of its row, so that those that agree can all be
+    seen; together they take `width`."""
+    return [(place - (count - 1) / 2) * width / count for place in range(count)]
+
+
+def legend_marker(figure: go.Figure, name: str, marker: dict[str, Any], **more: Any) -> None:
+    """A marker in the legend alone."""
+    figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker, **more)
+
+
+def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    """Asymmetric bars from each value to its interval; none where there is no value."""
+    known = [(p["value"], p["low"], p["high"]) for p in points]
+    above = [0 if v is None or high is None else high - v for v, _, high in known]
+    below = [0 if v is None or low is None else v - low for v, low, _ in known]
+    look = {"color": colour, "thickness": 1.2, "width": 4}
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look}

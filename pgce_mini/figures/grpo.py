@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import base_figure, curve, in_panel, mark, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, legend_marker, mark, stacked_figure
 from pgce_mini.figures.style import BLUES, DASHES, DIVERGING, INK, MARKERS, OKABE_ITO, TEXT
 from pgce_mini.figures.text import visible
 
@@ -72,10 +72,7 @@ def completion_group(
         marker={"symbol": "square-open", "size": 17, "color": TEXT, "line": {"width": 2.5}},
     )  # fmt: skip
     for side, deepest in zip(SIDES[measure], (DIVERGING[2][1], DIVERGING[0][1]), strict=False):
-        figure.add_scatter(
-            x=[None], y=[None], **in_panel(2), mode="markers", name=side,
-            marker={"symbol": "square", "size": 12, "color": deepest},
-        )  # fmt: skip
+        legend_marker(figure, side, {"symbol": "square", "size": 12, "color": deepest}, **in_panel(2))
     edges = [0.5, len(tokens) + 0.5]
     figure.update_layout(
         bargap=0.2,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import base_figure, curve, in_panel, stacked_figure
+from pgce_mini.figures.frames import base_figure, curve, in_panel, legend_marker, stacked_figure
 from pgce_mini.figures.style import ARM_ORDER, TEXT, arm_style
 
 
@@ -49,8 +49,6 @@ def entropy_predicted(
             cliponaxis=False,
             marker={"color": colour, "symbol": f"{marker}-open", "size": 13, "line": {"width": width}},
         )  # fmt: skip
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", name="predicted",
-        marker={"color": TEXT, "symbol": "circle-open", "size": 11, "line": {"width": 2.5}},
-    )  # fmt: skip
+    look = {"color": TEXT, "symbol": "circle-open", "size": 11, "line": {"width": 2.5}}
+    legend_marker(figure, "predicted", look)
     return figure

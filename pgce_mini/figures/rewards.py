@@ -127,13 +127,13 @@ def gradient_estimates(
     return figure
 
 
-def held_reward(prob: float, points: int = 99) -> go.Figure:
+def held_reward(prob: float) -> go.Figure:
     """The mean reward J = pi(x) r(x) of cross-entropy's reward, over the probability of the true token x: r held
     at its value where pi(x) is `prob`, r following pi, and minus the cross-entropy, less its value there.
 
     Where pi(x) is `prob` the first and the last touch: they have one gradient.
     """
-    probs = [(i + 1) / (points + 1) for i in range(points)]
+    probs = [i / 100 for i in range(1, 100)]
     figure = base_figure(
         "One slope, if r is held", "probability π(x) of the true token", "mean reward J", height=400
     )

@@ -8,8 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS
-from pgce_mini.figures.frames import base_figure, stacked_figure
-from pgce_mini.figures.runs import means_by_step, rows_of_arms
+from pgce_mini.figures.frames import base_figure, curve, in_panel, rows, shifts, stacked_figure
+from pgce_mini.figures.runs import means_by_step
 from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.theory import ChainPrediction
 
@@ -37,20 +37,19 @@ def through_rl(
         colour, dash, _ = arm_style(arm, list(curves))
         for i, key in enumerate(keys, 1):
             means = means_by_step(seeds, key)  # a step without a group to train on has no entropy
-            axes = {"xaxis": f"x{i}", "yaxis": f"y{i}"}
-            for rows in seeds if len(seeds) > 1 else ():
-                points = [(row["step"], round(row[key], 3)) for row in rows if row.get(key) is not None]
+            for of_seed in seeds if len(seeds) > 1 else ():
+                points = [(row["step"], round(row[key], 3)) for row in of_seed if row.get(key) is not None]
                 points = [*points[: -1 : -(-len(points) // VERTICES)], *points[-1:]]
                 figure.add_scatter(
                     x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.4,
                     line={"color": colour, "width": 1}, hoverinfo="skip", showlegend=False, legendgroup=arm,
-                    **axes,
+                    **in_panel(i),
                 )  # fmt: skip
-            figure.add_scatter(
-                x=list(means), y=[round(mean, 3) for mean in means.values()], mode="lines", name=arm,
-                legendgroup=arm, showlegend=i == 1, line={"color": colour, "dash": dash, "width": 2.2},
-                hovertemplate=f"step %{{x}}: {logged[i - 1].label} %{{y:.3f}}<extra>{arm}</extra>", **axes,
-            )  # fmt: skip
+            values = [round(mean, 3) for mean in means.values()]
+            figure.add_scatter(**curve(
+                list(means), values, arm, colour, dash, 2.2, legendgroup=arm, showlegend=i == 1,
+                hovertemplate=f"step %{{x}}: {logged[i - 1].label} %{{y:.3f}}<extra>{arm}</extra>", **in_panel(i),
+            ))  # fmt: skip
     for i, unit in enumerate(units, 1):
         shares = {"range": [-0.02, 1.02]} if unit == "share" else {"rangemode": "tozero"}
         figure.update_layout({f"yaxis{i}": shares})
@@ -95,15 +94,14 @@ def prediction_dots(predictions: Mapping[str, ChainPrediction], title: str) -> g
     and direct answers are right (shares)."""
     names = ("reasons", "right if reasoned", "right if direct")
     figure = base_figure(title, "share", "", height=320)
-    for place, (arm, prediction) in enumerate(predictions.items()):
+    for shift, (arm, prediction) in zip(shifts(len(predictions), 0.5), predictions.items(), strict=True):
         colour, _, marker = arm_style(arm, list(predictions))
-        shift = (place - (len(predictions) - 1) / 2) * 0.5 / len(predictions)  # arms that agree can all be seen
         figure.add_scatter(
             x=[prediction.reasoned_share, prediction.accuracy_if_reasoned, prediction.accuracy_if_direct],
             y=[row + shift for row in range(len(names))],
             mode="markers", name=arm, marker={"color": colour, "symbol": marker, "size": 12},
             customdata=names, hovertemplate="%{customdata}: %{x:.3f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    rows_of_arms(figure, names)
+    figure.update_yaxes(**rows(names))
     figure.update_xaxes(range=[0, 1])
     return figure

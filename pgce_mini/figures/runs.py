@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from pgce_mini.evaluation import WHEN, Estimate, Evaluation, ReliabilityBin, When
-from pgce_mini.figures.frames import base_figure, curve
+from pgce_mini.evaluation import WHEN, Evaluation, ReliabilityBin, When
+from pgce_mini.figures.frames import base_figure, curve, error_bars, legend_marker, rows
 from pgce_mini.figures.style import TEXT, arm_style
 from pgce_mini.study.analysis import Summary
 
@@ -26,8 +27,8 @@ def learning_curves(
     figure = base_figure(title, x_title, y_title)
     for arm, seeds in curves.items():
         colour, dash, _ = arm_style(arm, list(curves))
-        for rows in seeds if len(seeds) > 1 else ():
-            points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+        for of_seed in seeds if len(seeds) > 1 else ():
+            points = [(row["step"], row[key]) for row in of_seed if row.get(key) is not None]
             figure.add_scatter(
                 x=[step for step, _ in points], y=[value for _, value in points], mode="lines", opacity=0.3,
                 line={"color": colour, "width": 1}, showlegend=False, hoverinfo="skip",
@@ -40,7 +41,7 @@ def learning_curves(
 def means_by_step(seeds: Sequence[Sequence[Mapping[str, Any]]], key: str) -> dict[int, float]:
     """step -> mean over the seeds that have the metric there, from the rows of metrics.jsonl of each seed."""
     by_step: dict[int, list[float]] = {}
-    for row in (row for rows in seeds for row in rows):
+    for row in itertools.chain.from_iterable(seeds):
         if row.get(key) is not None:
             by_step.setdefault(row["step"], []).append(row[key])
     return {step: float(np.mean(by_step[step])) for step in sorted(by_step)}
@@ -49,7 +50,7 @@ def means_by_step(seeds: Sequence[Sequence[Mapping[str, Any]]], key: str) -> dic
 def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.Figure:
     """A metric of each arm before (hollow) and after RL (filled), with its interval."""
     figure = base_figure(title, x_title, "", height=140 + 56 * len(summary))
-    rows_of_arms(figure, list(summary))
+    figure.update_yaxes(**rows(list(summary)))
     for row, (arm, models) in enumerate(summary.items()):
         colour, _, marker = arm_style(arm, list(summary))
         values = [models[when][metric]["value"] for when in WHEN]
@@ -65,8 +66,7 @@ def before_after(summary: Summary, metric: str, title: str, x_title: str) -> go.
                 marker=_marker(marker, when, 12, colour), error_x=error_bars([point], colour),
             )  # fmt: skip
     for when, label in WHEN.items():
-        look = _marker("circle", when, 10, TEXT)
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=label, marker=look)
+        legend_marker(figure, label, _marker("circle", when, 10, TEXT))
     return figure
 
 
@@ -94,10 +94,7 @@ def pass_at_k_curves(summary: Summary, title: str) -> go.Figure:
         look = {"symbol": marker, "size": 8}
         figure.add_scatter(**curve([None], [None], arm, colour, dash, 2, look, legendgroup=arm))
     for when, label in WHEN.items():
-        figure.add_scatter(
-            x=[None], y=[None], mode="markers", name=label,
-            marker={"symbol": _symbol("circle", when), "size": 8, "color": TEXT},
-        )  # fmt: skip
+        legend_marker(figure, label, {"symbol": _symbol("circle", when), "size": 8, "color": TEXT})
     return figure
 
 
@@ -143,14 +140,6 @@ def reliability_diagram(tables: Mapping[str, Sequence[ReliabilityBin]], title: s
     return figure
 
 
-def rows_of_arms(figure: go.Figure, arms: Sequence[str]) -> None:
-    """A row for each of the arms, the first on top; the i-th is at y = i."""
-    figure.update_yaxes(
-        tickvals=list(range(len(arms))), ticktext=list(arms), range=[len(arms) - 0.5, -0.5],
-        zeroline=False, showgrid=False, ticklabelstandoff=6,
-    )  # fmt: skip
-
-
 def _marker(symbol: str, when: When, size: int, colour: str) -> dict[str, Any]:
     line = {"width": 2, "color": colour}
     return {"symbol": _symbol(symbol, when), "size": size, "color": colour, "line": line}
@@ -159,12 +148,3 @@ def _marker(symbol: str, when: When, size: int, colour: str) -> dict[str, Any]:
 def _symbol(symbol: str, when: When) -> str:
     """Hollow before RL, filled after."""
     return symbol if when == "after" else f"{symbol}-open"
-
-
-def error_bars(points: Sequence[Estimate], colour: str) -> dict[str, Any]:
-    """Asymmetric bars from each value to its interval; none where there is no value."""
-    known = [(p["value"], p["low"], p["high"]) for p in points]
-    above = [0 if v is None or high is None else high - v for v, _, high in known]
-    below = [0 if v is None or low is None else v - low for v, low, _ in known]
-    look = {"color": colour, "thickness": 1.2, "width": 4}
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look}

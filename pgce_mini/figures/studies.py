@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from pgce_mini.evaluation import Estimate
-from pgce_mini.figures.frames import base_figure
-from pgce_mini.figures.runs import error_bars
+from pgce_mini.figures.frames import base_figure, error_bars
 from pgce_mini.figures.style import DIVERGING, INK, TEXT, row_style
 from pgce_mini.study.analysis import PairedDifference, format_difference
 

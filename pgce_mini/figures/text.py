@@ -7,8 +7,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import base_figure, curve
-from pgce_mini.figures.style import BLUES, GRID, INK, TEXT, arm_style
+from pgce_mini.figures.frames import base_figure, curve, rows, shifts
+from pgce_mini.figures.style import BLUES, INK, TEXT, arm_style
 from pgce_mini.tasks.base import EOS_ID, SPECIAL_TOKENS
 
 END = "end"  # for <eos>
@@ -36,19 +36,14 @@ def next_tokens(
     """
     figure = base_figure(title, f"probability{' (log scale)' if log else ''}", "", height=140 + ROW * len(tokens))
     labels = [visible(token) for token in tokens]
-    for place, (arm, values) in enumerate(probs.items()):
-        shift = (place - (len(probs) - 1) / 2) * SPREAD / len(probs)  # so that arms that agree can all be seen
+    for shift, (arm, values) in zip(shifts(len(probs), SPREAD), probs.items(), strict=True):
         colour, _, marker = arm_style(arm, list(probs))
         figure.add_scatter(
             x=list(values), y=[row + shift for row in range(len(tokens))], mode="markers", name=arm,
             cliponaxis=False, marker={"color": colour, "symbol": marker, "size": 9},
             customdata=labels, hovertemplate="%{customdata}: %{x:.4f}<extra>" + arm + "</extra>",
         )  # fmt: skip
-    figure.update_yaxes(
-        tickvals=list(range(len(tokens))), ticktext=labels, ticklabelstandoff=6, range=[len(tokens) - 0.5, -0.5],
-        zeroline=False, showgrid=False,
-        minor={"tickvals": [row - 0.5 for row in range(1, len(tokens))], "showgrid": True, "gridcolor": GRID},
-    )  # fmt: skip
+    figure.update_yaxes(**rows(labels, lines=True))
     if log:
         figure.update_xaxes(type="log", dtick=1, exponentformat="power")
     else:

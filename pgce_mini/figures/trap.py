@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from pgce_mini.figures.frames import in_panel, stacked_figure
-from pgce_mini.figures.style import GRID, TEXT, arm_style
+from pgce_mini.figures.frames import in_panel, rows, stacked_figure
+from pgce_mini.figures.style import TEXT, arm_style
 
 BEFORE = ("reasons", "right if it reasons", "right if it guesses", "right, of all")
 AFTER = ("reasons", "right, of all")
@@ -43,8 +43,8 @@ def trap_dots(
         common = {"legendgroup": name, "mode": "markers", "cliponaxis": False}
         if name in seeds:
             seed = f"{seeds[name].name or name}, a seed"
-            for panel, rows in enumerate((seeds[name].before, seeds[name].after), 1):
-                points = [(value, row + shift) for row, values in enumerate(rows) for value in values]
+            for panel, measures in enumerate((seeds[name].before, seeds[name].after), 1):
+                points = [(value, row + shift) for row, values in enumerate(measures) for value in values]
                 figure.add_scatter(
                     x=[x for x, _ in points], y=[y for _, y in points], name=seed,
                     showlegend=panel == 1, hovertemplate="%{x:.3f}<extra>" + f"{seed}</extra>",
@@ -64,10 +64,6 @@ def trap_dots(
         hovertemplate="%{x:.2f}<extra>your bet</extra>", **in_panel(2),
     )  # fmt: skip
     for panel, names in ((1, BEFORE), (2, AFTER)):
-        figure.update_layout({f"yaxis{panel}": {
-            "tickvals": list(range(len(names))), "ticktext": list(names), "ticklabelstandoff": 6,
-            "range": [len(names) - 0.5, -0.5], "zeroline": False, "showgrid": False,
-            "minor": {"tickvals": [i + 0.5 for i in range(len(names) - 1)], "showgrid": True, "gridcolor": GRID},
-        }})  # fmt: skip
+        figure.update_layout({f"yaxis{panel}": rows(names, lines=True)})
         figure.update_layout({f"xaxis{panel}": {"range": [-0.02, 1.02]}})
     return figure

@@ -18,21 +18,11 @@ CGROUP = Path("/sys/fs/cgroup")  # (version 2) which limits a container
 
 def parameter_count(config: GPTConfig) -> int:
     """Parameters of a `GPT`."""
-    return _parameters(config, config.num_experts)
-
-
-def active_parameter_count(config: GPTConfig) -> int:
-    """Parameters that one token meets: of the experts, those that it goes to; all of a dense `GPT`."""
-    return _parameters(config, min(config.num_experts, config.num_experts_per_tok))
-
-
-def _parameters(config: GPTConfig, experts: int) -> int:
-    """With so many experts in a layer, and the router of all."""
     width, head = config.hidden_size, config.size_of_head
     attention = 2 * width * head * (config.num_attention_heads + config.num_key_value_heads) + 2 * head
     mlp = 3 * width * config.intermediate_size
     if config.num_experts:
-        mlp = experts * 3 * width * config.moe_intermediate_size + width * config.num_experts
+        mlp = config.num_experts * 3 * width * config.moe_intermediate_size + width * config.num_experts
     layer = attention + mlp + 2 * width
     embeddings = config.vocab_size * width * (1 if config.tie_word_embeddings else 2)
     return embeddings + config.num_hidden_layers * layer + width

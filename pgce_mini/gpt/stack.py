@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pgce_mini.gpt.cache import KVCache
 from pgce_mini.gpt.experts import Mixture
-from pgce_mini.gpt.generate import KVCache, sample
+from pgce_mini.gpt.generate import sample
 from pgce_mini.gpt.model import GPT, RMSNorm
 
 

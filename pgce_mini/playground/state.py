@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pgce_mini.checks import check_choice, check_finite, check_positive, check_whole, is_whole, plain_numbers
-from pgce_mini.reward import PAPER_ARMS, Form, RewardShaping
-from pgce_mini.theory import FloatArray, expected_group_run, group_run, policy_flow, stationary_policy, tempered
-from pgce_mini.theory.group_rl import ScaleRewards
+from pgce_mini.reward import Form, RewardShaping
+from pgce_mini.theory import FloatArray, policy_flow
+from pgce_mini.theory.group_rl import GroupScaling
 
 Start = Literal["uniform", "labels"]
 Axis = Literal["linear", "log"]
@@ -30,7 +30,7 @@ WHOLE_LIMITS = {
     "steps": (0, 500), "group_size": (2, 64), "rl_steps": (0, 200), "seed": (0, 999), "pass_k": (1, 64)
 }  # fmt: skip
 """The least and the largest value, those of the sliders and of addresses (`state.js`)."""
-CHOICES = {"start": Start, "axis": Axis, "scale_rewards": ScaleRewards, "rl_update": RLUpdate, "rl_start": RLStart}
+CHOICES = {"start": Start, "axis": Axis, "scale_rewards": GroupScaling, "rl_update": RLUpdate, "rl_start": RLStart}
 PRESETS: dict[str, dict[str, Any]] = json.loads((files(__package__) / "presets.json").read_text("utf-8"))
 """Made-up label distributions by name: a prompt, 50 tokens that may follow it, likeliest first, their weights."""
 
@@ -92,7 +92,7 @@ class PlaygroundState:
     """rows of the tokens that earn 1 in RL"""
     group_size: int = 8
     """tokens that are drawn in a step of RL"""
-    scale_rewards: ScaleRewards = "none"
+    scale_rewards: GroupScaling = "none"
     """whether advantages are divided by the standard deviation of their group"""
     rl_lr: float = 1.0
     """step size of RL"""
@@ -150,29 +150,6 @@ class PlaygroundState:
         path = policy_flow(logits, self.labels, self.shaping, self.steps, self.lr)
         return np.asarray(path[-1])
 
-    def starts(self) -> dict[str, FloatArray]:
-        """The policies from which RL starts, each (V,): "yours" is that of pre-training, once it has steps."""
-        ends = {
-            name: stationary_policy(self.labels, replace(PAPER_ARMS[name], form=self.form))
-            for name in ("precision", "diversity")
-        }
-        found = {"ce": np.array(self.labels), **ends, "temperature": tempered(self.labels, self.temperature)}
-        return {**found, "yours": self.policy()} if self.steps else found
-
-    def rl_policies(self) -> dict[str, FloatArray]:
-        """The policy after each step of RL, the start included, from each of `starts`: (rl_steps + 1, V)."""
-        settings: dict[str, Any] = {"group_size": self.group_size, "steps": self.rl_steps, "lr": self.rl_lr}
-        found = {}
-        for name, start in self.starts().items():
-            with np.errstate(divide="ignore"):
-                logits = np.log(start)
-            if self.rl_update == "expected":
-                found[name] = expected_group_run(logits, self.right, scale_rewards=self.scale_rewards, **settings)
-            else:
-                run = group_run(logits, self.right, seed=self.seed, scale_rewards=self.scale_rewards, **settings)
-                found[name] = run.policies
-        return found
-
     def _rows(self) -> tuple[int, ...]:
         rows = tuple(self.right) if isinstance(self.right, Iterable) else (-1,)
         if not all(is_whole(row) and 0 <= row < len(self.tokens) for row in rows) or len(set(rows)) < len(rows):
@@ -184,7 +161,7 @@ class PlaygroundState:
     def _distribution(self, name: str) -> tuple[float, ...]:
         try:
             values = np.asarray(getattr(self, name), dtype=np.float64)
-        except TypeError:  # nothing of it is a number
+        except (TypeError, ValueError):  # nothing of it is a number
             values = np.array(np.nan)
         if values.shape != (len(self.tokens),):
             raise ValueError(f"{name} must hold a probability for each of {len(self.tokens)} tokens")

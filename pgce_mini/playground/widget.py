@@ -32,6 +32,12 @@ def playground_class() -> type:
     class Refused(traitlets.TraitError, ValueError):  # the first makes traitlets roll back
         """A value that makes no sense."""
 
+    kinds = {bool: traitlets.Bool, int: traitlets.Int, float: traitlets.Float, str: traitlets.Unicode}
+
+    def trait(value: Any) -> Any:
+        """Of the kind of a value; what is in a list is checked by `PlaygroundState`."""
+        return kinds[type(value)]() if type(value) in kinds else traitlets.List(allow_none=value is None)
+
     class Playground(anywidget.AnyWidget):
         """One state of the shaped loss, to be dragged: `Playground(beta=-0.25)`, then `widget.beta = 0.5`.
 
@@ -44,30 +50,7 @@ def playground_class() -> type:
 
         _esm = javascript()
         _state_names = traitlets.List(traitlets.Unicode(), NAMES).tag(sync=True)
-        beta = traitlets.Float().tag(sync=True)
-        lambda_head = traitlets.Float().tag(sync=True)
-        lambda_tail = traitlets.Float().tag(sync=True)
-        top_k = traitlets.Int().tag(sync=True)
-        form = traitlets.Unicode().tag(sync=True)
-        lr = traitlets.Float().tag(sync=True)
-        start = traitlets.Unicode().tag(sync=True)
-        steps = traitlets.Int().tag(sync=True)
-        prompt = traitlets.Unicode().tag(sync=True)
-        tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-        labels = traitlets.List(traitlets.Float()).tag(sync=True)
-        prediction = traitlets.List(traitlets.Float(), allow_none=True).tag(sync=True)
-        axis = traitlets.Unicode().tag(sync=True)
-        rl = traitlets.Bool().tag(sync=True)
-        right = traitlets.List(traitlets.Int()).tag(sync=True)
-        group_size = traitlets.Int().tag(sync=True)
-        scale_rewards = traitlets.Unicode().tag(sync=True)
-        rl_lr = traitlets.Float().tag(sync=True)
-        rl_steps = traitlets.Int().tag(sync=True)
-        seed = traitlets.Int().tag(sync=True)
-        rl_update = traitlets.Unicode().tag(sync=True)
-        temperature = traitlets.Float().tag(sync=True)
-        pass_k = traitlets.Int().tag(sync=True)
-        rl_start = traitlets.Unicode().tag(sync=True)
+        locals().update({name: trait(value).tag(sync=True) for name, value in asdict(PlaygroundState()).items()})
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**_plain(PlaygroundState(**settings)))

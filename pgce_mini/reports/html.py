@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+import json
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,7 @@ class Report:
             table=self._table(),
             failed=f"<h2>Failed</h2><ul>{failed}</ul>" if failed else "",
             charts=charts,
-            settings=html.escape(_settings_text(self.settings)),
+            settings=html.escape(json.dumps(self.settings, indent=2, ensure_ascii=False)),
             plotly=get_plotlyjs(),
             figures=", ".join(f'"{name}": {figure.to_json()}' for name, (_, figure) in pictures.items()),
         )
@@ -218,16 +218,6 @@ class Report:
                 lines.append(f"<tr><th scope='row'>{html.escape(arm)}</th>{numbers}</tr>")
             groups.append(f"<tbody>{''.join(lines)}</tbody>")
         return f"<table><thead><tr>{head}</tr></thead>{''.join(groups)}</table>"
-
-
-def _settings_text(settings: Mapping[str, Any], indent: str = "") -> str:
-    lines = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            lines += [f"{indent}{name}:", _settings_text(value, indent + "  ")]
-        else:
-            lines.append(f"{indent}{name}: {value}")
-    return "\n".join(lines)
 
 
 PAGE = """<!doctype html>

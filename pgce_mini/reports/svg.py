@@ -95,11 +95,11 @@ def lines(
     return _document(height, alt, parts)
 
 
-def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers that hold [low, high], `about` as many as asked for."""
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Round numbers that hold [low, high], about five."""
     if high <= low:
         low, high = low - 0.5, high + 0.5
-    rough = (high - low) / about
+    rough = (high - low) / 5
     power = 10 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

@@ -1,7 +1,6 @@
-"""Files on disk: written whole or not at all, verified when read, and a folder that one process owns.
+"""Files on disk: written whole or not at all (`atomic`), verified when read; a folder that one process owns.
 
-A file is written beside its place, synced and renamed over it; through links, so that they stay. Tensors and their
-header carry a SHA-256: a damaged file is named in the error and never overwritten.
+Tensors and their header carry a SHA-256: a damaged file is named in the error and never overwritten.
 """
 
 from __future__ import annotations

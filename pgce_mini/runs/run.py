@@ -17,11 +17,8 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -42,7 +39,6 @@ from pgce_mini.runs.files import (
 from pgce_mini.tasks import Corpus, task_to_dict
 
 Kind = Literal["pretrain", "rl", "study", "import"]
-TERMINATED = 128 + signal.SIGTERM  # exit code, as a shell gives it
 NOT_RECORDED = ("run_dir", "study_dir", "workers", "gradient_accumulation_steps", "fsdp")
 """Where and how it runs: a run may be moved."""
 RECORDED_IF_SET: tuple[str, ...] = (
@@ -231,53 +227,3 @@ def settings_difference(found: Mapping[str, Any], wanted: Mapping[str, Any], nam
                 return settings_difference(old, new, f"{name}{key}.")
             return f"{name.removeprefix('config.')}{key} is {old!r} there and {new!r} now"
     return "the same settings"
-
-
-@contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Holds back the first Ctrl-C or SIGTERM and yields a function that says whether one came. The block then
-    raises KeyboardInterrupt; after SIGTERM it leaves this as SystemExit(TERMINATED).
-
-    A second Ctrl-C interrupts at once; a second SIGTERM does not, as a cluster may send several. Only the main
-    thread may handle signals: in another one nothing changes.
-    """
-    came: list[int] = []
-
-    def on_signal(signum: int, frame: FrameType | None) -> None:
-        if signum == signal.SIGINT and signum in came:
-            raise KeyboardInterrupt
-        came.append(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    previous = {signum: signal.signal(signum, on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    except KeyboardInterrupt:
-        if came[:1] == [signal.SIGTERM]:
-            raise SystemExit(TERMINATED) from None
-        raise
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
-
-
-@contextlib.contextmanager
-def exit_at_sigterm() -> Iterator[None]:
-    """SIGTERM raises SystemExit(TERMINATED) in this block, once, in place of killing the process, so that what is
-    open is closed. Another program's own handler stays; in another thread than the main one nothing changes."""
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a cluster may send several
-        raise SystemExit(TERMINATED)
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

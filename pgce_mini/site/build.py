@@ -7,7 +7,6 @@ Jupyter Book 2 needs Node, and a server to search. docutils makes MathML of form
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import shutil
@@ -15,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgce_mini.installation import HOME, __version__, in_clone, install_hint
+from pgce_mini.installation import HOME, __version__, in_clone, install_hint, is_installed
 from pgce_mini.paths import expanded
 from pgce_mini.progress import ProgressBar
 from pgce_mini.site import reference
@@ -87,7 +86,7 @@ def build_site(to: Path, *, progress: bool = True) -> list[str]:
     """
     to = Path(os.path.realpath(expanded(to)))
     _check_free(to)
-    missing = [package for package in NEEDED if importlib.util.find_spec(package) is None]
+    missing = [package for package in NEEDED if not is_installed(package)]
     if missing:
         raise ValueError(f"{', '.join(missing)} not installed: {install_hint('site')}")
     if not in_clone():

@@ -214,7 +214,7 @@ class Row:
         return content["row"], content["curves"]
 
     def _content(self) -> dict[str, Any]:
-        content = {"weights": {}} | read_json(self.result_path)  # older results have none
+        content = read_json(self.result_path)
         kinds = {"row": dict, "curves": list, "weights": dict}
         if not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
             raise RunError(f"{self.result_path} is damaged: delete it, and the same command makes it again")

@@ -99,11 +99,9 @@ def read_side_by_side(
     ]
 
 
-def as_one_state(
-    prompt: str, names: Mapping[int, str], distributions: Mapping[str, Tensor], labels: str = "ce"
-) -> dict[str, Any]:
+def as_one_state(prompt: str, names: Mapping[int, str], distributions: Mapping[str, Tensor]) -> dict[str, Any]:
     """`prompt`, `tokens`, `labels` and `marks` for the playground (`given_query`): the tokens of `names`, and all
-    others as one. The frequencies are the distribution called `labels`; each distribution is (V).
+    others as one. The frequencies are those of `ce`; each distribution is (V).
 
     One row for all others is exact for beta as long as each of them is unlikely: (1 - pi)^beta is then 1.
     """
@@ -115,4 +113,4 @@ def as_one_state(
     marks = {name: (probs / probs.sum()).tolist() for name, probs in rows.items()}
     alike = {name for name in names.values() if [*names.values()].count(name) > 1}  # long ones that were cut off
     tokens = [f"{name} ({token})" if name in alike else name for token, name in names.items()]
-    return {"prompt": prompt, "tokens": [*tokens, OTHERS], "labels": marks[labels], "marks": marks}
+    return {"prompt": prompt, "tokens": [*tokens, OTHERS], "labels": marks["ce"], "marks": marks}

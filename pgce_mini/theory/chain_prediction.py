@@ -25,7 +25,7 @@ from pgce_mini.reward import RewardShaping
 from pgce_mini.tasks.chain_sum import ANSWER_ID, ZERO_ID, ChainSum
 from pgce_mini.theory.distributions import FloatArray, entropy
 from pgce_mini.theory.dynamics import stationary_policy
-from pgce_mini.theory.stationary_rows import LEAST, stationary_logits
+from pgce_mini.theory.stationary_rows import LEAST_PROBABILITY, stationary_logits
 
 MOST_NOISE = 1000  # deviation of a guess; its right total is then one of thousands
 
@@ -86,7 +86,7 @@ def _predicted(task: ChainSum, shaping: RewardShaping, problems: int) -> ChainPr
     asked = guesses(task, problems)
     counts = [count for count, _ in asked.values()]
     before = np.stack([distribution for _, distribution in asked.values()])  # (totals asked, totals)
-    log_ends = stationary_logits(torch.from_numpy(before).clamp_min(LEAST).log(), shaping)
+    log_ends = stationary_logits(torch.from_numpy(before).clamp_min(LEAST_PROBABILITY).log(), shaping)
     ends = log_ends.exp().numpy()
     direct = float(np.average([end[total] for total, end in zip(asked, ends, strict=True)], weights=counts))
     guess_entropy = float(np.average([float(entropy(end)) for end in ends], weights=counts))

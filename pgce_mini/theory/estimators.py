@@ -24,6 +24,7 @@ from pgce_mini.checks import check_finite, check_seed, check_whole, is_whole
 from pgce_mini.theory.distributions import FloatArray, check_distribution
 
 MOST_REWARD = 1e100  # of either sign: its square is a float
+REPEATS = 200  # estimates of each size, whose error `compare_gradients` measures
 
 
 def cross_entropy_gradient(probs: ArrayLike, target: int) -> FloatArray:
@@ -228,7 +229,6 @@ def compare_gradients(
     seed: int,
     baseline: float,
     sample_sizes: Sequence[int],
-    repeats: int = 200,
 ) -> GradientComparison:
     """The gradient of cross-entropy, the same as a policy gradient, and REINFORCE's estimate of it from `samples`
     draws; and how the error of the estimate falls over `sample_sizes`.
@@ -262,7 +262,7 @@ def compare_gradients(
         {name: values.tolist() for name, values in gradients.items()},
         float(np.abs(again - exact).max()),
         float(np.linalg.norm(estimate - exact)) / size,
-        [reinforce_residual(pi, rewards, n, repeats, seed, baseline) for n in sample_sizes],
+        [reinforce_residual(pi, rewards, n, REPEATS, seed, baseline) for n in sample_sizes],
         [(variance / n) ** 0.5 / size for n in sample_sizes],
         variance / plain - 1,
     )

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from pgce_mini.checks import check_choice, check_positive, check_whole
 from pgce_mini.theory.distributions import FloatArray, check_distribution
 
-ScaleRewards = Literal["none", "group"]
+GroupScaling = Literal["none", "group"]
 STD_EPSILON = 1e-4  # added to the standard deviation of rewards, here and in `training`, as TRL does
 
 
@@ -75,7 +75,7 @@ def sample_tokens(probs: ArrayLike, draws: ArrayLike) -> NDArray[np.intp]:
 
 
 def group_push(
-    tokens: ArrayLike, right: ArrayLike, vocab_size: int, scale_rewards: ScaleRewards = "none"
+    tokens: ArrayLike, right: ArrayLike, vocab_size: int, scale_rewards: GroupScaling = "none"
 ) -> FloatArray:
     """The push on the logits that a group of drawn tokens gives. Shapes: tokens (..., G); right (N,) -> (..., V)
 
@@ -85,7 +85,7 @@ def group_push(
         ValueError: when a token of either is not in 0 ... V - 1, there is no group of two or more, or there is no
             such `scale_rewards`.
     """
-    check_choice("scale_rewards", scale_rewards, get_args(ScaleRewards))
+    check_choice("scale_rewards", scale_rewards, get_args(GroupScaling))
     drawn = np.asarray(tokens)
     if drawn.ndim == 0 or drawn.shape[-1] < 2:
         raise ValueError(f"tokens must have shape (..., G) with G >= 2, got {drawn.shape}")
@@ -95,7 +95,7 @@ def group_push(
 
 
 def expected_group_push(
-    probs: ArrayLike, right: ArrayLike, group_size: int, scale_rewards: ScaleRewards = "none"
+    probs: ArrayLike, right: ArrayLike, group_size: int, scale_rewards: GroupScaling = "none"
 ) -> FloatArray:
     """`group_push` averaged over all groups that the policy may draw, in closed form. Shapes: (V,), (N,) -> (V,)
 
@@ -103,7 +103,7 @@ def expected_group_push(
         ValueError: when `probs` is not a distribution, or as `group_push`.
     """
     pi = check_distribution("probs", probs, tolerance=1e-9)
-    check_choice("scale_rewards", scale_rewards, get_args(ScaleRewards))
+    check_choice("scale_rewards", scale_rewards, get_args(GroupScaling))
     group_size = check_whole("group_size", group_size, 2)
     return _expected_push(pi, _mask("right", right, pi.size), group_size, scale_rewards)
 
@@ -116,7 +116,7 @@ def group_run(
     steps: int,
     lr: float,
     seed: int,
-    scale_rewards: ScaleRewards = "none",
+    scale_rewards: GroupScaling = "none",
 ) -> GroupRun:
     """RL from these logits: in each step a group is drawn, and the logits move by lr times its push.
 
@@ -146,7 +146,7 @@ def expected_group_run(
     group_size: int,
     steps: int,
     lr: float,
-    scale_rewards: ScaleRewards = "none",
+    scale_rewards: GroupScaling = "none",
 ) -> FloatArray:
     """The policy along RL that takes the expected push in each step, as from many groups at once.
 
@@ -198,7 +198,7 @@ def _checked(
     check_whole("group_size", group_size, 2)
     check_whole("steps", steps, 0)
     check_positive("lr", lr, least=0)
-    check_choice("scale_rewards", scale_rewards, get_args(ScaleRewards))
+    check_choice("scale_rewards", scale_rewards, get_args(GroupScaling))
     return z, _mask("right", right, z.size)
 
 

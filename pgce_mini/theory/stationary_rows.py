@@ -21,7 +21,7 @@ from pgce_mini.theory.dynamics import RESIDUAL_TOLERANCE, stationary_policy
 
 STEPS = 60  # of Newton's method; about ten are usual
 LONGEST_STEP = 3.0  # of a log-probability
-LEAST = torch.finfo(torch.float64).tiny  # of a probability: its logarithm stays finite
+LEAST_PROBABILITY = torch.finfo(torch.float64).tiny  # its logarithm stays finite
 
 
 @torch.no_grad()
@@ -44,7 +44,7 @@ def stationary_logits(logits: Tensor, shaping: RewardShaping) -> Tensor:
         log_probs, solved = _newton(log_q, shaping)
     for row in (~solved).nonzero().squeeze(1).tolist():
         exact = torch.from_numpy(stationary_policy(log_q[row].exp().numpy(), shaping))
-        log_probs[row] = exact.clamp_min(LEAST).log()
+        log_probs[row] = exact.clamp_min(LEAST_PROBABILITY).log()
     return log_probs.reshape(logits.shape).to(logits)
 
 
@@ -72,7 +72,7 @@ def _newton(log_q: Tensor, shaping: RewardShaping) -> tuple[Tensor, Tensor]:
         step = -(top_gap + top_slope * by_gap / top_prob) / (top_pull + top_slope * by_margin / top_prob)
         step = step.clamp(-LONGEST_STEP, LONGEST_STEP)
         others = (log_probs - ((gap + pull * step) / slope).clamp(-LONGEST_STEP, LONGEST_STEP)).exp()
-        others = others.clamp_min(LEAST).masked_fill(top, 0)
+        others = others.clamp_min(LEAST_PROBABILITY).masked_fill(top, 0)
         taken = others.sum(-1, keepdim=True)
         others = others / (taken / (1 - MIN_COMPLEMENT)).clamp_min(1)  # the likeliest keeps some
         following = torch.where(top, 1 - others.sum(-1, keepdim=True), others).log()

@@ -11,29 +11,19 @@ import atexit
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from pgce_mini.runs import RunError
+from pgce_mini.training.config import GRPOConfig, PretrainConfig
 from pgce_mini.training.optimizer import check_device
 
 T = TypeVar("T")
 LOST = ("closed by peer", "reset by peer", "Broken pipe", "connectFullMesh failed")
 """How gloo says that another process is gone."""
-
-
-class HowItRuns(Protocol):
-    """What both trainings' settings say about it."""
-
-    @property
-    def device(self) -> str: ...
-    @property
-    def gradient_accumulation_steps(self) -> int: ...
-    @property
-    def fsdp(self) -> bool: ...
 
 
 def launched() -> bool:
@@ -55,7 +45,7 @@ def join() -> None:
 
 
 @contextlib.contextmanager
-def together(config: HowItRuns, size_name: str, size: int) -> Iterator[None]:
+def together(config: PretrainConfig | GRPOConfig, size_name: str, size: int) -> Iterator[None]:
     """A training by all processes, each on its own device; `size` documents or prompts are shared out.
 
     Raises:
@@ -72,7 +62,7 @@ def together(config: HowItRuns, size_name: str, size: int) -> Iterator[None]:
         yield
 
 
-def _check(config: HowItRuns, size_name: str, size: int) -> None:
+def _check(config: PretrainConfig | GRPOConfig, size_name: str, size: int) -> None:
     if config.fsdp and not dist.is_initialized():
         raise ValueError("fsdp splits a model among processes: start them with torchrun --nproc-per-node N")
     if world_size() > 1 and config.device not in ("cpu", "cuda"):

@@ -177,7 +177,7 @@ def _add_gradients(
             row["kl"] = weight * kl.item()
         backward(loss * weight, config)
         scored.append(logps)
-        row["grad_norm"] = 0.0  # of the sum; its place is here
+        row["grad_norm"] = 0.0  # keeps its place among the columns of metrics.jsonl; the norm is of the sum
         metrics.append(row | {"loss": weight * loss.item(), "entropy": (entropies.sum() / tokens).item()})
     return scored, summed_numbers({name: sum(row[name] for row in metrics) for name in metrics[0]})
 

@@ -92,8 +92,7 @@ def _prepared(config: PretrainConfig) -> tuple[GPT, dict[str, Any]]:
 
 
 def _text(config: PretrainConfig) -> dict[str, str]:
-    """The SHA-256 of the text, recorded in the run's settings beside its path; nothing for other corpora, nor for
-    runs begun before the SHA-256 was recorded.
+    """The SHA-256 of the text, recorded in the run's settings beside its path; nothing for other corpora.
 
     Raises:
         RunError: the text is not the one that the run was begun with.
@@ -104,9 +103,7 @@ def _text(config: PretrainConfig) -> dict[str, str]:
     if run.config_path.exists():
         begun = run.config().get("config", {})
         same_corpus = begun.get("corpus") == task_to_dict(config.corpus)  # if not, `Run.start` says what differs
-        if same_corpus and "text" not in begun:
-            return {}
-        if same_corpus and begun["text"] != text:
+        if same_corpus and begun.get("text") != text:
             raise RunError(
                 f"the text of {config.corpus.source} has changed since {run.path} was begun: restore it, or "
                 "choose another folder"

@@ -71,7 +71,7 @@ def sample_rollout(
     Several processes sample a part of the groups each, and all get all of them: those that one process samples, as
     long as rounding, which depends on the size of a batch, turns no draw."""
     generator = torch.Generator(config.device).manual_seed(config.seed * MAX_DRAWS + step)
-    draws = Draws(generator, counts, rank()) if world_size() > 1 else generator
+    draws = Draws(generator, counts, rank())
     started = time.perf_counter()
     groups: list[_Group] = []  # to train on
     sampled: list[_Group] = []
@@ -103,7 +103,7 @@ def heldout_reward(model: GPT, task: Task, config: GRPOConfig, step: int) -> flo
     """The mean reward of one completion at temperature 1 of each of `eval_problems` held-out problems: those of
     this step alone, the same for every policy of a seed. Several processes share the problems as in a rollout."""
     generator = torch.Generator(config.device).manual_seed((config.seed + 1) * MAX_DRAWS - step)
-    draws = Draws(generator, counts, rank()) if world_size() > 1 else generator
+    draws = Draws(generator, counts, rank())
     first = step * MAX_DRAWS
     problems = [task.problem(config.seed, first + i, "heldout") for i in range(config.eval_problems)]
     with agreed(ValueError):
@@ -134,17 +134,17 @@ class _Group(NamedTuple):
 
 def _sample_groups(
     model: GPT, task: Task, problems: Sequence[Problem], size: int, limit: int, temperature: float,
-    generator: torch.Generator | Draws,
+    draws: Draws,
 ) -> list[_Group]:  # fmt: skip
     """`size` completions of each problem, of up to `limit` tokens."""
     prompts = [problem.prompt for problem in problems]
-    if not prompts and isinstance(generator, Draws):  # fewer refills than processes
-        generator.begin(0)
-        generator.sit_out(limit)
+    if not prompts:  # fewer refills than processes
+        draws.begin(0)
+        draws.sit_out(limit)
         return []
     generation = model.generate(
         prompts, limit,
-        temperature=temperature, generator=generator, num_generations=size,
+        temperature=temperature, generator=draws, num_generations=size,
     )  # fmt: skip
     groups = []
     if world_size() > 1:

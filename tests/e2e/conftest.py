@@ -24,12 +24,12 @@ from playwright.sync_api import (
 from server import serving
 from tiny_study import write_study, write_tables
 
+from pgce_mini.cli.doctor import BROWSERS
 from pgce_mini.playground import PlaygroundState, to_html
 
 pytest.register_assert_rewrite("pages", "playground_pages")  # their asserts, too, say what they found
 expect.set_options(timeout=60_000)  # ms: what comes late on a busy machine has come, and what fails is rare
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

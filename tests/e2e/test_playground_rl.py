@@ -15,7 +15,9 @@ from playground_pages import DEFAULT, LOAD, SERVED, Visit, python_cell, slider, 
 from playwright.sync_api import Page, expect
 
 from pgce_mini.playground import PlaygroundState, javascript, preset
+from pgce_mini.reward import PAPER_ARMS
 from pgce_mini.theory import (
+    FloatArray,
     entropy,
     expected_group_push,
     expected_group_run,
@@ -23,6 +25,7 @@ from pgce_mini.theory import (
     group_run,
     right_in_k,
     sample_tokens,
+    stationary_policy,
     tempered,
     uniforms,
 )
@@ -30,10 +33,34 @@ from pgce_mini.theory import (
 RARE = PlaygroundState(beta=-1.25, steps=40, rl=True, right=(9,), rl_lr=1.5, rl_steps=200, **preset("peaked", 10))
 
 
+def rl_policies(state: PlaygroundState) -> dict[str, FloatArray]:
+    """The policy after each step of RL, the start included, by the start: (rl_steps + 1, V)."""
+    ends = {
+        name: stationary_policy(state.labels, replace(PAPER_ARMS[name], form=state.form))
+        for name in ("precision", "diversity")
+    }
+    starts = {"ce": np.array(state.labels), **ends, "temperature": tempered(state.labels, state.temperature)}
+    if state.steps:
+        starts["yours"] = state.policy()
+    settings: dict[str, Any] = {
+        "group_size": state.group_size, "steps": state.rl_steps, "lr": state.rl_lr,
+        "scale_rewards": state.scale_rewards,
+    }  # fmt: skip
+    found = {}
+    for name, start in starts.items():
+        with np.errstate(divide="ignore"):
+            logits = np.log(start)
+        if state.rl_update == "expected":
+            found[name] = expected_group_run(logits, state.right, **settings)
+        else:
+            found[name] = group_run(logits, state.right, seed=state.seed, **settings).policies
+    return found
+
+
 def assert_shows_rl(page: Page, state: PlaygroundState) -> None:
     """The curves of the page are those of the library for this state."""
     rows = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode("utf-8-sig"))))
-    runs = state.rl_policies()
+    runs = rl_policies(state)
     assert [row["start"] for row in rows] == [name for name in runs for _ in range(state.rl_steps + 1)]
     for name, policies in runs.items():
         ours = [row for row in rows if row["start"] == name]
@@ -144,7 +171,7 @@ def test_prepared_case_shows_who_is_helped_and_who_is_hurt(
     expect(takeaway(page)).to_contain_text(sentence)
     expect(page.get_by_role("status").first).to_have_text(takeaway(page).inner_text())  # what is read out
     assert_shows_rl(page, state)
-    for name, policies in state.rl_policies().items():
+    for name, policies in rl_policies(state).items():
         mass = policies[:, list(state.right)].sum(-1)
         row = table(page, "T = 0.70" if name == "temperature" else name)
         assert row[:2] == [f"{mass[0]:.3f}", f"{mass[-1]:.3f}"]
@@ -185,7 +212,7 @@ def test_boxes_sliders_and_keys_change_what_rl_does_and_the_address_brings_it_ba
     again.wait_for_function("() => location.hash.includes('rl_update=expected')")
     assert_shows_rl(again, replace(state, rl_update="expected"))
     cell, _ = python_cell(again)
-    ours = replace(state, rl_update="expected").rl_policies()
+    ours = rl_policies(replace(state, rl_update="expected"))
     for name, mass in cell["results"].items():
         np.testing.assert_allclose(mass, ours[name][:, [1, 7]].sum(-1), atol=1e-12)
     np.testing.assert_allclose(cell["starts"]["temperature"], tempered(state.labels, 1.0), atol=1e-12)

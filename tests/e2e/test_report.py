@@ -83,7 +83,7 @@ def test_report_is_readable_and_follows_a_change_of_theme(
 
 def test_settings_open_on_demand(report: str, visit: Visit) -> None:
     page = visit(report)
-    settings = page.get_by_text("problems: 8")
+    settings = page.get_by_text('"problems": 8')
     expect(settings).to_be_hidden()
     page.get_by_text("Settings of this study").click()
     expect(settings).to_be_visible()

@@ -45,9 +45,9 @@ def settings(task: str, arm: str) -> GRPOConfig:
     return replace(SETTINGS[task], run_dir=RUNS / prior.stem, prior=prior)
 
 
-def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
+def path(task: str, arm: str) -> Path:
     """The file of a policy, as `pgce sample` takes it; raises as `settings`."""
-    return folder / settings(task, arm).prior.name
+    return FOLDER / settings(task, arm).prior.name
 
 
 def load(task: str, arm: str) -> tuple[GPT, Corpus]:

@@ -85,9 +85,9 @@ def settings(task: str, arm: str) -> PretrainConfig:
     return replace(config, run_dir=RUNS / f"{task}-{arm}", shaping=replace(ARMS[arm], top_k=top_k))
 
 
-def path(task: str, arm: str, folder: Path = FOLDER) -> Path:
+def path(task: str, arm: str) -> Path:
     """The file of a prior, as `GRPOConfig.prior` or `pgce sample` take it; raises as `settings`."""
-    return folder / f"{settings(task, arm).run_dir.name}.safetensors"
+    return FOLDER / f"{settings(task, arm).run_dir.name}.safetensors"
 
 
 def load(task: str, arm: str) -> tuple[GPT, Corpus]:

@@ -18,7 +18,7 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, RATES, STUDY_2, TRAP
+from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, LEARNING_RATES, STUDY_2, TRAP
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
@@ -233,13 +233,13 @@ def _beside_rate(evidence: Evidence) -> str:
     assert difference is not None  # as it is finished
     ours = c.variant.removeprefix("lr=")
     theirs = (c.baseline_variant or c.variant).removeprefix("lr=")
-    alike = [replace(c, variant=f"lr={rate}", baseline_variant=None) for rate in RATES]
+    alike = [replace(c, variant=f"lr={rate}", baseline_variant=None) for rate in LEARNING_RATES]
     gaps = ", ".join(signed(gap.mean) for gap in map(evidence.compare, alike) if gap)
     head = "Yes, here" if jointly(found).word == "supported" else "Not by the planned test"
     return (
         f"Is it more than a larger learning rate of RL? {head}: {evidence.label(c)}, precision at {ours} minus "
         f"plain cross-entropy at {theirs}, is {format_difference(difference)} ({least.verdict}). Both at "
-        f"{', '.join(RATES)}: {gaps} (post hoc but for {ours})."
+        f"{', '.join(LEARNING_RATES)}: {gaps} (post hoc but for {ours})."
     )
 
 

@@ -21,9 +21,9 @@ from pgce_mini.evaluation import (
     percentile_interval,
 )
 from pgce_mini.study.analysis.formats import format_estimate
+from pgce_mini.theory import FloatArray
 
-Array = NDArray[np.float64]
-Key = TypeVar("Key", bound=tuple[str, ...])
+RowKey = TypeVar("RowKey", bound=tuple[str, ...])
 
 Summary = dict[str, dict[When, dict[str, Estimate]]]
 """arm -> before or after RL -> metric -> estimate"""
@@ -74,7 +74,7 @@ def heldout_means(evaluations: Sequence[Evaluation]) -> dict[str, float | None]:
     }
 
 
-def as_text(rows: Mapping[Key, Mapping[str, Estimate]]) -> str:
+def as_text(rows: Mapping[RowKey, Mapping[str, Estimate]]) -> str:
     """A table for the terminal: a line a row key, a column a name, `value [low, high]` in each cell. A first
     part of the key that repeats is not written again."""
     columns = list(next(iter(rows.values())))
@@ -139,7 +139,7 @@ def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Esti
         return estimate(means[0], seed=0) if len(arms) == 1 else paired_difference(means[0], means[1], seed=0)
     counts = [_per_problem(arm, metric.counts, samples) for arm in arms]
 
-    def ratio(problems: NDArray[np.int64]) -> Array:
+    def ratio(problems: NDArray[np.int64]) -> FloatArray:
         """(..., P) -> (...)"""
         of_arms = [
             (value[:, problems].sum(-1) / count[:, problems].sum(-1)).mean(0)
@@ -152,6 +152,6 @@ def _estimate(metric: Metric, samples: int, *arms: Sequence[Evaluation]) -> Esti
     return {"value": float(ratio(everyone)), "low": low, "high": high}
 
 
-def _per_problem(evaluations: Sequence[Evaluation], pick: PerProblemValue, samples: int) -> Array:
+def _per_problem(evaluations: Sequence[Evaluation], pick: PerProblemValue, samples: int) -> FloatArray:
     """(seeds, P)"""
     return np.array([pick(rows, samples) for evaluation in evaluations if (rows := evaluation["per_problem"])])

@@ -96,9 +96,9 @@ def nearest(settings: Iterable[Recorded], reasoned_share: float, slip_rate: floa
     return min((setting for setting in settings if sign(setting.beta) == sign(beta)), key=distance)
 
 
-def beside(settings: Iterable[Recorded], setting: Recorded, beta: float = 0.0) -> Recorded:
-    """The same setting of the same study with another beta, by default that of cross-entropy."""
-    wanted = (setting.study, setting.reasoned_share, setting.slip_rate, beta)
+def beside(settings: Iterable[Recorded], setting: Recorded) -> Recorded:
+    """The same setting of the same study with cross-entropy."""
+    wanted = (setting.study, setting.reasoned_share, setting.slip_rate, 0.0)
     return next(s for s in settings if (s.study, s.reasoned_share, s.slip_rate, s.beta) == wanted)
 
 

@@ -5,15 +5,18 @@ It is docs/study-protocol.md that asks this. That of study II asks about more pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from pgce_mini.study.analysis.evidence import Evidence
+from pgce_mini.study.analysis.predictors import ACCURACY, ENTROPY, SHARE, numbers
 from pgce_mini.study.analysis.views import predicted
 
 PREDICTED = ("ce", "precision", "diversity", "precision-exponent", "diversity-exponent")
-TOLERANCES = {"share of reasoned answers": 0.05, "accuracy if reasoned": 0.10, "entropy by position": 0.15}
+STUDIES = ("chain", "trap")
+TOLERANCES = {SHARE: 0.05, ACCURACY: 0.10, ENTROPY: 0.15}
 
 
 class Checked(NamedTuple):
@@ -32,23 +35,21 @@ class Checked(NamedTuple):
     """the largest of any position of a completion, nats"""
 
 
-def check_predictions(evidence: Evidence, studies: Sequence[str] = ("chain", "trap")) -> list[Checked]:
+def check_predictions(evidence: Evidence) -> list[Checked]:
     """Every prediction of the protocol whose priors are in the tables."""
     found = []
-    for study in studies:
-        entropy = _entropy_by_position(evidence, study)
+    for study in STUDIES:
         for arm in PREDICTED:
             rows = [row for row in evidence.rows(study) if row["arm"] == arm]
-            if not rows:
+            measured = numbers(rows, evidence.curves(study))
+            if not measured:
                 continue
             prediction = predicted(rows[0])
-            errors = [abs(a - b) for a, b in zip(prediction.entropy_by_position, entropy[arm], strict=False)]
-            share, accuracy = (
-                fmean(row[f"{name}_before"] for row in rows) for name in ("reasoned_share", "accuracy_if_reasoned")
-            )
+            share, accuracy, _, *entropy = np.mean(list(measured.values()), 0).tolist()
+            errors = [abs(a - b) for a, b in zip(prediction.entropy_by_position, entropy, strict=True)]
             found.append(Checked(
-                study, arm, len(rows), prediction.reasoned_share, share, prediction.accuracy_if_reasoned, accuracy,
-                max(errors),
+                study, arm, len(measured), prediction.reasoned_share, share, prediction.accuracy_if_reasoned,
+                accuracy, max(errors),
             ))  # fmt: skip
     return found
 
@@ -60,13 +61,3 @@ def largest_errors(found: Iterable[Checked]) -> dict[str, float]:
         for row in found
     ]
     return dict(zip(TOLERANCES, map(max, zip(*errors, strict=True)), strict=True))
-
-
-def _entropy_by_position(evidence: Evidence, study: str) -> dict[str, list[float]]:
-    """arm -> entropy at each position before RL, the mean over seeds."""
-    columns: dict[str, list[list[float]]] = {}
-    for (_, arm, _), of_row in evidence.curves(study).items():
-        for curve in of_row:
-            if (curve["stage"], curve["metric"]) == ("before", "entropy"):
-                columns.setdefault(arm, []).append(curve["values"])
-    return {arm: [fmean(values) for values in zip(*curves, strict=False)] for arm, curves in columns.items()}

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from pgce_mini.reward import RewardShaping
 from pgce_mini.study.analysis.evidence import Evidence
-from pgce_mini.study.analysis.predictions import TOLERANCES
 from pgce_mini.study.tables import Columns, Curve, Key, key_of
 from pgce_mini.tasks import ChainSum, task_from_dict
 from pgce_mini.theory import fit_chain, predict_chain
@@ -29,15 +28,15 @@ PREDICTORS = {
     "B": "the next-token policy of the ce prior of the same seed, mapped",
     "C": "the rates of the ce priors, mapped",
 }
-SHARE, ACCURACY, ENTROPY = TOLERANCES
+SHARE, ACCURACY, ENTROPY = "share of reasoned answers", "accuracy if reasoned", "entropy by position"
 REGISTERED = {("C", SHARE): 0.01, ("C", ACCURACY): 0.04, ("B", ENTROPY): 0.08}
 """How far a predictor may be from the mean over seeds. The errors of the others are told beside."""
 SURE = 2.0  # standard errors
 PRIORS_ALONE = "theory"  # the part of study II that tests them
-RATES = ("reasoned_share", "accuracy_if_reasoned", "accuracy_if_direct")
+MEASURES = ("reasoned_share", "accuracy_if_reasoned", "accuracy_if_direct")
 ENTROPY_CURVE = "before", "entropy"
 
-Numbers = NDArray[np.float64]  # (3 + positions,): the RATES, then the entropy at each position
+Numbers = NDArray[np.float64]  # (3 + positions,): the MEASURES, then the entropy at each position
 BySeed = Mapping[int, Numbers]
 
 
@@ -97,18 +96,18 @@ def check_predictors(evidence: Evidence, study: str) -> list[Prediction]:
             raise ValueError(f"study must be one of chain sums, got {study}, of {task.name}")
         for predictor in PREDICTORS:
             start = of_arm.get((variant, f"predicted-{arm}" if predictor == "B" else "ce"), [])
-            case = _Case(predictor, task, shaping, _numbers(start, curves), _numbers(rows, curves))
+            case = _Case(predictor, task, shaping, numbers(start, curves), numbers(rows, curves))
             if len(case.seeds) > 1:
                 found += case.judged(study, variant, arm)
     return found
 
 
-def _numbers(rows: Sequence[Columns], curves: Mapping[Key, Sequence[Curve]]) -> BySeed:
+def numbers(rows: Sequence[Columns], curves: Mapping[Key, Sequence[Curve]]) -> BySeed:
     """Of the priors in these rows; a row that lacks one of the numbers is left out."""
     found = {}
     for row in rows:
         entropy = [c["values"] for c in curves.get(key_of(row), ()) if (c["stage"], c["metric"]) == ENTROPY_CURVE]
-        rates = [row.get(f"{name}_before") for name in RATES]
+        rates = [row.get(f"{name}_before") for name in MEASURES]
         if entropy and None not in rates:
             found[row["seed"]] = np.array([*rates, *entropy[0]], dtype=np.float64)
     return found
@@ -132,11 +131,11 @@ class _Case:
         """What is predicted and what is measured, over these seeds: (2, 3 + positions)"""
         start, measured = (np.mean([of[seed] for seed in seeds], 0) for of in (self.start, self.measured))
         if self.predictor in ("A", "C"):
-            share, if_reasoned, if_direct = start[: len(RATES)].tolist()
+            share, if_reasoned, if_direct = start[: len(MEASURES)].tolist()
             fitted = self.predictor == "C"
             task = fit_chain(share, if_reasoned, if_direct, self.task) if fitted else self.task
             prediction = predict_chain(task, self.shaping)
-            rates = [getattr(prediction, name) for name in RATES]
+            rates = [getattr(prediction, name) for name in MEASURES]
             start = np.array([*rates, *prediction.entropy_by_position])
         return np.stack([start, measured])
 
@@ -145,7 +144,7 @@ class _Case:
         predicted, measured = self.both(seeds)
         without_one = [np.subtract(*self.both([s for s in seeds if s != left_out])) for left_out in seeds]
         standard_error = np.std(without_one, axis=0) * math.sqrt(len(seeds) - 1)
-        worst = len(RATES) + int(np.abs(predicted - measured)[len(RATES) :].argmax())
+        worst = len(MEASURES) + int(np.abs(predicted - measured)[len(MEASURES) :].argmax())
         return [
             Prediction(
                 study, variant, arm, len(seeds), self.predictor, measure, float(predicted[at]),

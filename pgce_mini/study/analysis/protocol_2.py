@@ -25,7 +25,7 @@ TEMPERATURES = ("matched-precision", "temperature-0.75")  # cross-entropy with R
 SHARPEN = ("gem-1.13", "coverage-0.64", "maxrl-1024")  # as far as precision does
 MIXTURE, *DENSE = CALLED
 LONG = ("long", "long-countdown")  # 400 RL steps
-RATES = ("0.0001", "0.0003", "0.001")
+LEARNING_RATES = ("0.0001", "0.0003", "0.001")
 
 
 def _cells(metric: str, baseline: str = "ce") -> Iterator[Comparison]:
@@ -60,7 +60,7 @@ FAMILIES_2 = (
         Hypothesis(f"precision at 3e-4: {column_label(AREA)} higher than ce at every rate", tuple(
             Comparison("lr", "precision", AREA, "higher", variant="lr=0.0003",
                        baseline_variant=None if rate == "0.0003" else f"lr={rate}")
-            for rate in RATES
+            for rate in LEARNING_RATES
         ), joint=True),
     )),
     Family("II.6", "A precision prior helps a mixture of experts more than a dense model.", (

@@ -1,7 +1,7 @@
 """What a comparison of arms over seeds can say: paired differences, intervals, and what would have been missed.
 
 A seed is the unit: it draws initial weights, data and samples, and every arm is run on the same seeds, so an arm
-is compared with another by its differences seed by seed. Intervals over problems (`evaluate.bootstrap_interval`)
+is compared with another by its differences seed by seed. Intervals over problems (`evaluation.bootstrap_interval`)
 answer another question.
 """
 
@@ -16,12 +16,12 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pgce_mini.installation import check_installed
 from pgce_mini.study.tables import Columns
+from pgce_mini.theory import FloatArray
 
-Array = NDArray[np.float64]
 Direction = Literal["higher", "lower", "null", "undecided"]
 
 LEVEL = 0.05  # chance of a false alarm
@@ -65,10 +65,10 @@ class PairedDifference:
         return 2**-self.n < LEVEL and -margin < self.low_90 and self.high_90 < margin
 
 
-def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], seed: int = 0) -> PairedDifference:
+def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float]) -> PairedDifference:
     """Compares two arms on the seeds that both have.
 
-    arm, baseline: seed -> number; `seed` draws the bootstrap.
+    arm, baseline: seed -> number
 
     Raises:
         ValueError: they share fewer than two seeds.
@@ -77,8 +77,8 @@ def paired_over_seeds(arm: Mapping[int, float], baseline: Mapping[int, float], s
     if len(shared) < 2:
         raise ValueError(f"arm and baseline must share at least two seeds, got {shared}")
     differences = np.array([arm[s] - baseline[s] for s in shared])
-    p, deviation = sign_flip_test(differences, seed), float(differences.std(ddof=1))
-    wide, narrow = _expanded_intervals(differences, seed, CONFIDENCE, EQUIVALENCE)
+    p, deviation = sign_flip_test(differences, seed=0), float(differences.std(ddof=1))
+    wide, narrow = _expanded_intervals(differences, 0, CONFIDENCE, EQUIVALENCE)
     return PairedDifference(len(shared), float(differences.mean()), *wide, p, deviation, *narrow)
 
 
@@ -133,7 +133,7 @@ def sign_flip_test(values: ArrayLike, seed: int) -> float:
     return float((above + below).sum() / 2 ** len(sample))
 
 
-def _signed_sums(values: Array) -> Array:
+def _signed_sums(values: FloatArray) -> FloatArray:
     """(n,) -> (2^n,): the sum under every way to flip signs"""
     sums = np.zeros(1)
     for value in values:
@@ -141,7 +141,7 @@ def _signed_sums(values: Array) -> Array:
     return sums
 
 
-def sign_flip_tests(studies: Array) -> Array:
+def sign_flip_tests(studies: FloatArray) -> FloatArray:
     """`sign_flip_test` of many samples of one length, at most 16, at once.
 
     Shapes:
@@ -244,7 +244,7 @@ def _distributions() -> Any:
     return stats
 
 
-def _sample(values: ArrayLike) -> Array:
+def _sample(values: ArrayLike) -> FloatArray:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or len(sample) < 2 or not np.isfinite(sample).all():
         raise ValueError(f"values must be a row of at least two finite numbers, got shape {sample.shape}")

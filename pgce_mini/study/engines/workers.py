@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 
 from pgce_mini.atomic import DISK_FULL
-from pgce_mini.runs import deferred_interrupt, exit_at_sigterm, write_atomic
+from pgce_mini.runs import deferred_interrupt, exit_at_sigterm, handling, write_atomic
 from pgce_mini.study.engines.locks import Locks, held
 
 POLL_SECONDS = 0.5
@@ -80,7 +79,9 @@ def run_jobs(
     """
     waiting = list(jobs)
     running: list[_Worker[J]] = []
-    with _ignored_signals():  # the server inherits it, and from it every worker until it is ready
+    # The server inherits it, and from it every worker until it is ready. A cluster sends SIGTERM to every process;
+    # without the server nobody would know when a worker has saved.
+    with handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
         forkserver.ensure_running()
     try:
         while waiting or running:
@@ -125,20 +126,6 @@ class _Worker(Generic[J]):
 
     def tell_to_stop(self) -> None:
         self.stop_line.close()
-
-
-@contextlib.contextmanager
-def _ignored_signals() -> Iterator[None]:
-    """A cluster sends SIGTERM to every process; without the server nobody would know when a worker has saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 def _work(job: Job, locks: Locks, stop_line: Connection) -> None:

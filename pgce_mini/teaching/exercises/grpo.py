@@ -5,14 +5,11 @@ from __future__ import annotations
 from math import comb
 from typing import Any, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pgce_mini.teaching.exercises import NotYet, call, close, exercise, numbers, require
+from pgce_mini.theory import FloatArray
 from pgce_mini.training import LossType, group_advantages, grpo_loss, masked_mean
-
-Array = NDArray[np.float64]
 
 
 @exercise("06-1")
@@ -74,7 +71,7 @@ def clipped_loss(answer: Any) -> str:
     return "A pessimistic bound: nothing is gained beyond the range, and mistakes can always be undone."
 
 
-def _per_token(given: Any, what: str, count: int) -> Array:
+def _per_token(given: Any, what: str, count: int) -> FloatArray:
     """One number a token, in any sequence: (count,)"""
     try:
         return numbers(given, (count,))

@@ -11,7 +11,7 @@ import torch
 from pgce_mini.loss import shaped_cross_entropy
 from pgce_mini.reward import RewardShaping, token_rewards
 from pgce_mini.teaching.exercises import call, close, exercise, gradient_by, numbers, require
-from pgce_mini.theory import FloatArray as Array
+from pgce_mini.theory import FloatArray
 
 SIX = torch.tensor([0.4, 0.25, 0.15, 0.1, 0.06, 0.04], dtype=torch.float64)
 SIX_SHAPING, SIX_TARGET = RewardShaping(lambda_head=0.2, lambda_tail=-0.3, top_k=3), 1
@@ -80,7 +80,7 @@ def loss_by_hand(answer: Any) -> str:
     return "The reward is held, the policy is not: the whole paper in three lines."
 
 
-def _why(gradient: Array, logits: torch.Tensor, target: torch.Tensor, shaping: RewardShaping) -> str:
+def _why(gradient: FloatArray, logits: torch.Tensor, target: torch.Tensor, shaping: RewardShaping) -> str:
     """Which usual mistake gives this gradient; "" if none does."""
     plain = gradient_by(shaped_cross_entropy, logits, target, RewardShaping())
     factor = float(gradient[target] / plain[target])
