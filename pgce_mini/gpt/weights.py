@@ -28,14 +28,24 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if file.is_dir():  # `safe_open` calls it no device
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    if any("\ud800" <= sign <= "\udfff" for sign in str(file)):  # as Python reads what is not UTF-8
-        raise OSError(errno.EILSEQ, "its path is not UTF-8: rename it")
     try:
+        if not _is_utf8(file):  # `safe_open` takes no such name
+            data = file.read_bytes()
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            return safetensors.torch.load(data), dict(header.get("__metadata__") or {})
         with safetensors.safe_open(file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
             return tensors, dict(opened.metadata() or {})
     except (safetensors.SafetensorError, ValueError) as error:
         raise ValueError(likely_cause(file)) from error
+
+
+def _is_utf8(file: Path) -> bool:
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def likely_cause(file: Path) -> str:
