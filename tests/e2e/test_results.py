@@ -75,13 +75,6 @@ def test_numbers_of_the_paper_can_be_chosen(explorer: str, visit: Visit) -> None
     expect(page.get_by_role("cell", name="68.03")).to_be_visible()
 
 
-@pytest.mark.parametrize("query", ["study=../../etc&picture=x&paper=y", "study=%2Fetc%2Fpasswd", "study=live"])
-def test_no_study_is_read_but_those_in_the_runs_folder(explorer: str, visit: Visit, query: str) -> None:
-    page = open_page(explorer, visit, query)
-    usual = open_page(explorer, visit, "")
-    expect(page.get_by_role("status").first).to_have_text(usual.get_by_role("status").first.inner_text())
-
-
 TABLE_PICTURES = {
     "before and after RL": ("Accuracy before and after RL", "RL took Avg@64 of ce from 0.33 to 0.63"),
     "minus the baseline": (
