@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from loss_oracle import MIXED, V, assert_same, each_arm, each_reduction, normal, rows, value_and_gradients
 from torch import Tensor
 
-from pgce_mini.loss import linear_shaped_cross_entropy, shaped_cross_entropy
+from pgce_mini.loss import linear, linear_shaped_cross_entropy, shaped_cross_entropy
 from pgce_mini.reward import RewardShaping
 
 
@@ -31,6 +33,24 @@ def test_the_linear_form_is_the_unfused_one(
     fused = linear_shaped_cross_entropy(hidden, weight, target, **options, chunk_size=chunk_size)
     unfused = shaped_cross_entropy(F.linear(hidden, weight), target, **options)
     assert_same(*(value_and_gradients(loss, hidden, weight) for loss in (fused, unfused)), tolerance=1e-13)
+
+
+def test_no_more_logits_are_held_than_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    rows_of = linear.shaped_rows
+
+    def spy(logits: Tensor, *rest: Any) -> Tensor:
+        held.append(len(logits))
+        return rows_of(logits, *rest)
+
+    monkeypatch.setattr(linear, "shaped_rows", spy)
+    hidden, weight, target = hidden_weight_target()
+    linear_shaped_cross_entropy(hidden, weight, target, MIXED, chunk_size=4)
+    assert held == [4, 4, 1]  # 9 of 11 are kept
+    held.clear()
+    hidden, weight = normal(300, 1).float(), normal(2**16, 1, seed=1).float()
+    linear_shaped_cross_entropy(hidden, weight, torch.zeros(300).long(), MIXED)
+    assert held == [128, 128, 44]  # 2^22 / 2^16 = 64, but at least 128
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_files import APP, app_on_the_path
 
 from pgce_mini.cli import main
 from pgce_mini.runs import Run
 
-APP = Path(__file__).resolve().parents[1] / "app"
-sys.path.insert(0, str(APP))
-
-import live  # noqa: E402
-from live import Recipe, Refused, Size, Trainer  # noqa: E402
+with app_on_the_path():
+    import live
+    from live import Recipe, Refused, Size, Trainer
 
 SECONDS = 120.0  # for what takes a few
 
@@ -150,18 +149,19 @@ def test_each_has_one_and_the_line_has_an_end(trainer: Trainer, monkeypatch: pyt
 def test_nobody_stops_what_is_anothers_until_they_have_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "ABSENCE_SECONDS", 1.0)
+    monkeypatch.setattr(live, "ABSENCE_SECONDS", 3.0)
     here = {"one", "two", "three"}
     trainer = Trainer(tmp_path, present=here.__contains__)
     try:
         trainer.submit(LONG, "one")
         child_of(trainer)
+        began = trainer._last_seen["one"]
         trainer.submit(SHORT, "two")
         with pytest.raises(Refused, match="somebody else has started this training"):
             trainer.stop(LONG, "three")
         here.discard("two")
         wait(lambda: state(trainer, SHORT) == "new")  # gone from the line
-        time.sleep(1.2)
+        wait(lambda: trainer._last_seen["one"] > began + 3.0)
         here.discard("one")
         assert not trainer.may_stop(LONG, "three")  # they were there until now
         wait(lambda: trainer.may_stop(LONG, "three"))

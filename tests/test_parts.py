@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import random
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from app_files import APP, app_on_the_path
 from streamlit.testing.v1 import AppTest
 
+from pgce_mini.runs import write_json
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import Columns, Curve, write_curves, write_rows
 from pgce_mini.study.analysis import ORDER, PROTOCOLS, Evidence, first_line
 from pgce_mini.study.analysis.protocol_2 import CHAIN, CONFIRM, TRAP
-
-APP = Path(__file__).parents[1] / "app"
 
 
 def write_confirm(folder: Path, seeds: int) -> None:
@@ -103,19 +104,45 @@ def test_lines_of_the_first_study() -> None:
         first_line(evidence, "mine")
 
 
-def test_page_says_in_one_line_that_a_part_has_not_been_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(APP)
-    shell, tables = (importlib.import_module(name) for name in ("shell", "tables"))
-    monkeypatch.setattr(tables, "RESULTS", tmp_path)
-    monkeypatch.setattr(shell, "RUNS", tmp_path)
-    assert list(tables.studies(tmp_path)) == list(ORDER)
-    page = AppTest.from_file(str(APP / "views" / "diversity_or_precision.py"), default_timeout=120)
-    page.query_params["study"], page.query_params["beside"] = "confirm", "lr"
+@pytest.fixture(scope="module")
+def app() -> Iterator[Callable[[str], ModuleType]]:
+    with app_on_the_path() as imported:
+        yield imported
+
+
+def results_page(**address: str) -> AppTest:
+    page = AppTest.from_file(APP / "views" / "diversity_or_precision.py", default_timeout=120)
+    for name, value in address.items():
+        page.query_params[name] = value
     page.run()
     assert not page.exception
+    return page
+
+
+def test_page_says_in_one_line_that_a_part_has_not_been_run(
+    app: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app("tables"), "RESULTS", tmp_path)
+    monkeypatch.setattr(app("shell"), "RUNS", tmp_path)
+    assert list(app("tables").studies(tmp_path)) == list(ORDER)
+    page = results_page(study="confirm", beside="lr")
     said = [html.proto.body for html in page.get("html")]
     lines = [text for text in said if 'class="part"' in text]
     assert lines == [f'<p class="part">Study II, {part}: not run yet.</p>' for part in ("confirm", "lr")]
     assert not any("takeaway" in text or "refusal" in text for text in said)
+
+
+def test_page_reads_no_study_but_those_of_the_package_and_of_the_runs_folder(
+    app: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("runs/mine", "outside"):
+        write_json(tmp_path / folder / "config.json", {"kind": "study", "config": {}})
+    (tmp_path / "runs" / "live").mkdir()
+    monkeypatch.setattr(app("shell"), "RUNS", tmp_path / "runs")
+    usual = results_page()
+    assert "mine" in usual.selectbox(key="study").options
+    said = [html.proto.body for html in usual.get("html")]
+    for study in ("../outside", str(tmp_path / "outside"), "../../etc", "live"):
+        page = results_page(study=study, picture="x", paper="y")
+        assert page.selectbox(key="study").value == usual.selectbox(key="study").value
+        assert [html.proto.body for html in page.get("html")] == said

@@ -73,7 +73,10 @@ def test_export_into_a_folder_of_shards_is_what_is_read(tmp_path: Path) -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight += 1
+    shards = {path: path.read_bytes() for path in tmp_path.glob("model-*-of-*")}
     model.to_qwen3(tmp_path)
+    assert shards
+    assert {path: path.read_bytes() for path in shards} == shards  # files of the user
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict()
     again = GPT.from_qwen3(tmp_path).state_dict()
     for key, weight in model.state_dict().items():

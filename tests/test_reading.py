@@ -139,4 +139,5 @@ def test_a_text_is_continued_from_the_beginning_of_held_out_documents(text_model
     beginnings = [TEXT.decode(TEXT.document(1, index, "heldout")[:16]) for index in (0, 1)]
     assert [sample.prompt for sample in samples] == [beginnings[0]] * 2 + [beginnings[1]] * 2
     assert all(sample.reward is None for sample in samples)
+    assert max(len(sample.tokens) for sample in samples) == 64  # unless a length is given
     assert draw_samples(text_model, TEXT, "The ", max_completion_length=3, samples=1)[0].tokens

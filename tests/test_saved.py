@@ -27,17 +27,6 @@ def test_model_comes_back_with_its_corpus(tmp_path: Path) -> None:
             assert torch.equal(again.state_dict()[name], weight)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_truncated_model_is_named_and_left_alone(share: float, tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    save_model(path, new_model(), TASK)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(RunError, match=r"model\.safetensors is no model of pgce_mini, or damaged"):
-        load_model(tmp_path)
-    assert path.read_bytes() == data[: int(share * len(data))]
-
-
 def test_foreign_safetensors_are_refused_by_name(tmp_path: Path) -> None:
     save_file({"w": torch.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(RunError, match=r"model\.safetensors was not written by this version"):

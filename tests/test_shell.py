@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-APP = Path(__file__).parents[1] / "app"
+from app_files import app_on_the_path
 
 
 @pytest.fixture(scope="module")
 def shell() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(APP)
-        yield importlib.import_module("shell")
+    with app_on_the_path() as imported:
+        yield imported("shell")
 
 
 def test_csv_gives_back_every_number_and_text(shell: ModuleType) -> None:

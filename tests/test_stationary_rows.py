@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from pgce_mini.reward import PAPER_ARMS, RewardShaping
-from pgce_mini.theory import stationary_logits, stationary_policy
+from pgce_mini.theory import expected_gradient, stationary_logits, stationary_policy
+from pgce_mini.theory.dynamics import RESIDUAL_TOLERANCE
 from pgce_mini.theory.stationary_rows import _newton
 
 SHAPINGS = [
@@ -78,6 +79,8 @@ def test_what_has_no_end_is_refused(logits: list[float], shaping: RewardShaping,
 def test_gradient_left_is_that_of_a_resting_state() -> None:
     logits = rows(5, 40)
     for shaping in SHAPINGS:
-        probs, solved = _newton(logits.log_softmax(-1), shaping)
+        ends, solved = _newton(logits.log_softmax(-1), shaping)
         assert solved.all()
-        assert probs.exp().sum(-1).numpy() == pytest.approx(np.ones(40))
+        assert ends.exp().sum(-1).numpy() == pytest.approx(np.ones(40))
+        for z, q in zip(ends.numpy(), logits.softmax(-1).numpy(), strict=True):
+            assert np.abs(expected_gradient(z, q, shaping)).max() <= RESIDUAL_TOLERANCE

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from app_files import APP, app_on_the_path
 
 from pgce_mini import PAPER_ARMS, RewardShaping, policy_flow, stationary_policy
 from pgce_mini.playground import preset
@@ -19,26 +20,24 @@ from pgce_mini.theory import HIDDEN_REWARDS, compare_gradients, tempered
 from pgce_mini.theory.group_rl import group_run
 
 ROOT = Path(__file__).parents[1]
-APP = ROOT / "app"
 STEP = '[[steps]]\npage = "simplex"\ntitle = "A"\nminutes = 1\nask = "Why?"\n'
 STORY = f'title = "T"\nabout = "A"\n{STEP}'
 
 
-@pytest.fixture(scope="module", autouse=True)
-def app_on_the_path() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(APP)
-        yield
+@pytest.fixture(scope="module")
+def app() -> Iterator[Callable[[str], ModuleType]]:
+    with app_on_the_path() as imported:
+        yield imported
 
 
 @pytest.fixture(scope="module")
-def steps() -> ModuleType:
-    return importlib.import_module("steps")
+def steps(app: Callable[[str], ModuleType]) -> ModuleType:
+    return app("steps")
 
 
 @pytest.fixture(scope="module")
-def handouts() -> ModuleType:
-    return importlib.import_module("handouts")
+def handouts(app: Callable[[str], ModuleType]) -> ModuleType:
+    return app("handouts")
 
 
 def test_stories_take_their_time_and_the_lecture_ends_on_what_was_found(steps: ModuleType) -> None:
@@ -61,12 +60,14 @@ def test_every_view_is_a_page_of_the_menu(steps: ModuleType) -> None:
 
 
 def test_a_step_may_set_all_that_an_address_can(steps: ModuleType) -> None:
-    bound = re.compile(r'(?:key="(\w+)"|shell\.slider\(\s*"[^"]*", "(\w+)")')
+    bound = re.compile(r'key="(\w+)"(?=[^()]*(?:\([^()]*\)[^()]*)*bind=)|shell\.slider\(\s*f?"[^"]*",\s*"(\w+)"')
     for path, page in steps.PAGES.items():
         text = (APP / "views" / f"{page.file}.py").read_text(encoding="utf-8")
-        found = {found[1] or found[2] for found in bound.finditer(text) if "bind=" in text}
-        ours = {key for key in found if key in ("playground", "held") or key.startswith("place_")}  # no controls
-        assert found - ours <= set(page.keys.split()), path
+        if "import reward_controls" in text:
+            text += (APP / "reward_controls.py").read_text(encoding="utf-8")
+        found = {key or slider for key, slider in bound.findall(text)}
+        assert found or path in ("one-token", "teach"), path
+        assert found <= set(page.keys.split()), path
     address = (ROOT / "pgce_mini" / "playground" / "address.js").read_text(encoding="utf-8")
     lists = re.findall(r"^const (?:SAME_NAME|RL|KEYS) = \[(.*)\];", address, re.MULTILINE)
     assert set(re.findall(r'"(\w+)"', " ".join(lists))) <= set(steps.PAGES["one-token"].keys.split())
@@ -131,7 +132,7 @@ def test_what_is_wrong_in_a_story_is_said(
     [
         ("lecture", "0", "tiny-gpts"), ("lecture", "99", "tiny-gpts"), ("lecture", "1e0", "tiny-gpts"),
         ("lecture", "²", "tiny-gpts"), ("lecture", None, "tiny-gpts"), ("../lecture", "1", "tiny-gpts"),
-        (None, "1", "tiny-gpts"), ("lecture", "1", "simplex"),
+        (None, "1", "tiny-gpts"), ("lecture", "1", "simplex"), ("\0", "-1", "hidden-rewards"),
     ],
 )  # fmt: skip
 def test_an_address_of_no_step_has_none(steps: ModuleType, story: str | None, step: str | None, path: str) -> None:

@@ -105,8 +105,11 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutExtras
 """
     study = f"""
 if __name__ == '__main__':
+    from dataclasses import replace
     from pgce_mini.reports.html import Report
-    assert run_study(config({str(tmp_path / "study")!r}), progress=False).failed == {{}}
+    short = config({str(tmp_path / "study")!r})
+    short = replace(short, arms=("ce",), pretrain=replace(short.pretrain, steps=2))
+    assert run_study(short, progress=False).failed == {{}}
     Report(Path({str(tmp_path / "study")!r})).write()
 """
     (tmp_path / "script.py").write_text(absent + TINY + study)

@@ -8,7 +8,7 @@ import pytest
 
 from pgce_mini.evaluation import distinct, repetition, sample_text
 from pgce_mini.gpt import GPT
-from pgce_mini.tasks import Text
+from pgce_mini.tasks import Split, Text
 from pgce_mini.training import ModelShape
 
 
@@ -28,7 +28,9 @@ def test_distinct_by_hand() -> None:
     assert distinct([[1]], 2) == 0
 
 
-def test_samples_depend_on_the_seed_and_get_more_varied_with_temperature(tmp_path: Path) -> None:
+def test_samples_depend_on_the_seed_and_get_more_varied_with_temperature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "book.txt").write_text("".join(f"{i} times {i} is {i * i}. " for i in range(400)))
     corpus = Text(path=str(tmp_path / "book.txt"), tokenizer="char", context_length=24)
     model = GPT(ModelShape(hidden_size=16, intermediate_size=16).config(corpus))
@@ -38,3 +40,14 @@ def test_samples_depend_on_the_seed_and_get_more_varied_with_temperature(tmp_pat
     assert all(0 <= value <= 1 for value in (*cold.values(), *warm.values()))
     assert sample_text(model, corpus, 70, 2.0, 0) == warm
     assert sample_text(model, corpus, 70, 2.0, 1) != warm
+
+    asked: list[tuple[int, int, str]] = []
+    document = Text.document
+
+    def spy(self: Text, seed: int, index: int, split: Split = "train") -> list[int]:
+        asked.append((seed, index, split))
+        return document(self, seed, index, split)
+
+    monkeypatch.setattr(Text, "document", spy)
+    sample_text(model, corpus, 70, 1.0, 5)
+    assert asked == [(5, index, "heldout") for index in range(70)]

@@ -99,13 +99,20 @@ def _first_sentence(value: Any, room: str, name: str) -> str:
 def _note(room: ModuleType, name: str) -> str:
     """What stands under a constant in the files of its room; its own docstring is that of its type."""
     files = [Path(path) for folder in getattr(room, "__path__", ()) for path in sorted(Path(folder).glob("*.py"))]
-    for file in files or [Path(room.__file__ or "")]:
-        for made, note in pairwise(ast.parse(file.read_text(encoding="utf-8")).body):
+    found = (_notes(file) for file in files or [Path(room.__file__ or "")])
+    return next((notes[name] for notes in found if name in notes), "")
+
+
+@cache
+def _notes(file: Path) -> Mapping[str, str]:
+    """name of a constant of the file -> what stands under it"""
+    found: dict[str, str] = {}
+    for made, note in pairwise(ast.parse(file.read_text(encoding="utf-8")).body):
+        if isinstance(note, ast.Expr) and isinstance(note.value, ast.Constant):
             targets = made.targets if isinstance(made, ast.Assign) else [getattr(made, "target", None)]
-            found = name in [getattr(target, "id", "") for target in targets]
-            if found and isinstance(note, ast.Expr) and isinstance(note.value, ast.Constant):
-                return inspect.cleandoc(str(note.value.value))
-    return ""
+            for target in targets:
+                found.setdefault(getattr(target, "id", ""), inspect.cleandoc(str(note.value.value)))
+    return found
 
 
 def source_of(domain: str, info: Mapping[str, str]) -> str | None:

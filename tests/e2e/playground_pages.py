@@ -55,10 +55,10 @@ def middle(knob: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def downloaded(page: Page, kind: str) -> bytes:
+def downloaded(page: Page, kind: str, name: str = "one_token") -> bytes:
     with page.expect_download() as download:
         page.get_by_role("button", name=kind, exact=True).click()
-    assert download.value.suggested_filename == f"one_token.{kind.lower()}"
+    assert download.value.suggested_filename == f"{name}.{kind.lower()}"
     return Path(download.value.path()).read_bytes()
 
 

@@ -2,79 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import ArrayLike
-from pages import Visit, open_page
-from playwright.sync_api import Page, expect
+from pages import Visit, close, dragged, open_page, python_of
 
 from pgce_mini.figures.simplex import arrow_lines
 from pgce_mini.theory import simplex_xy
-
-EXACT = 1e-9
-POINTS = 4  # of each drag
-
-# What is drawn once the chart has caught up with the sliders, and where they stand.
-SEEN = """async () => {
-    const place = document.querySelector(".js-plotly-plot");
-    const frame = () => new Promise(requestAnimationFrame);
-    const keyOf = (input) => input.closest('[class*="st-key-"]').className.match(/st-key-(\\S+)/)[1];
-    const sliders = () => Object.fromEntries([...document.querySelectorAll('input[type="range"]')]
-        .map((input) => [keyOf(input), Number(input.value)]));
-    await frame();
-    for (let values = {}; place.pgce.busy || JSON.stringify(sliders()) !== values; await frame())
-        values = JSON.stringify(sliders());
-    await frame();
-    return {
-        values: sliders(),
-        data: place.data.map(({ name, x, y }) => ({ name, x: Array.from(x), y: Array.from(y) })),
-        mark: place.layout.shapes?.[0]?.x0 ?? null,
-        words: document.querySelector(".takeaway").textContent,
-        alt: place.getAttribute("aria-label"),
-    };
-}"""
-
-
-def functions_of(page: Page) -> dict[str, Any]:
-    """What "Copy as Python" shows, run: the page's own functions."""
-    fold = page.get_by_text("Copy as Python")
-    fold.click()
-    code = page.get_by_test_id("stCode")
-    expect(code).to_be_visible()
-    names: dict[str, Any] = {}
-    exec(compile(code.inner_text(), "cell", "exec"), names)
-    fold.click()
-    return names
-
-
-def dragged(page: Page, keys: Sequence[str], draws: random.Random) -> list[dict[str, Any]]:
-    """What is seen at points of a drag of each of the sliders, before it is let go."""
-    seen = []
-    for key in keys:
-        slider = page.locator(f".st-key-{key} [data-testid=stSlider]")
-        slider.scroll_into_view_if_needed()
-        box = page.locator(f".st-key-{key} [data-orientation=horizontal]").nth(1).bounding_box()
-        assert box is not None
-        middle = box["y"] + box["height"] / 2
-        address = page.url
-        page.mouse.move(box["x"] + box["width"] / 2, middle)
-        page.mouse.down()
-        for _ in range(POINTS):
-            page.mouse.move(box["x"] + box["width"] * draws.uniform(0.02, 0.98), middle)
-            seen.append(page.evaluate(SEEN))
-        assert page.url == address  # the server knows nothing yet
-        page.mouse.up()
-    return seen
-
-
-def close(ours: ArrayLike, theirs: ArrayLike) -> None:
-    one, two = (np.array([math.nan if v is None else v for v in np.ravel(x)], float) for x in (ours, theirs))
-    np.testing.assert_allclose(one, two, rtol=EXACT, atol=EXACT, equal_nan=True)
 
 
 def same_curves(seen: Mapping[str, Any], figure: Any) -> None:
@@ -162,7 +98,7 @@ PAGES = {
 def test_a_dragged_slider_draws_pythons_numbers(explorer: str, visit: Visit, address: str) -> None:
     keys, check = PAGES[address]
     page = open_page(visit, explorer + address)
-    python = functions_of(page)
+    python = python_of(page)
     draws = random.Random(address)
     sentences = set()
     for seen in dragged(page, keys, draws):

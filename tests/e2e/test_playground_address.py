@@ -6,13 +6,14 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from pages import settled
 from playground_pages import DEFAULT, LOAD, Visit, assert_shows, handle, readout, shown, slider
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from pgce_mini.playground import javascript
 
 
-def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: Browser) -> None:
+def test_address_brings_the_state_back_in_another_browser(play: Visit) -> None:
     page = play()
     slider(page, "β").press("PageUp")
     page.get_by_role("radio", name="exponent").check()
@@ -24,9 +25,7 @@ def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: 
     for _ in range(3):
         page.get_by_role("button", name="Step").click()
     page.wait_for_function("() => location.hash.includes('steps=3')")
-    context = browser.new_context()
-    again = context.new_page()
-    again.goto(page.url)
+    again = play(page.url.partition("#")[2])
     expect(readout(again, "step")).to_have_text("3")
     expect(again.get_by_role("radio", name="log")).to_be_checked()
     ours, theirs = shown(page), shown(again)
@@ -35,7 +34,6 @@ def test_address_brings_the_state_back_in_another_browser(play: Visit, browser: 
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
     again.get_by_role("button", name="All defaults").click()
     again.wait_for_function("() => location.hash === ''")
-    context.close()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +78,7 @@ def test_new_address_ends_what_plays_and_holds_no_diamond(play: Visit) -> None:
     page.get_by_role("button", name="Play").click()
     page.evaluate(f"() => {{ location.hash = 'beta=0.25&predict={even}'; }}")
     expect(slider(page, "β")).to_have_value("0.25")
-    page.wait_for_timeout(200)  # many frames
+    settled(page)
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     expect(readout(page, "step")).to_have_text("0")
 

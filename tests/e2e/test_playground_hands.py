@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pages import settled, swipe, touch
 from playground_pages import DEFAULT, Visit, assert_shows, handle, middle, shown, slider
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from pgce_mini.playground import PRESETS, preset
 
@@ -20,7 +21,7 @@ def test_dragged_label_renormalises_the_rest_and_moves_the_end(play: Visit) -> N
     page.mouse.down()
     page.mouse.move(x - 100, y, steps=5)
     page.mouse.move(x - 198, y, steps=5)  # taken hold of 2 px beside its middle, it stays so
-    page.wait_for_function("() => location.hash.includes('q=')")
+    settled(page)
     assert middle(handle(page, "4"))[0] == pytest.approx(x - 200, abs=1.5)
     page.mouse.up()
     columns = shown(page)
@@ -41,20 +42,9 @@ def test_press_beside_a_handle_brings_it_there(play: Visit) -> None:
     assert shown(page)["frequency q"][7] > 0.5
 
 
-def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """A finger from start to end, in steps of a tenth."""
-    touch = page.context.new_cdp_session(page)
-    for i in range(12):
-        kind = "touchStart" if i == 0 else "touchMove" if i < 11 else "touchEnd"
-        points = [a + min(i, 10) / 10 * (b - a) for a, b in zip(start, end, strict=True)]
-        touch.send(
-            "Input.dispatchTouchEvent",
-            {"type": kind, "touchPoints": [] if i == 11 else [dict(zip("xy", points, strict=True))]},
-        )
-
-
 def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visit) -> None:
     page = play(width=390, has_touch=True)
+    devtools = page.context.new_cdp_session(page)
     x, y = middle(handle(page, "4"))
     page.touchscreen.tap(x - 60, y)
     expect(handle(page, "4")).to_have_attribute("aria-valuenow", "0.7347")
@@ -70,7 +60,7 @@ def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visi
     for lean in (0, 25, -40):  # px that the finger strays sideways on its way up
         page.evaluate("() => scrollTo(0, 0)")
         x, y = middle(handle(page, "x"))
-        swipe(page, (x, y), (x + lean, y - 300))
+        swipe(devtools, (x, y), (x + lean, y - 300))
         page.wait_for_function("() => scrollY > 100")
     assert page.evaluate("() => changes") == 0
     for control in page.locator("input[type=range]").all():
@@ -78,20 +68,20 @@ def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visi
         page.evaluate("() => scrollBy(0, 250)")
         box = control.bounding_box()
         assert box is not None
-        swipe(page, (box["x"] + 100, box["y"] + 14), (box["x"] + 105, box["y"] + 150))
-    page.wait_for_timeout(400)  # longer than a change takes to reach the address
+        swipe(devtools, (box["x"] + 100, box["y"] + 14), (box["x"] + 105, box["y"] + 150))
+    page.wait_for_timeout(400)  # QUIET of instrument.js, after which a change reaches the address, is 250
     assert "#" not in page.url.rstrip("#")
     beta = slider(page, "β")
     beta.scroll_into_view_if_needed()
     box = beta.bounding_box()
     assert box is not None
-    swipe(page, (box["x"] + 160, box["y"] + 14), (box["x"] + 250, box["y"] + 20))
+    swipe(devtools, (box["x"] + 160, box["y"] + 14), (box["x"] + 250, box["y"] + 20))
     page.wait_for_function("() => location.hash.startsWith('#beta=')")
     slider(page, "λ head").tap(position={"x": 250, "y": 14})
     page.wait_for_function("() => location.hash.includes('lambda_head=')")
     page.evaluate("() => scrollTo(0, 0)")
     x, y = middle(handle(page, "4"))
-    swipe(page, (x, y), (x - 60, y + 5))
+    swipe(devtools, (x, y), (x - 60, y + 5))
     page.wait_for_function("() => location.hash.includes('q=')")
     assert shown(page)["frequency q"][0] < 0.6
 
@@ -99,23 +89,18 @@ def test_finger_drags_sideways_and_a_tap_or_a_swipe_down_sets_nothing(play: Visi
 def test_a_second_finger_sets_nothing(play: Visit) -> None:
     page = play(width=390, has_touch=True)
     (x, y), (_, other) = middle(handle(page, "4")), middle(handle(page, "5"))
-    touch = page.context.new_cdp_session(page)
-
-    def fingers(kind: str, *places: tuple[float, float]) -> None:
-        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    fingers("touchStart", (x, y))
+    devtools = page.context.new_cdp_session(page)
+    touch(devtools, "touchStart", (x, y))
     for i in range(1, 6):
-        fingers("touchMove", (x - 10 * i, y))
+        touch(devtools, "touchMove", (x - 10 * i, y))
     expect(handle(page, "4")).not_to_have_attribute("aria-valuenow", "0.7347")
-    page.wait_for_timeout(100)  # some frames
+    settled(page)
     before = [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")]
-    fingers("touchStart", (x - 50, y), (x - 50, other))
+    touch(devtools, "touchStart", (x - 50, y), (x - 50, other))
     for i in range(1, 6):
-        fingers("touchMove", (x - 50, y), (x - 50 - 10 * i, other + 10 * i))
-    fingers("touchEnd")
-    page.wait_for_timeout(100)
+        touch(devtools, "touchMove", (x - 50, y), (x - 50 - 10 * i, other + 10 * i))
+    touch(devtools, "touchEnd")
+    settled(page)
     assert [handle(page, token).get_attribute("aria-valuenow") for token in ("4", "5")] == before
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from pages import AT_REST
 from playground_pages import DEFAULT, LOAD, SERVED, Visit, assert_shows, readout, slider, takeaway
 from playwright.sync_api import expect
 
@@ -21,7 +22,7 @@ def test_explorer_keeps_the_state_in_the_address_and_asks_nothing_of_the_server(
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.reload()
     expect(readout(page, "step")).to_have_text("5", timeout=SERVED)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function(AT_REST)
     expect(page.get_by_role("alert")).to_have_count(0)  # what is malformed is as if it were not there
     assert sent  # the script has run
     asked = len(sent)

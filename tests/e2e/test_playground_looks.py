@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 
 import pytest
+from conftest import SCROLLS
 from playground_pages import SERVED, Visit, downloaded, handle, middle, readout, takeaway
 from playwright.sync_api import expect
 
@@ -31,7 +32,7 @@ def test_page_is_accessible_and_fits(
     for fold in ("Data", "Copy as Python"):
         page.get_by_text(fold, exact=True).click()
     expect(page.get_by_role("rowheader", name="fish")).to_be_visible()
-    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function(f"() => !({SCROLLS})()")
     assert_accessible(page, "body" if home == "page" else ".pgce-playground")
 
 

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playground_pages import DEFAULT, LOAD, SERVED, Visit, python_cell, slider, takeaway
+from conftest import SCROLLS
+from playground_pages import DEFAULT, LOAD, SERVED, Visit, downloaded, python_cell, slider, takeaway
 from playwright.sync_api import Page, expect
 
 from pgce_mini.playground import PlaygroundState, javascript, preset
@@ -59,7 +59,7 @@ def rl_policies(state: PlaygroundState) -> dict[str, FloatArray]:
 
 def assert_shows_rl(page: Page, state: PlaygroundState) -> None:
     """The curves of the page are those of the library for this state."""
-    rows = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode("utf-8-sig"))))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "CSV", "one_token_rl").decode("utf-8-sig"))))
     runs = rl_policies(state)
     assert [row["start"] for row in rows] == [name for name in runs for _ in range(state.rl_steps + 1)]
     for name, policies in runs.items():
@@ -71,13 +71,6 @@ def assert_shows_rl(page: Page, state: PlaygroundState) -> None:
         for column, values in expected.items():
             found = np.array([float(row[column]) for row in ours])
             np.testing.assert_allclose(found, values, atol=1e-9, err_msg=f"{column} of {name}")
-
-
-def saved(page: Page, kind: str) -> bytes:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=kind, exact=True).click()
-    assert download.value.suggested_filename == f"one_token_rl.{kind.lower()}"
-    return Path(download.value.path()).read_bytes()
 
 
 def table(page: Page, start: str) -> list[str]:
@@ -237,6 +230,6 @@ def test_rl_is_accessible_fits_and_jumps_to_its_end_where_motion_is_reduced(
     expect(page.get_by_text("Step 200 of RL")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
     page.get_by_text("Data", exact=True).click()
-    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function(f"() => !({SCROLLS})()")
     assert_accessible(page)
-    assert saved(page, "PNG")[:4] == b"\x89PNG"
+    assert downloaded(page, "PNG", "one_token_rl")[:4] == b"\x89PNG"

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from conftest import SCROLLS
-from pages import PLOT, Visit, open_page
+from pages import PLOT, Visit, open_page, settled
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 PAGES = [  # with a picture: path, panels, the text of the control in play
@@ -189,6 +189,7 @@ def test_presented_playground_is_large_and_its_handles_follow_the_pointer(
     assert picture is not None
     assert picture["width"] > 1200
 
+    settled(page)
     knob = handle.locator("circle").bounding_box()
     assert knob is not None
     x, y = knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2
@@ -196,6 +197,7 @@ def test_presented_playground_is_large_and_its_handles_follow_the_pointer(
     page.mouse.down()
     page.mouse.move(x - 200, y, steps=4)
     page.mouse.up()
+    settled(page)
     after = handle.locator("circle").bounding_box()
     assert after is not None
     assert after["x"] - knob["x"] == pytest.approx(-200, abs=3)

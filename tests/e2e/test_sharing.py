@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import segno
+from conftest import SCROLLS
 from pages import Visit, open_page
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -161,7 +162,7 @@ def test_a_chart_is_shared_as_it_is_and_kept_beside_the_next(
     page.get_by_role("link", name="Hidden rewards").first.evaluate("link => link.click()")
     expect(page.get_by_role("heading", name="Which reward does your loss hide?")).to_be_visible()
     expect(kept).to_contain_text("Where training ends: ")  # on another page, too
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert not page.evaluate(SCROLLS)
     page.get_by_role("button", name="Remove A").click()
     expect(kept).to_have_count(0)
     expect(page.locator(".pgce-live")).to_have_count(0)
@@ -236,7 +237,7 @@ def test_a_class_predicts_without_seeing_and_then_sees_all(
     for page in (teacher, student, late):
         expect(page.get_by_text("2 (100%)")).to_be_visible()
     assert_accessible(teacher)
-    assert student.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert not student.evaluate(SCROLLS)
 
     teacher.get_by_role("link", name="One token").click()
     teacher.get_by_role("slider", name="β", exact=True).fill("-0.25")

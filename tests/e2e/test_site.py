@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from conftest import SCROLLS
 from pages import Visit
 from playwright.sync_api import Browser, Page, expect
 
@@ -20,8 +21,8 @@ from pgce_mini.study.analysis import Evidence, precision_answer
 
 MEGABYTE = 1e6
 BEFORE_SCROLLING = 500_000  # bytes
+OF_THE_REFERENCE = ("index", "loss", "study-analysis")  # its pages are of one kind
 MOST_SHIFT = 0.1  # CLS that a reader does not mind
-SCROLLS = "document.documentElement.scrollWidth > innerWidth"
 DRAWN = ".live-picture .js-plotly-plot .main-svg"
 
 
@@ -115,14 +116,14 @@ def test_next_leads_from_the_last_notebook_to_the_study_and_solutions_are_last(s
 def test_no_page_complains_asks_another_host_or_scrolls_sideways(site: Path, visit: Visit) -> None:
     page = visit(site.joinpath("index.html").as_uri())  # notes errors and requests of all that follow
     wide = []
-    for path in site.rglob("*.html"):
+    alike = {*site.glob("reference/*.html")} - {site / f"reference/{name}.html" for name in OF_THE_REFERENCE}
+    for path in sorted({*site.rglob("*.html")} - alike):
         page.set_viewport_size({"width": 360, "height": 800})
         page.goto(path.as_uri())
         if page.locator(".live-picture").count():
             assert scrolled_through(page) < MOST_SHIFT, path.name
             assert page.locator(".live-picture img").count() == 0, path.name  # all are live
-        widths = (360,) if path.parent.name == "reference" else (360, 1280)  # its pages are of one kind
-        for width in widths:
+        for width in (360, 1280):
             page.set_viewport_size({"width": width, "height": 800})
             if page.evaluate(SCROLLS):
                 wide.append((path.name, width))
@@ -317,7 +318,6 @@ def hosted(site: Path) -> Iterator[str]:
         ("notebooks/00_start_here", "dark"),
         ("reference/loss", "dark"),
         ("the-studies", "light"),
-        ("docs/study", "dark"),
         ("tiny-gpts", "light"),
         ("handouts", "light"),
         ("search", "light"),
@@ -327,3 +327,13 @@ def test_axe_finds_nothing(
     hosted: str, visit: Visit, assert_accessible: Callable[..., None], name: str, scheme: str
 ) -> None:
     assert_accessible(visit(f"{hosted}/{name}.html", width=390, color_scheme=scheme))
+
+
+def test_axe_finds_nothing_in_a_section_of_the_study(
+    hosted: str, visit: Visit, assert_accessible: Callable[..., None]
+) -> None:
+    """One for all, which are alike: the whole page takes half a minute."""
+    page = visit(f"{hosted}/docs/study.html", width=390, color_scheme="dark")
+    section = page.locator("section").filter(has=page.locator("th", has_text="verdict"))
+    section = section.filter(has=page.locator(".live-picture")).last  # the innermost
+    assert_accessible(page, f"#{section.get_attribute('id')}")

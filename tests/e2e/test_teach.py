@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import SCROLLS
 from pages import Visit
 from playwright.sync_api import Page, expect
 
@@ -76,5 +77,5 @@ def test_page_fits_and_is_accessible_in_light_and_dark(
     expect(page.get_by_text("0 right of 1 answered")).to_be_visible()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert not page.evaluate(SCROLLS)
         assert_accessible(page)

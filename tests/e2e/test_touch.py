@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pages import PLOT, Visit, open_page
+from pages import PLOT, Visit, open_page, settled, swipe, touch
 from playwright.sync_api import CDPSession, Page, expect
 
 PAGES = (
@@ -22,18 +22,6 @@ STATE = f"""() => JSON.stringify([
     {PLOT}._fullLayout.sliders?.[0]?.active ?? null,
 ])"""
 SCROLLED = "() => document.querySelector('.stMain').scrollTop + scrollY"
-
-
-def touch(devtools: CDPSession, kind: str, x: float = 0, y: float = 0) -> None:
-    points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
-    devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-
-def swipe(devtools: CDPSession, x: float, y: float, across: float, down: float) -> None:
-    touch(devtools, "touchStart", x, y)
-    for part in range(1, 9):
-        touch(devtools, "touchMove", x + across * part / 8, y + down * part / 8)
-    touch(devtools, "touchEnd")
 
 
 def place_of(page: Page, selector: str, number: int = 0) -> Callable[[float, float], tuple[float, float]]:
@@ -58,14 +46,17 @@ def test_swipe_scrolls_and_changes_nothing(explorer: str, visit: Visit, path: st
     page, devtools = phone(visit, explorer + path)
     address, before = page.url, page.evaluate(STATE)
     starts = [(TRACK, i, 0.8, 0.5) for i in range(min(page.locator(TRACK).count(), 3))]
+    swipes = 0
     for selector, number, across, down in starts + [(".js-plotly-plot", 0, *place) for place in PLACES]:
         x, y = place_of(page, selector, number)(across, down)
         if not 200 < y < 800:
             continue
         scrolled = page.evaluate(SCROLLED)
-        swipe(devtools, x, y, 6, -150)
+        swipe(devtools, (x, y), (x + 6, y - 150))
+        swipes += 1
         page.wait_for_function(f"(from) => ({SCROLLED})() !== from", arg=scrolled)
-    page.wait_for_timeout(300)
+    assert swipes >= 2
+    settled(page)
     assert page.evaluate(STATE) == before
     assert page.url == address
 
@@ -76,24 +67,24 @@ def test_drag_sideways_and_tap_move_a_slider(explorer: str, visit: Visit) -> Non
     beta = page.locator(".st-key-beta input")
 
     at = place_of(page, TRACK)
-    touch(devtools, "touchStart", *at(0.6, 0.5))
+    touch(devtools, "touchStart", at(0.6, 0.5))
     for part in (0.5, 0.4, 0.3, 0.2):
-        touch(devtools, "touchMove", *at(part, 0.6))
+        touch(devtools, "touchMove", at(part, 0.6))
     expect(said).to_contain_text("At β = -1.")  # before it is let go
     assert page.url == explorer + "simplex"
     touch(devtools, "touchEnd")
     expect(page).to_have_url(f"{explorer}simplex?beta={beta.input_value()}")
 
-    touch(devtools, "touchStart", *place_of(page, TRACK)(0.9, 0.5))
+    touch(devtools, "touchStart", place_of(page, TRACK)(0.9, 0.5))
     touch(devtools, "touchEnd")
     expect(page).to_have_url(f"{explorer}simplex?beta=0.3")
     expect(said).to_contain_text("At β = 0.30")
 
     x, y = place_of(page, ".slider-grip-rect")(0.5, 0.5)  # of the slider in the picture
-    swipe(devtools, x, y, -120, 4)
+    swipe(devtools, (x, y), (x - 120, y + 4))
     expect(page).not_to_have_url(f"{explorer}simplex?beta=0.3")
     assert float(beta.input_value()) < 0
 
-    touch(devtools, "touchStart", *place_of(page, ".scatterlayer .trace:nth-child(2) .point", 30)(0.5, 0.5))
+    touch(devtools, "touchStart", place_of(page, ".scatterlayer .trace:nth-child(2) .point", 30)(0.5, 0.5))
     touch(devtools, "touchEnd")
     expect(page.locator(".st-key-start input")).to_have_value("0.33")

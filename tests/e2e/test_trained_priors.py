@@ -11,14 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from pages import PLOT, Visit, download, open_page, rows_of
+from pages import PLOT, SUM, Visit, close, download, dragged, expected_of, open_page, python_of, rows_of
 from playwright.sync_api import Page, expect
-from test_dragging import close, dragged, functions_of
 
 from pgce_mini.shipped import priors
 from pgce_mini.teaching.reading import next_token
-
-SUM = "3 + 1 + 4 + 1 + 2 + 4 + 0 + 1 ="
 
 
 def test_beta_slides_over_trained_priors_in_the_browser_and_the_address_keeps_where(
@@ -30,7 +27,7 @@ def test_beta_slides_over_trained_priors_in_the_browser_and_the_address_keeps_wh
 ) -> None:
     open_page(visit, f"{explorer}trained-beta?beta=1&present=1")  # its columns are drawn on a projector, too
     page = open_page(visit, f"{explorer}trained-beta?beta=-0.25")
-    python = functions_of(page)
+    python = python_of(page)
     for seen in dragged(page, ["beta"], random.Random(0)):
         beta = seen["values"]["beta"]
         along, figure = python["over_beta"](SUM, 0, beta)
@@ -71,7 +68,7 @@ def test_the_trap_takes_a_bet_first_and_then_shows_theory_and_seeds(
 def test_the_trap_follows_its_sliders_with_the_numbers_of_theory(explorer: str, visit: Visit, start: str) -> None:
     page = open_page(visit, f"{explorer}trap-game?shown=true&start={quote(start)}")
     learnt = start != "the documents"
-    python = functions_of(page)
+    python = python_of(page)
     python["settings_that_were_run"] = functools.cache(python["settings_that_were_run"])  # as the page does
     for seen in dragged(page, ["beta"] if learnt else ["slip", "beta"], random.Random(1)):
         share, slip, beta, *bet = (
@@ -102,9 +99,7 @@ def test_a_state_of_the_priors_opens_in_the_playground_with_the_priors_marked(
         page.get_by_role("button", name="CSV", exact=True).click()
     rows = list(csv.DictReader(StringIO(Path(arriving.value.path()).read_text("utf-8-sig"))))
     for arm in ("ce", "precision", "diversity"):
-        model, corpus = priors.load("chain-sum", arm)
-        probs = next_token(model, corpus.encode(SUM), 6).probs
-        expected = [probs[corpus.encode(row["token"])[0]].item() for row in rows[:-1]]
+        expected = expected_of(arm, [row["token"] for row in rows[:-1]])
         assert [float(row[f"{arm}, trained"]) for row in rows[:-1]] == pytest.approx(expected, abs=1e-5)
     # Theory ends within a hundredth of the trained prior, nowhere near where it began.
     first = rows[0]
