@@ -77,6 +77,7 @@ def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
         prediction = predicted(corpus, row.pretrain.shaping)
         columns["reasoned_share_before"] = prediction.reasoned_share + 0.01
         columns["accuracy_if_reasoned_before"] = prediction.accuracy_if_reasoned
+        columns["accuracy_if_direct_before"] = prediction.accuracy_if_direct
         values = [*prediction.entropy_by_position]
         steps = list(range(1, len(values) + 1))
         curves.append({"stage": "before", "metric": "entropy", "steps": steps, "values": values})

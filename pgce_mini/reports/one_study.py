@@ -51,8 +51,10 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     baseline = spec.arms[0]
     body, intervals = [], []
+    named = list(map(_of, spec.arms))
+    arms = sorted(spec.arms, key=lambda arm: named.index(_of(arm)))
     for variant in variants:
-        for arm in spec.arms:
+        for arm in arms:
             seeds = by_seed(rows, arm, "entropy_before", variant)
             if not seeds:
                 continue
@@ -65,7 +67,7 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
             body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
             if difference:
                 label = f"{arm} ({variant})" if variant else arm
-                intervals.append(Interval(label, arm, difference.mean, difference.low, difference.high))
+                intervals.append(Interval(label, _of(arm), difference.mean, difference.low, difference.high))
     text = [f"## `{spec.name}`\n", f"*{spec.question}*\n", first_line(evidence, spec.name) + "\n"]
     if intervals:
         largest = max(intervals, key=lambda row: abs(row.mean))
@@ -116,6 +118,11 @@ def _shown(evidence: Evidence, spec: Spec, variants: Sequence[str]) -> str:
 def _filled(rows: Sequence[Columns], columns: Sequence[str]) -> list[str]:
     """Those that some row has."""
     return [column for column in columns if any(row.get(column) is not None for row in rows)]
+
+
+def _of(arm: str) -> str:
+    """The arm whose prior `arm` predicts, below which it stands; or `arm` itself."""
+    return arm.removeprefix("predicted-")
 
 
 def _learning_curves(drawn: Drawn) -> tuple[str, str]:

@@ -139,6 +139,7 @@ def _predicted(evidence: Evidence, part: str) -> str:
     told = []
     for (predictor, measure), tolerance in REGISTERED.items():
         if own := [p for p in found if (p.predictor, p.measure) == (predictor, measure)]:
-            right = sum(p.right for p in own)
-            told.append(f"{measure}, to {tolerance:g}: predictor {predictor} is right for {right} of {len(own)}")
-    return f"{'; '.join(told)}." if told else "No prediction can be checked yet."
+            right = f"{sum(p.right for p in own)} of {len(own)} arms"
+            told.append(f"{measure} (predictor {predictor}, to within {tolerance:g}) for {right}")
+    head = "What priors do is predicted rightly from what ce has learnt:"
+    return f"{head} {'; '.join(told)}." if told else "No prediction can be checked yet."
