@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,16 @@ torch.set_num_threads(1)  # two xdist workers fill two cores, and sums are taken
 
 settings.register_profile("pgce_mini", deadline=None, derandomize=True)
 settings.load_profile("pgce_mini")
+
+MAIN = sys.modules["__main__"]
+
+
+@pytest.fixture(autouse=True)
+def own_main() -> Iterator[None]:
+    """Streamlit's AppTest leaves a page in the place of `__main__`, which every new process of a later test would
+    run."""
+    yield
+    sys.modules["__main__"] = MAIN
 
 
 @pytest.fixture(scope="session")

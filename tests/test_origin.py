@@ -13,7 +13,7 @@ from disk import everything_in
 from tiny import SHAPE, TASK, new_model
 from trainings import Training, press_ctrl_c
 
-from pgce_mini.runs import Run, RunError, config_to_dict, save_model
+from pgce_mini.runs import RunError, config_to_dict, save_model
 from pgce_mini.tasks import Text
 from pgce_mini.training import PretrainConfig, pretrain
 
@@ -65,12 +65,8 @@ def test_run_whose_text_has_changed_is_refused_until_it_is_back(
     assert pretrain(again, progress=False).model_path.read_bytes() == undisturbed.model_path.read_bytes()
 
 
-def test_text_is_noted_but_in_a_run_that_was_begun_without(tmp_path: Path) -> None:
+def test_text_is_noted(tmp_path: Path) -> None:
     book, config = book_and_training(tmp_path)
     recorded = config_to_dict(config)
     text = f"sha256:{hashlib.sha256(book.read_bytes()).hexdigest()}"
     assert pretrain(config, progress=False).config()["config"] == recorded | {"text": text}
-    old = replace(config, run_dir=tmp_path / "old")
-    with Run.start(old.run_dir, "pretrain", recorded):  # as earlier versions began one
-        pass
-    assert pretrain(old, progress=False).config()["config"] == recorded
