@@ -59,7 +59,7 @@ PAGES = {  # by the path in the address; "one-token" is the first page, whose pa
     "results": Page(
         "diversity_or_precision",
         "Diversity or precision?",
-        "study beside picture metric variant variant_beside phase_arm paper",
+        "study beside picture metric predicted variant variant_beside phase_arm paper",
     ),
     "teach": Page("teach", "Teach", ""),
 }

@@ -14,17 +14,28 @@ from streamlit.delta_generator import DeltaGenerator
 import shell
 from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS, WHEN, column_title, metric_of
-from pgce_mini.figures import before_after, learning_curves, paired_forest, pass_at_k_curves, phase_map
+from pgce_mini.figures import (
+    before_after,
+    learning_curves,
+    paired_forest,
+    pass_at_k_curves,
+    phase_map,
+    predicted_measured,
+)
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import Columns
 from pgce_mini.study.analysis import (
     AFTER_RL,
     ORDER,
+    PREDICTORS,
+    PRIORS_ALONE,
+    REGISTERED,
     Evidence,
     PairedDifference,
     Summary,
     Verdict,
+    check_predictors,
     format_difference,
     samples,
     views,
@@ -40,12 +51,18 @@ ARMS = (
     "unlikely wrong tokens, head-reward pays 0.1 to likely ones. The others are controls: another temperature, "
     "another loss, more steps."
 )
-BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE = (
+BEFORE_AFTER, DIFFERENCES, PASS_AT_K, PHASE, PREDICTIONS = (
     "before and after RL",
     "minus the baseline",
     "Pass@k",
     "phase diagram",
+    "predicted and measured",
 )
+QUANTITIES = {  # of a prediction: what an axis says
+    "accuracy if reasoned": "accuracy if reasoned (share)",
+    "entropy by position": "entropy (nats) where it errs most",
+}
+FROM_CE = {measure: (predictor, tolerance) for (predictor, measure), tolerance in REGISTERED.items()}
 CURVES = {  # of a row: training, the trainer's name
     "reward through RL": ("rl", "reward"),
     "entropy through RL": ("rl", "entropy"),
@@ -122,6 +139,18 @@ def phase_diagram(
     return found, phase_map(found.xs, found.ys, found.values, title, x_title, y_title, value_title)
 
 
+def predictions(
+    study: str, measure: str, quantity: str, title: str, folder: Path = RESULTS
+) -> tuple[dict[str, list[tuple[float, float]]], go.Figure]:
+    """What the registered predictor says of each arm beside what its priors do, a point a setting."""
+    predictor, tolerance = next((p, tolerance) for (p, m), tolerance in REGISTERED.items() if m == measure)
+    points: dict[str, list[tuple[float, float]]] = {}
+    for found in check_predictors(Evidence(folder), study):
+        if (found.predictor, found.measure) == (predictor, measure):
+            points.setdefault(found.arm, []).append((found.predicted, found.measured))
+    return points, predicted_measured(points, tolerance, title, quantity)
+
+
 def studies(runs: Path) -> dict[str, Study]:
     """What to call it -> where its table is, or will be; those of the protocols first, in their order."""
     names = dict.fromkeys([*ORDER, *stems(RESULTS)])
@@ -164,7 +193,12 @@ def choose(study: Study, wide: bool = False) -> Choice | None:
         kinds = [BEFORE_AFTER, DIFFERENCES, PASS_AT_K, *CURVES]
     if has_rl and views.phase(rows, arms[-1], arms[0], AFTER_RL):
         kinds.append(PHASE)
+    if study.name == PRIORS_ALONE:
+        kinds.insert(0, PREDICTIONS)
     kind = st.radio("Picture", kinds, key="picture", horizontal=wide, bind="query-params")
+    if kind == PREDICTIONS:
+        measure = st.selectbox("Of", list(FROM_CE), key="predicted", bind="query-params")
+        return Choice(kind, [], "", measure)
     metric = ""
     if kind in (DIFFERENCES, PHASE):
         known, m = views.measures(rows), samples(rows)
@@ -236,6 +270,8 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
     kind, arms, variant, metric = choice
     rows = evidence_of(study.folder, stamp).rows(study.name)
     m, baseline = samples(rows), views.arms(rows)[0]
+    if kind == PREDICTIONS:
+        return predictions_of(study, metric)
     if not arms:
         raise ValueError("no arm is picked")
     where = f", {variant}" if variant else ""
@@ -296,6 +332,35 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
             "verdict": ["not planned" if verdict is None else str(verdict) for verdict in found.values()],
             **{name: [getattr(gap, name) for gap in gaps.values()] for name in columns},
         }
+    return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
+
+
+def predictions_of(study: Study, measure: str) -> Shown:
+    """
+    Raises:
+        ValueError: there is nothing to predict, or nothing yet.
+    """
+    if study.name != PRIORS_ALONE:
+        raise ValueError(f"only {PRIORS_ALONE} has predictions that were registered")
+    predictor, tolerance = FROM_CE[measure]
+    points, figure, code = shell.run(
+        predictions, study=study.name, measure=measure, quantity=QUANTITIES.get(measure, measure),
+        title=f"{measure}: predicted by {predictor}, and measured",
+        **({"folder": study.folder} if study.own else {}),
+    )  # fmt: skip
+    if not points:
+        raise ValueError("no arm shares two seeds with ce yet")
+    table = as_columns(
+        ("arm", "predicted", "measured", "error"),
+        [(arm, *pair, pair[0] - pair[1]) for arm, pairs in points.items() for pair in pairs],
+    )
+    errors = dict(zip(table["error"], table["arm"], strict=True))
+    worst = max(errors, key=abs)
+    right = sum(abs(error) <= tolerance for error in table["error"])
+    sentence = (
+        f"{measure}, predicted from {PREDICTORS[predictor]} ({predictor}), is right to within {tolerance:g} for "
+        f"{right} of {len(table['error'])}; furthest off is {errors[worst]}, by {worst:+.3f}."
+    )
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
 
 

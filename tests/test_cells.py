@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,7 @@ STATES = {
         "study=chain&picture=minus+the+baseline",
         "study=chain&picture=Pass@k",
         "study=phase&picture=phase+diagram",
+        "study=theory&predicted=entropy+by+position",
         "study=studies/chain&picture=entropy+through+RL",
         "study=demo",
         "study=demo&picture=minus+the+baseline",
@@ -101,6 +103,7 @@ def test_shown_cell_makes_what_the_page_shows(
     monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # a view run alone has no other page
     monkeypatch.setattr(shell, "present", lambda *args, **listeners: shown.update({args[4]: args[1]}))
     monkeypatch.setattr(shell, "present_moving", note_settings)
+    st.cache_resource.clear()  # of what pages of other tests have made
     for count, query in enumerate(STATES[file], 1):
         page = AppTest.from_file(str(ROOT / "app" / "views" / f"{file}.py"), default_timeout=120)
         for name, values in parse_qs(query).items():

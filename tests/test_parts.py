@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from pgce_mini.runs import write_json
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import Columns, Curve, write_curves, write_rows
-from pgce_mini.study.analysis import ORDER, PROTOCOLS, Evidence, first_line
+from pgce_mini.study.analysis import ORDER, PROTOCOLS, REGISTERED, Evidence, check_predictors, first_line
 from pgce_mini.study.analysis.protocol_2 import CHAIN, CONFIRM, TRAP
 
 
@@ -130,6 +130,22 @@ def test_page_says_in_one_line_that_a_part_has_not_been_run(
     lines = [text for text in said if 'class="part"' in text]
     assert lines == [f'<p class="part">Study II, {part}: not run yet.</p>' for part in ("confirm", "lr")]
     assert not any("takeaway" in text or "refusal" in text for text in said)
+
+
+def test_page_shows_predictions_beside_what_was_measured(app: Callable[[str], ModuleType]) -> None:
+    page = results_page(study="theory", predicted="entropy by position")
+    said = " ".join(html.proto.body for html in page.get("html"))
+    found = [p for p in check_predictors(Evidence(), "theory") if (p.predictor, p.measure) in REGISTERED]
+    of_entropy = [p for p in found if p.measure == "entropy by position"]
+    right, worst = sum(p.right for p in of_entropy), max(of_entropy, key=lambda p: abs(p.error))
+    assert (
+        f"(B), is right to within 0.08 for {right} of 12; furthest off is {worst.arm}, by {worst.error:+.3f}."
+        in said
+    )
+    beside = results_page(study="theory", beside="dose")
+    assert "only theory has predictions that were registered" in " ".join(
+        html.proto.body for html in beside.get("html")
+    )
 
 
 def test_page_reads_no_study_but_those_of_the_package_and_of_the_runs_folder(
