@@ -350,17 +350,14 @@ def predictions_of(study: Study, measure: str) -> Shown:
     )  # fmt: skip
     if not points:
         raise ValueError("no arm shares two seeds with ce yet")
-    table = as_columns(
-        ("arm", "predicted", "measured", "error"),
-        [(arm, *pair, pair[0] - pair[1]) for arm, pairs in points.items() for pair in pairs],
-    )
-    errors = dict(zip(table["error"], table["arm"], strict=True))
-    worst = max(errors, key=abs)
-    right = sum(abs(error) <= tolerance for error in table["error"])
+    rows = [(arm, x, y, x - y) for arm, pairs in points.items() for x, y in pairs]
+    right = sum(abs(error) <= tolerance for *_, error in rows)
+    arm, *_, worst = max(rows, key=lambda row: abs(row[3]))
     sentence = (
         f"{measure}, predicted from {PREDICTORS[predictor]} ({predictor}), is right to within {tolerance:g} for "
-        f"{right} of {len(table['error'])}; furthest off is {errors[worst]}, by {worst:+.3f}."
+        f"{right} of {len(rows)}; furthest off is {arm}, by {worst:+.3f}."
     )
+    table = as_columns(("arm", "predicted", "measured", "error"), rows)
     return Shown(figure, sentence[0].upper() + sentence[1:], table, code)
 
 

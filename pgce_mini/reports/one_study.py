@@ -21,6 +21,7 @@ from pgce_mini.study.analysis import (
     format_spread,
     samples,
     signed,
+    views,
 )
 from pgce_mini.study.analysis.protocol_2 import AREA, HELD_OUT
 from pgce_mini.tasks import Countdown, Text
@@ -48,11 +49,11 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
     columns = _filled(rows, RL_COLUMNS if metric == AFTER_RL else TEXT_COLUMNS if of_text else PRIOR_COLUMNS)
     m = samples(rows)
     words = column_label(AFTER_RL, m) if metric == AFTER_RL else "held-out entropy (nats/token)"
-    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    variants = views.variants(rows)
     baseline = spec.arms[0]
     body, intervals = [], []
     named = list(map(_of, spec.arms))
-    arms = sorted(spec.arms, key=lambda arm: named.index(_of(arm)))
+    arms = sorted(spec.arms, key=lambda arm: named.index(_of(arm)))  # a prediction stands below its arm
     for variant in variants:
         for arm in arms:
             seeds = by_seed(rows, arm, "entropy_before", variant)

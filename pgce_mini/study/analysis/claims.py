@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from pgce_mini.study.analysis import views
 from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.formats import format_difference, signed
 from pgce_mini.study.analysis.hypotheses import CALLED, Comparison, Family, Hypothesis, in_words
@@ -185,7 +186,7 @@ def _after_long_rl(evidence: Evidence) -> str:
     answer = _each(evidence, "Does the gain last through 400 steps of RL?", "II.4")
     rows = evidence.rows("long") if answer else []
     kept = []
-    for arm in dict.fromkeys(row["arm"] for row in rows):
+    for arm in views.arms(rows):
         shares = by_seed(rows, arm, "reasoned_share_after", TRAP).values()
         kept += [f"{arm} {sum(share > 0.5 for share in shares)} of {len(shares)}"] if shares else []
     return answer + (f" Policies of the trap that mostly reason then: {', '.join(kept)}." if kept else "")
