@@ -36,13 +36,12 @@ def present_answer() -> None:
     """The question of the paper, what the tables of the package say, and what to do in a run of one's own."""
     evidence = evidence_of(RESULTS, stamp(RESULTS))
     try:
-        answer, ways, lines = precision_answer(evidence), further_answers(evidence), advice(evidence)
+        answer, others, lines = precision_answer(evidence), further_answers(evidence), advice(evidence)
     except RunError as error:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
         return
     st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
-    for beside in ways:
-        st.html(f'<p style="margin: 0">{escape(beside)}</p>')
+    st.markdown("\n".join(f"- **{question}** {said}" for question, said in others.items()))
     with st.container(border=True):
         st.subheader("In your own run")
         st.markdown("\n".join(f"- {line}" for line in lines))

@@ -7,21 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import shell
 from pgce_mini import PAPER_ARMS
 from pgce_mini.evaluation import LENGTH, LOGGED, STEPS, WHEN, column_title, metric_of
-from pgce_mini.figures import (
-    before_after,
-    learning_curves,
-    paired_forest,
-    pass_at_k_curves,
-    phase_map,
-    predicted_measured,
-)
 from pgce_mini.runs import RunError
 from pgce_mini.shipped import RESULTS
 from pgce_mini.study import Columns
@@ -35,11 +26,11 @@ from pgce_mini.study.analysis import (
     PairedDifference,
     Summary,
     Verdict,
-    check_predictors,
     format_difference,
     samples,
     views,
 )
+from study_pictures import accuracy, differences, pass_at_k, phase_diagram, predictions, training
 
 OF = (
     "Avg@m: the share of right answers among m samples of each problem. Pass@k: the share of problems that at "
@@ -63,8 +54,10 @@ QUANTITIES = {  # of a prediction: what an axis says
     "entropy by position": "entropy (nats) where it errs most",
 }
 FROM_CE = {measure: (predictor, tolerance) for (predictor, measure), tolerance in REGISTERED.items()}
+HELD_OUT = "held-out reward through RL"
 CURVES = {  # of a row: training, the trainer's name
     "reward through RL": ("rl", "reward"),
+    HELD_OUT: ("rl", "heldout_reward"),
     "entropy through RL": ("rl", "entropy"),
     "length through RL": ("rl", LENGTH),
     "entropy of the priors": ("pretrain", "heldout_entropy"),
@@ -91,64 +84,6 @@ class Shown(NamedTuple):
     takeaway: str
     table: dict[str, list[Any]]
     code: str
-
-
-def accuracy(
-    study: str, arms: list[str], variant: str, title: str, folder: Path = RESULTS
-) -> tuple[Summary, go.Figure]:
-    """Avg@m of each arm before and after RL, over seeds."""
-    rows = Evidence(folder).rows(study)
-    summary = views.over_seeds(rows, arms, variant)
-    return summary, before_after(summary, "avg_at_m", title, f"Avg@{samples(rows)} (share)")
-
-
-def pass_at_k(
-    study: str, arms: list[str], variant: str, title: str, folder: Path = RESULTS
-) -> tuple[Summary, go.Figure]:
-    """Pass@k of each arm before and after RL, over seeds."""
-    summary = views.over_seeds(Evidence(folder).rows(study), arms, variant)
-    return summary, pass_at_k_curves(summary, title)
-
-
-def training(
-    study: str, arms: list[str], stage: str, metric: str, variant: str, title: str, folder: Path = RESULTS
-) -> tuple[dict[str, list[views.Metrics]], go.Figure]:
-    """A metric over the steps of a training, each seed of each arm."""
-    curves = views.learning_curves_of(Evidence(folder).curves(study), arms, stage, metric, variant)
-    return curves, learning_curves(curves, metric, title, STEPS[stage], LOGGED[stage][metric].axis_title)
-
-
-def differences(
-    study: str, arms: list[str], baseline: str, metric: str, variant: str, title: str, folder: Path = RESULTS
-) -> tuple[dict[str, PairedDifference], go.Figure]:
-    """Each arm minus the baseline, paired over seeds."""
-    rows = Evidence(folder).rows(study)
-    found = views.paired_differences(rows, arms, baseline, metric, variant)
-    return found, paired_forest(found, title, f"Δ {column_title(metric, samples(rows))}")
-
-
-def phase_diagram(
-    study: str, arm: str, baseline: str, metric: str, folder: Path = RESULTS
-) -> tuple[views.Phase, go.Figure]:
-    """An arm minus the baseline, over the two settings that vary in the study."""
-    rows = Evidence(folder).rows(study)
-    found = views.phase(rows, arm, baseline, metric)
-    assert found is not None  # other studies have no such picture
-    x_title, y_title = (name.replace("_", " ") for name in found[:2])
-    title, value_title = f"{arm} minus {baseline}", column_title(metric, samples(rows))
-    return found, phase_map(found.xs, found.ys, found.values, title, x_title, y_title, value_title)
-
-
-def predictions(
-    study: str, measure: str, quantity: str, title: str, folder: Path = RESULTS
-) -> tuple[dict[str, list[tuple[float, float]]], go.Figure]:
-    """What the registered predictor says of each arm beside what its priors do, a point a setting."""
-    predictor, tolerance = next((p, tolerance) for (p, m), tolerance in REGISTERED.items() if m == measure)
-    points: dict[str, list[tuple[float, float]]] = {}
-    for found in check_predictors(Evidence(folder), study):
-        if (found.predictor, found.measure) == (predictor, measure):
-            points.setdefault(found.arm, []).append((found.predicted, found.measured))
-    return points, predicted_measured(points, tolerance, title, quantity)
 
 
 def studies(runs: Path) -> dict[str, Study]:
@@ -191,6 +126,8 @@ def choose(study: Study, wide: bool = False) -> Choice | None:
     kinds = [DIFFERENCES, *list(CURVES)[-1:]]
     if has_rl:
         kinds = [BEFORE_AFTER, DIFFERENCES, PASS_AT_K, *CURVES]
+        if all(row.get("rl_heldout_area") is None for row in rows):  # study I has no such curve
+            kinds.remove(HELD_OUT)
     if has_rl and views.phase(rows, arms[-1], arms[0], AFTER_RL):
         kinds.append(PHASE)
     if study.name == PRIORS_ALONE:

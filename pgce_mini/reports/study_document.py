@@ -142,7 +142,7 @@ def _inventory(studies: Sequence[StudyState]) -> str:
 def _answer(evidence: Evidence, pictures: dict[str, str]) -> str:
     lines = "".join(f"- {line}\n" for line in advice(evidence))
     answer = f"**{precision_answer(evidence)}**\n\n"
-    answer += "".join(f"{beside}\n\n" for beside in further_answers(evidence))
+    answer += "".join(f"- **{question}** {said}\n" for question, said in further_answers(evidence).items()) + "\n"
     for file, metric, drawn in SPEED_PICTURES:
         if picture := _speed(evidence, metric, drawn):
             alt, pictures[file] = picture

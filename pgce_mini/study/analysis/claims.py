@@ -149,21 +149,20 @@ def precision_answer(evidence: Evidence) -> str:
     )
 
 
-def further_answers(evidence: Evidence) -> list[str]:
-    """The other questions of study II, those that are finished: is a precision prior more than what needs no new
-    pre-training, and than other losses; does its gain last, and is it larger in a mixture of experts?"""
-    answers = (
-        _beside_temperature(evidence),
-        _beside_rate(evidence),
-        _after_long_rl(evidence),
-        _each(evidence, "Is it the paper's reward, or any loss that sharpens?", "II.8", "II.9"),
-        _each(evidence, "Do tail-penalty and head-reward do anything at a larger dose?", "II.7"),
-        _in_experts(evidence),
-    )
-    return [answer for answer in answers if answer]
+def further_answers(evidence: Evidence) -> dict[str, str]:
+    """The other questions of study II -> what is said of each, those that are finished."""
+    answers = {
+        "Is it more than a lower temperature?": _beside_temperature(evidence),
+        "Is it more than a larger learning rate of RL?": _beside_rate(evidence),
+        "Does the gain last through 400 steps of RL?": _after_long_rl(evidence),
+        "Is it the paper's reward, or any loss that sharpens?": _each(evidence, "II.8", "II.9"),
+        "Do tail-penalty and head-reward do anything at a larger dose?": _each(evidence, "II.7"),
+        "Is the gain larger in a mixture of experts than in a dense model?": _in_experts(evidence),
+    }
+    return {question: answer for question, answer in answers.items() if answer}
 
 
-def _each(evidence: Evidence, question: str, *names: str) -> str:
+def _each(evidence: Evidence, *names: str) -> str:
     """The differences of these families, one by one; they are of one metric."""
     found = _finished([f for (family, _), f in evidence.findings.items() if family in names])
     if not found:
@@ -178,12 +177,13 @@ def _each(evidence: Evidence, question: str, *names: str) -> str:
 
     told = [f"{name(f.comparison)} {signed(f.difference.mean)} ({f.verdict})" for f in found if f.difference]
     pair = f", {pairs.pop()}" if len(pairs) == 1 else ""
-    return f"{question} {evidence.label(found[0].comparison)}{pair}: {'; '.join(told)}."
+    label = evidence.label(found[0].comparison)
+    return f"{label[0].upper()}{label[1:]}{pair}: {'; '.join(told)}."
 
 
 def _after_long_rl(evidence: Evidence) -> str:
     """With the seeds of the trap whose policy keeps the habit of reasoning."""
-    answer = _each(evidence, "Does the gain last through 400 steps of RL?", "II.4")
+    answer = _each(evidence, "II.4")
     rows = evidence.rows("long") if answer else []
     kept = []
     for arm in views.arms(rows):
@@ -194,7 +194,7 @@ def _after_long_rl(evidence: Evidence) -> str:
 
 def _in_experts(evidence: Evidence) -> str:
     """With the gains that are compared, which have no verdict of their own."""
-    answer = _each(evidence, "Is the gain larger in a mixture of experts than in a dense model?", "II.6")
+    answer = _each(evidence, "II.6")
     if not answer:
         return ""
     planned = _family("II.6").hypotheses[0].comparisons[0]
@@ -218,7 +218,7 @@ def _beside_temperature(evidence: Evidence) -> str:
         f" The mean reward through RL, on held-out problems at T = 1, is ahead by {area} (no verdict planned)."
     )
     return (
-        f"Is it more than a lower temperature? {head}: ending higher than cross-entropy whose RL samples at a "
+        f"{head}: ending higher than cross-entropy whose RL samples at a "
         f"lower temperature, scored at T = 1 and at T = 0.75, is supported in {len(supported)} of {len(finished)} "
         f"comparisons ({counted}).{through if area else ''}"
     )
@@ -238,7 +238,7 @@ def _beside_rate(evidence: Evidence) -> str:
     gaps = ", ".join(signed(gap.mean) for gap in map(evidence.compare, alike) if gap)
     head = "Yes, here" if jointly(found).word == "supported" else "Not by the planned test"
     return (
-        f"Is it more than a larger learning rate of RL? {head}: {evidence.label(c)}, precision at {ours} minus "
+        f"{head}: {evidence.label(c)}, precision at {ours} minus "
         f"plain cross-entropy at {theirs}, is {format_difference(difference)} ({least.verdict}). Both at "
         f"{', '.join(LEARNING_RATES)}: {gaps} (post hoc but for {ours})."
     )

@@ -117,8 +117,9 @@ def drawn_curves(evidence: Evidence, study: str) -> dict[str, Drawn]:
     for number, variant in enumerate(found, 1):
         if curves := learning_curves_of(evidence.curves(study), of_arms, "rl", metric, variant):
             name = f"{study}-reward{f'-{number}' if len(found) > 1 else ''}"
-            title = f"{place(study, variant)}: reward through RL"
-            pictures[name] = Drawn(title, metric, LOGGED["rl"][metric].axis_title, curves)
+            logged = LOGGED["rl"][metric]
+            title = f"{place(study, variant)}: {logged.title[0].lower()}{logged.title[1:]}"
+            pictures[name] = Drawn(title, metric, logged.axis_title, curves)
     return pictures
 
 
