@@ -183,6 +183,12 @@ def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evide
     assert not further_answers(Evidence(tmp_path))
 
 
+def test_an_answer_says_where_what_is_supported_is_a_loss(shipped: Evidence) -> None:
+    losses = further_answers(shipped)["Is it the paper's reward, or any loss that sharpens?"]
+    assert "gem-1.13 minus ce +0.083 (supported)" in losses
+    assert "dynamic minus ce -0.734 (supported: lower)" in losses
+
+
 def test_long_rl_is_drawn_by_what_all_arms_answer_at_one_temperature(
     made_up: Evidence, files: dict[str, str]
 ) -> None:

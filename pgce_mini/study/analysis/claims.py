@@ -175,7 +175,10 @@ def _each(evidence: Evidence, *names: str) -> str:
             return f"against {in_words(c.minus_variant)}"
         return c.place if len(pairs) == 1 else f"{c.arm} minus {c.baseline}{f' in {c.study}' if several else ''}"
 
-    told = [f"{name(f.comparison)} {signed(f.difference.mean)} ({f.verdict})" for f in found if f.difference]
+    def judged(f: Finding) -> str:
+        return f"{f.verdict}: lower" if f.as_expected and f.comparison.expected == "lower" else str(f.verdict)
+
+    told = [f"{name(f.comparison)} {signed(f.difference.mean)} ({judged(f)})" for f in found if f.difference]
     pair = f", {pairs.pop()}" if len(pairs) == 1 else ""
     label = evidence.label(found[0].comparison)
     return f"{label[0].upper()}{label[1:]}{pair}: {'; '.join(told)}."
