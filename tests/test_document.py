@@ -173,6 +173,8 @@ def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evide
     assert re.search(
         rf"after RL, precision minus ce: .*; {trap} \+0\.\d\d\d \(supported\); long-countdown ", lasts
     )
+    assert re.search(rf" They end at 0\.\d+ and 0\.\d+ in .*; 0\.\d+ and 0\.\d+ in {trap}; ", lasts)
+    assert " Minus cross-entropy whose RL samples at a lower temperature: +0.09" in lasts
     assert lasts.endswith(" precision 10 of 10, matched-precision 5 of 10, temperature-0.75 5 of 10.")
     assert "; precision minus maxrl-1024 +0.1" in losses
     assert "tail-1.1 minus ce in dose-countdown" in dose

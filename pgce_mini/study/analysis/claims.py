@@ -19,7 +19,16 @@ from pgce_mini.study.analysis.protocol_1 import (
     STUDY_1,
     WITHIN_DIVERSITY,
 )
-from pgce_mini.study.analysis.protocol_2 import AREA, AT_ONE, COLDER, HELD_OUT, LEARNING_RATES, STUDY_2, TRAP
+from pgce_mini.study.analysis.protocol_2 import (
+    AREA,
+    AT_ONE,
+    COLDER,
+    HELD_OUT,
+    LEARNING_RATES,
+    STUDY_2,
+    TEMPERATURES,
+    TRAP,
+)
 from pgce_mini.study.analysis.protocols import FAMILIES, PROTOCOLS
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed, listed_places
@@ -185,11 +194,22 @@ def _each(evidence: Evidence, *names: str) -> str:
 
 
 def _after_long_rl(evidence: Evidence) -> str:
-    """With the seeds of the trap whose policy keeps the habit of reasoning."""
-    answer = _each(evidence, "II.4")
-    rows = evidence.rows("long") if answer else []
+    """With the heights, temperatures beside it, and the seeds of the trap that keep the habit of reasoning."""
+    found = _finished([f for (family, _), f in evidence.findings.items() if family == "II.4"])
+    if not found:
+        return ""
+    heights = []
+    for c in (finding.comparison for finding in found):
+        arm, baseline = (fmean(of_seeds.values()) for of_seeds in evidence.values(c).values())
+        heights.append(f"{arm:.3f} and {baseline:.3f} in {c.place}")
+    beside = _range([gap for control in TEMPERATURES for gap in _with(evidence, found, baseline=control)])
+    answer = f"{_each(evidence, 'II.4')} They end at {'; '.join(heights)}." + (
+        f" Minus cross-entropy whose RL samples at a lower temperature: {beside} (no verdict planned)."
+        if beside
+        else ""
+    )
     kept = []
-    for arm in views.arms(rows):
+    for arm in views.arms(rows := evidence.rows("long")):
         shares = by_seed(rows, arm, "reasoned_share_after", TRAP).values()
         kept += [f"{arm} {sum(share > 0.5 for share in shares)} of {len(shares)}"] if shares else []
     return answer + (f" Policies of the trap that mostly reason then: {', '.join(kept)}." if kept else "")
@@ -278,9 +298,10 @@ def advice(evidence: Evidence) -> list[str]:
             f"(Both end between {_ends(evidence, colder)}.)"
         )
     if height:
+        later = " What is left after 400 steps stands above." if _after_long_rl(evidence) else ""
         lines.append(
-            "**Where answers are drawn at T = 1**: Avg after RL from a precision prior, minus that from "
-            f"cross-entropy, is {_range(_differences(height))}: {listed_places(height)}."
+            "**Where answers are drawn at T = 1**: Avg after 80 steps of RL from a precision prior, minus that "
+            f"from cross-entropy, is {_range(_differences(height))}: {listed_places(height)}.{later}"
         )
     if speed:
         drawn = ((AREA, "by the rewards that each draws itself"), (HELD_OUT, "on held-out problems at T = 1"))
