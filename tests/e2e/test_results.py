@@ -120,6 +120,19 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     assert_accessible(page)
 
 
+def test_held_out_rewards_are_offered_where_a_part_has_them(explorer: str, visit: Visit) -> None:
+    picture = "held-out reward through RL"
+    trap = "reasoned_share=0.1,slip_rate=0.2"
+    page = open_page(explorer, visit, f"study=long&variant={quote(trap)}&picture={quote(picture)}")
+    page.wait_for_function(TITLED, arg=f"Held-out reward through RL,<br>{trap}")
+    expect(page.get_by_role("status").first).to_contain_text(
+        "At the last RL step, mean held-out reward (share right): ce 0.92, precision 0.98; means over 10 seeds."
+    )
+    page = open_page(explorer, visit, "study=chain")
+    expect(page.get_by_text("reward through RL", exact=True)).to_be_visible()
+    expect(page.get_by_text(picture, exact=True)).to_have_count(0)
+
+
 PLACES = "() => [...document.querySelectorAll('.js-plotly-plot')].map(e => e.getBoundingClientRect().toJSON())"
 
 

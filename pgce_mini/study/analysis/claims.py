@@ -171,8 +171,8 @@ def further_answers(evidence: Evidence) -> dict[str, str]:
     return {question: answer for question, answer in answers.items() if answer}
 
 
-def _each(evidence: Evidence, *names: str) -> str:
-    """The differences of these families, one by one; they are of one metric."""
+def _each(evidence: Evidence, *names: str, heights: bool = False) -> str:
+    """The differences of these families, one by one, with the two `heights`; they are of one metric."""
     found = _finished([f for (family, _), f in evidence.findings.items() if family in names])
     if not found:
         return ""
@@ -182,32 +182,35 @@ def _each(evidence: Evidence, *names: str) -> str:
     def name(c: Comparison) -> str:
         if c.minus_variant is not None:
             return f"against {in_words(c.minus_variant)}"
-        return c.place if len(pairs) == 1 else f"{c.arm} minus {c.baseline}{f' in {c.study}' if several else ''}"
+        if len(pairs) == 1:
+            return c.place + (" (the trap)" if (c.study, c.variant) in STUDY_2.trap else "")
+        return f"{c.arm} minus {c.baseline}{f' in {c.study}' if several else ''}"
+
+    def both(c: Comparison) -> str:
+        arm, baseline = (fmean(of_seeds.values()) for of_seeds in evidence.values(c).values())
+        return f", {arm:.3f} against {baseline:.3f}"
 
     def judged(f: Finding) -> str:
         return f"{f.verdict}: lower" if f.as_expected and f.comparison.expected == "lower" else str(f.verdict)
 
-    told = [f"{name(f.comparison)} {signed(f.difference.mean)} ({judged(f)})" for f in found if f.difference]
+    told = [
+        f"{name(f.comparison)} {signed(f.difference.mean)}{both(f.comparison) if heights else ''} ({judged(f)})"
+        for f in found
+        if f.difference
+    ]
     pair = f", {pairs.pop()}" if len(pairs) == 1 else ""
     label = evidence.label(found[0].comparison)
     return f"{label[0].upper()}{label[1:]}{pair}: {'; '.join(told)}."
 
 
 def _after_long_rl(evidence: Evidence) -> str:
-    """With the heights, temperatures beside it, and the seeds of the trap that keep the habit of reasoning."""
-    found = _finished([f for (family, _), f in evidence.findings.items() if family == "II.4"])
-    if not found:
+    """With temperatures beside it, and the seeds of the trap whose policy keeps the habit of reasoning."""
+    answer = _each(evidence, "II.4", heights=True)
+    if not answer:
         return ""
-    heights = []
-    for c in (finding.comparison for finding in found):
-        arm, baseline = (fmean(of_seeds.values()) for of_seeds in evidence.values(c).values())
-        heights.append(f"{arm:.3f} and {baseline:.3f} in {c.place}")
-    beside = _range([gap for control in TEMPERATURES for gap in _with(evidence, found, baseline=control)])
-    answer = f"{_each(evidence, 'II.4')} They end at {'; '.join(heights)}." + (
-        f" Minus cross-entropy whose RL samples at a lower temperature: {beside} (no verdict planned)."
-        if beside
-        else ""
-    )
+    found = _finished([f for (family, _), f in evidence.findings.items() if family == "II.4"])
+    if beside := _range([gap for control in TEMPERATURES for gap in _with(evidence, found, baseline=control)]):
+        answer += f" Minus cross-entropy whose RL samples at a lower temperature: {beside} (no verdict planned)."
     kept = []
     for arm in views.arms(rows := evidence.rows("long")):
         shares = by_seed(rows, arm, "reasoned_share_after", TRAP).values()
