@@ -48,9 +48,9 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
     line = first_line(Evidence(tmp_path), "confirm")
     assert line.startswith(
         "Study II, confirm. Speed: a precision prior learns faster: supported in 3 of 4 cells of confirm; "
-        "null within ±0.03 in confirm at reasoned share 0.1 and slip rate 0.2. "
+        "null within ±0.03 in confirm at the rates of trap. "
     )
-    cell = "reasoned share 0.2 and slip rate 0.1"
+    cell = "the rates of chain"
     assert f"the paper: Avg@16 after RL: precision - ce ({cell}), the reverse is supported." in line
     assert "It contradicts our protocol: " in line  # nor is it more than a temperature there
     of_first = line.partition("It contradicts study I: ")[2]
@@ -66,6 +66,10 @@ def test_a_line_says_what_the_prose_of_our_protocol_did_not_expect() -> None:
     assert "It contradicts our protocol: confirm-countdown: precision higher than matched-precision" in line
     assert "supported (its prose expects that a temperature does the same); confirm-countdown" in line
     assert "contradicts" not in first_line(Evidence(), "confirm")  # smaller than d at T = 0.75
+    assert first_line(Evidence(), "long").endswith(
+        "It contradicts our protocol: Avg@16 after RL: precision - ce (the rates of trap), supported (its prose "
+        "expects that it is not higher after long training)."
+    )
 
 
 def test_what_is_told_apart_in_a_line_is_named() -> None:

@@ -130,7 +130,7 @@ def _learning_curves(drawn: Drawn) -> tuple[str, str]:
     """(what it shows, the picture): the mean over seeds of each arm."""
     series = {arm: list(means_by_step(seeds, drawn.metric).items()) for arm, seeds in drawn.curves.items()}
     ends = ", ".join(f"{arm} {curve[-1][1]:.2f}" for arm, curve in series.items())
-    alt = f"{drawn.title}, {drawn.y_title}, over seeds; at the end: {ends}."
+    alt = f"{drawn.title}, {drawn.y_title}, over seeds; at the last of these points: {ends}."
     return alt, lines(drawn.title, STEPS["rl"], drawn.y_title, series, alt)
 
 

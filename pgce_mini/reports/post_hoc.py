@@ -13,9 +13,11 @@ from pgce_mini.study.analysis import (
     format_difference,
     signed_interval,
 )
+from pgce_mini.study.analysis.cost import COSTS, costs
+from pgce_mini.study.analysis.hypotheses import place
 from pgce_mini.study.analysis.post_hoc import scaled, speeds, tokens_per_completion_token
 from pgce_mini.study.analysis.protocol_1 import CLAIM_2
-from pgce_mini.study.analysis.protocol_2 import TEMPERATURES
+from pgce_mini.study.analysis.protocol_2 import LONG, TEMPERATURES
 
 
 def post_hoc(evidence: Evidence) -> str:
@@ -23,7 +25,8 @@ def post_hoc(evidence: Evidence) -> str:
     return "\n".join([
         "## Chosen after the results were seen\n",
         "No correction and no verdict in this section: places to look, on which the next protocol can build.\n",
-        *_speed(evidence), *_three_at_once(evidence), *_completion_tokens(evidence), *_explored(evidence),
+        *_speed(evidence), *_cost(evidence), *_three_at_once(evidence), *_completion_tokens(evidence),
+        *_explored(evidence),
     ])  # fmt: skip
 
 
@@ -49,6 +52,28 @@ def _speed(evidence: Evidence) -> list[str]:
         "steps. The steps are counted until the mean reward of five is at the threshold, one more than there "
         "are if it never is. \\* An arm with a temperature earns its rewards at that temperature, below 1: not "
         "at the same one as the other arm.\n",
+        table(head, rows),
+    ]
+
+
+def _cost(evidence: Evidence) -> list[str]:
+    rows = [
+        [place(study, cost.variant), cost.arm, f"{cost.times['groups']:.2f}", f"{cost.times['tokens']:.2f}",
+         *(format_difference(cost.at_equal[name]) for name in COSTS)]
+        for study in LONG
+        for cost in costs(evidence, study, ("precision", *TEMPERATURES))
+    ]  # fmt: skip
+    if not rows:
+        return []
+    head = [
+        "part", "arm", "groups drawn, times ce's", "tokens, times ce's",
+        *(f"held-out reward minus ce's, at equal {name}" for name in COSTS),
+    ]  # fmt: skip
+    return [
+        "### What RL draws\n",
+        "A step draws new groups in place of those that are all right or all wrong, and a reasoned answer is "
+        "longer than a direct one. So equal steps are not equal cost. The last columns compare the held-out "
+        "reward at T = 1 where both arms have spent as much: the total of the one that spends less.\n",
         table(head, rows),
     ]
 

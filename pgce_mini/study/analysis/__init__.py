@@ -1,13 +1,7 @@
 """What a study's tables say: differences, intervals, claims, predictions. No training is imported here."""
 
-from pgce_mini.study.analysis.claims import (
-    Decision,
-    advice,
-    decide,
-    decide_claims,
-    further_answers,
-    precision_answer,
-)
+from pgce_mini.study.analysis.answers import advice, further_answers, precision_answer
+from pgce_mini.study.analysis.claims import Decision, decide, decide_claims
 from pgce_mini.study.analysis.compare import (
     Summary,
     as_text,

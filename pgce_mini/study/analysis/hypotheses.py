@@ -70,11 +70,20 @@ CALLED = {
     "num_experts=0,intermediate_size=512,steps=1000": "the dense model of equal total size",
 }
 """variants whose settings do not say what they are"""
+OF_STUDY_1 = {
+    "reasoned_share=0.2,slip_rate=0.1": "the rates of chain",
+    "reasoned_share=0.1,slip_rate=0.2": "the rates of trap",
+}
+"""settings of chain sums that are parts of study I"""
 
 
 def in_words(variant: str) -> str:
     """`reasoned share 0.2 and slip rate 0.05`"""
-    return CALLED.get(variant) or variant.replace("_", " ").replace("=", " ").replace(",", " and ")
+    return (
+        CALLED.get(variant)
+        or OF_STUDY_1.get(variant)
+        or variant.replace("_", " ").replace("=", " ").replace(",", " and ")
+    )
 
 
 def place(study: str, variant: str) -> str:

@@ -55,7 +55,7 @@ FAMILIES_2 = (
             _long(CHAIN, "similar"), _long(TRAP, "higher"),
             Comparison("long-countdown", "precision", AT_ONE, "different", within=OF_COUNTDOWN),
         )),
-    )),
+    ), in_prose="it is not higher after long training"),
     Family("II.5", "Not a step size's: it learns faster than ce at each of three learning rates.", (
         Hypothesis(f"precision at 3e-4: {column_label(AREA)} higher than ce at every rate", tuple(
             Comparison("lr", "precision", AREA, "higher", variant="lr=0.0003",
@@ -76,8 +76,8 @@ FAMILIES_2 = (
             Comparison("dose-countdown", "head+1.02", AREA, "lower", within=OF_COUNTDOWN),
         )),
     )),
-    Family("II.8", "Any loss that sharpens gains on cross-entropy; dynamic fine-tuning and smoothing lose.", (
-        Hypothesis(f"{column_label(AREA)} higher than ce if the loss sharpens, else lower", (
+    Family("II.8", "Three losses that sharpen as far gain on cross-entropy; two others lose.", (
+        Hypothesis(f"{column_label(AREA)} higher than ce for the three, lower for the two", (
             *(Comparison("family", arm, AREA, "higher") for arm in SHARPEN),
             *(Comparison("family", arm, AREA, "lower") for arm in ("dynamic", "label-smoothing-0.1")),
         )),

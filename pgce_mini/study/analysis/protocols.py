@@ -10,3 +10,8 @@ FAMILIES: tuple[Family, ...] = tuple(
 )
 """those that were planned"""
 ORDER = tuple(part for protocol in PROTOCOLS for part in protocol.parts)
+
+
+def family_named(name: str) -> Family:
+    """One that was planned."""
+    return next(family for family in FAMILIES if family.name == name)
