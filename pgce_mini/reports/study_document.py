@@ -122,7 +122,7 @@ def build(results_dir: Path, specs_dir: Path) -> dict[str, str]:
         sections += [_answer(evidence, pictures), _claims(evidence), _reading()]
     sections.append(_inventory(studies))
     if found:
-        sections += [_families(evidence, protocol) for protocol in PROTOCOLS]
+        sections += [_families(evidence, protocol) for protocol in reversed(PROTOCOLS)]  # what decides comes first
         sections += [_first_rule(evidence), post_hoc(evidence)]
         sections += [one_study(evidence, spec, pictures) for spec in found]
         sections += [mechanism(evidence), _same_runs(evidence, [spec.name for spec in found])]
@@ -197,7 +197,10 @@ def _claims(evidence: Evidence) -> str:
 
 
 def _families(evidence: Evidence, protocol: Protocol) -> str:
-    text = [f"## Every comparison of {protocol.name}\n"]
+    text = [
+        f"## Every comparison of {protocol.name}\n",
+        "A heading is what was to be shown; what the tables say of it stands below, comparison by comparison.\n",
+    ]
     for family in protocol.families:
         chosen = (
             " *Post hoc: chosen after the results were seen, corrected among themselves.*"
