@@ -41,9 +41,9 @@ def present_answer() -> None:
         shell.refuse(st, f"The question cannot be answered: {shell.reason(error, RESULTS)}.")
         return
     st.html(f'<p class="reveal" style="margin: 0"><strong>{escape(answer)}</strong></p>')
-    st.markdown("\n".join(f"- **{question}** {said}" for question, said in others.items()))
-    with st.container(border=True):
-        st.subheader("In your own run")
+    with st.expander("More questions, and what the tables answer"):
+        st.markdown("\n".join(f"- **{question}** {said}" for question, said in others.items()))
+    with st.expander("In your own run"):
         st.markdown("\n".join(f"- {line}" for line in lines))
 
 

@@ -116,7 +116,14 @@ def test_page_answers_its_question_and_calls_nothing_higher_without_the_plan(
     headline = page.get_by_role("status").first
     expect(headline).to_contain_text("precision +0.180 [+0.029, +0.313] (undecided: 562 seeds would find ±0.03)")
     expect(headline).to_contain_text("furthest from 0 of 5 not planned and not a verdict: temperature-0.75 +0.311")
-    expect(page.get_by_text("Five seeds are too few")).to_be_visible()
+    assert_accessible(page)
+    for expander, inside in (
+        ("More questions, and what the tables answer", "Is it more than a lower temperature?"),
+        ("In your own run", "Five seeds are too few"),
+    ):
+        expect(page.get_by_text(inside)).not_to_be_visible()
+        page.get_by_text(expander).click()
+        expect(page.get_by_text(inside)).to_be_visible()
     assert_accessible(page)
 
 
