@@ -27,6 +27,8 @@ from pgce_mini.study.analysis.protocols import PROTOCOLS, family_named
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed_places
 
+YES = "Yes, here"
+
 
 def precision_answer(evidence: Evidence) -> str:
     """Does a precision prior help RL? A sentence with one interval, then the verdicts, from the primary
@@ -45,7 +47,9 @@ def precision_answer(evidence: Evidence) -> str:
     baseline = "plain cross-entropy" if first.baseline == "ce" else first.baseline
     so_far = "" if len(finished) == len(found) else ", as far as it is run"
     over = first.place
-    beyond = _beyond_temperature(evidence) if protocol is STUDY_2 else ""
+    head = _head(finished, mean)
+    if protocol is STUDY_2 and head == YES:
+        head += _beyond_temperature(evidence)
     if len(finished) > 1:
         each = _range(_differences(finished))
         over = f"the mean over {len(finished)} comparisons (taken post hoc), which are {each}"
@@ -53,9 +57,9 @@ def precision_answer(evidence: Evidence) -> str:
     if 0 < len(others) < len(finished) and (without := evidence.pooled(others)):
         over += f"; without the trap, picked because a prior matters there, {format_difference(without)}"
     return (
-        f"{question} {_head(finished, mean)}{beyond}{so_far}: {evidence.label(first)}, {first.arm} minus "
-        f"{baseline}, is {format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, "
-        f"corrected: {listed_places(found)}."
+        f"{question} {head}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
+        f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
+        f"{listed_places(found)}."
     )
 
 
@@ -178,7 +182,7 @@ def _beside_temperature(evidence: Evidence) -> str:
     places = Counter(found[0].comparison.study for found in finished)
     of_study = Counter(found[0].comparison.study for found in supported)
     counted = ", ".join(f"{of_study[study]} of {n} of {study}" for study, n in places.items())
-    head = "Yes, here" if len(supported) == len(finished) else "In part" if supported else "Not shown"
+    head = YES if len(supported) == len(finished) else "In part" if supported else "Not shown"
     area = _range(_with(evidence, [found[0] for found in finished], metric=HELD_OUT))
     through = (
         " The mean reward through RL, on held-out problems at T = 1, where these never sampled, differs by "
@@ -203,7 +207,7 @@ def _beside_rate(evidence: Evidence) -> str:
     theirs = (c.baseline_variant or c.variant).removeprefix("lr=")
     alike = [replace(c, variant=f"lr={rate}", baseline_variant=None) for rate in LEARNING_RATES]
     gaps = ", ".join(signed(gap.mean) for gap in map(evidence.compare, alike) if gap)
-    head = "Yes, here" if jointly(found).word == "supported" else "Not by the planned test"
+    head = YES if jointly(found).word == "supported" else "Not by the planned test"
     return (
         f"{head}: {evidence.label(c)}, precision at {ours} minus "
         f"plain cross-entropy at {theirs}, is {format_difference(difference)} ({least.verdict}). Both at "
@@ -326,7 +330,7 @@ def _range(differences: Sequence[PairedDifference | None]) -> str:
 def _head(found: Sequence[Finding], mean: PairedDifference) -> str:
     words = {finding.verdict.word for finding in found}
     if words == {"supported"}:
-        return "Yes, here"
+        return YES
     if "the reverse is supported" in words:
         return "That depends on the task" if "supported" in words else "No, it does harm here"
     if "supported" in words:
