@@ -78,7 +78,7 @@ def further_answers(evidence: Evidence) -> dict[str, str]:
 
 def _each(evidence: Evidence, *names: str, heights: bool = False) -> str:
     """The differences of these families, one by one, with the two `heights`; they are of one metric."""
-    found = _finished([f for (family, _), f in evidence.findings.items() if family in names])
+    found = _asked(evidence, *names)
     if not found:
         return ""
     pairs = {f"{f.comparison.arm} minus {f.comparison.baseline}" for f in found}
@@ -113,7 +113,7 @@ def _after_long_rl(evidence: Evidence) -> str:
     answer = _each(evidence, "II.4", heights=True)
     if not answer:
         return ""
-    found = _finished([f for (family, _), f in evidence.findings.items() if family == "II.4"])
+    found = _asked(evidence, "II.4")
 
     def colder(finding: Finding) -> str:
         """Empty where no row has been scored so."""
@@ -219,13 +219,8 @@ def advice(evidence: Evidence) -> list[str]:
     """What to do in a run of one's own, as lines of Markdown; a line whose tables are not there is left out."""
 
     def asked(family: str, metric: str, baseline: str) -> list[Finding]:
-        return _finished(
-            [
-                finding
-                for (name, c), finding in evidence.findings.items()
-                if (name, c.metric, c.baseline) == (family, metric, baseline)
-            ]
-        )
+        found = _asked(evidence, family)
+        return [f for f in found if (f.comparison.metric, f.comparison.baseline) == (metric, baseline)]
 
     height, colder = asked("II.2", AT_ONE, "ce"), asked("II.3", COLDER, "temperature-0.75")
     speed, first = asked("II.1", AREA, "ce"), [f for (name, _), f in evidence.findings.items() if name == "2"]
@@ -246,7 +241,7 @@ def advice(evidence: Evidence) -> list[str]:
             f"(Both end between {_ends(evidence, colder)}.)"
         )
     if height:
-        later = " What is left after 400 steps stands above." if _after_long_rl(evidence) else ""
+        later = " What is left after 400 steps stands above." if _asked(evidence, "II.4") else ""
         lines.append(
             "**Where answers are drawn at T = 1**: Avg after 80 steps of RL from a precision prior, minus that "
             f"from cross-entropy, is {_range(_differences(height))}: {listed_places(height)}.{later}"
@@ -286,6 +281,11 @@ def advice(evidence: Evidence) -> list[str]:
 
 def _finished(found: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in found if finding.verdict.word not in ("not run yet", "not finished")]
+
+
+def _asked(evidence: Evidence, *names: str) -> list[Finding]:
+    """What is finished of these families."""
+    return _finished([finding for (family, _), finding in evidence.findings.items() if family in names])
 
 
 def _differences(found: Sequence[Finding]) -> list[PairedDifference | None]:
