@@ -84,7 +84,7 @@ def invented(row: Row, rng: random.Random) -> tuple[Columns, list[Curve]]:
     steps = list(range(1, 21))
     for metric in ("reward", "heldout_reward", "entropy", LENGTH):
         fall = 0.02 if row.arm.name == "diversity" else 0.01
-        values = [1 - fall * step + noise * (step > 10) + lift * ("reward" in metric) for step in steps]
+        values = [0.9 - fall * step + noise * (step > 10) + lift * ("reward" in metric) for step in steps]
         curves.append({"stage": "rl", "metric": metric, "steps": steps, "values": values})
     return columns, curves
 
@@ -182,7 +182,8 @@ def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evide
     assert re.search(
         r"; against the dense model of equal total size [+-]0\.0\d\d \(null within ±0\.03\)\. ", experts
     )
-    assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the ", experts)) == 3
+    assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the [a-z ]+, where ce has 0\.\d{3}[;.]", experts)) == 3
+    assert re.search(r" The same two differences in log odds \S+ \[\S+ \S+\] and \S+ \[\S+ \S+\]", experts)
     assert not further_answers(Evidence(tmp_path))
 
 

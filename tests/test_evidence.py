@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from pgce_mini.study import Columns, Curve, write_curves, write_rows
 from pgce_mini.study.analysis import Comparison, Evidence
+from pgce_mini.study.analysis.statistics import log_odds
 
 VALUES = {  # (variant, arm) -> by seed
     ("dense", "ce"): (0.1, 0.2, 0.3), ("dense", "precision"): (0.2, 0.2, 0.5),
@@ -58,6 +60,16 @@ def test_gaps_by_hand(evidence: Evidence, comparison: Comparison, gaps: tuple[fl
     assert difference is not None
     assert difference.mean == pytest.approx(sum(gaps) / 3)
     assert comparison.words.endswith(words)
+
+
+def test_a_difference_of_differences_in_log_odds_by_hand(evidence: Evidence) -> None:
+    """Of seed 2: 0.8 is 4 : 1, 0.4 is 2 : 3, 0.5 is 1 : 1, 0.3 is 3 : 7."""
+    interaction = compared(variant="experts", minus_variant="dense")
+    by_hand = (math.log(4) - math.log(2 / 3)) - (math.log(1) - math.log(3 / 7))
+    assert evidence.gaps(interaction, log_odds)[2] == pytest.approx(by_hand)
+    difference = evidence.compare(interaction, log_odds)
+    assert difference is not None
+    assert difference.n == 3
 
 
 def test_pooled_is_the_mean_of_the_differences_seed_by_seed(evidence: Evidence) -> None:

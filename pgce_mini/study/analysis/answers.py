@@ -24,7 +24,7 @@ from pgce_mini.study.analysis.protocol_2 import (
     TRAP,
 )
 from pgce_mini.study.analysis.protocols import PROTOCOLS, family_named
-from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, paired_over_seeds
+from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, log_odds, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed_places
 
 YES = "Yes, here"
@@ -148,14 +148,28 @@ def _after_long_rl(evidence: Evidence) -> str:
 
 
 def _in_experts(evidence: Evidence) -> str:
-    """With the gains that are compared, which have no verdict of their own."""
+    """With the gains that are compared, and the same on two other scales, as the models do not start alike."""
     answer = _each(evidence, "II.6")
     if not answer:
         return ""
-    planned = family_named("II.6").hypotheses[0].comparisons[0]
-    alone = {name: evidence.compare(replace(planned, variant=v, minus_variant=None)) for v, name in CALLED.items()}
-    gains = [f"{format_difference(gain)} in {name}" for name, gain in alone.items() if gain]
-    return f"{answer} The gain itself (no verdict planned): {'; '.join(gains)}."
+    planned = family_named("II.6").hypotheses[0].comparisons
+    alone = {name: replace(planned[0], variant=v, minus_variant=None) for v, name in CALLED.items()}
+    gains = []
+    for name, comparison in alone.items():
+        if gain := evidence.compare(comparison):
+            baseline = fmean(evidence.values(comparison)["ce"].values())
+            gains += [f"{format_difference(gain)} in {name}, where ce has {baseline:.3f}"]
+    in_odds = [evidence.compare(comparison, log_odds) for comparison in planned]
+    held_out = [evidence.compare(replace(comparison, metric=HELD_OUT)) for comparison in planned]
+    beside = [
+        f"{label} {' and '.join(format_difference(gap) for gap in gaps if gap)}"
+        for label, gaps in (("in log odds", in_odds), ("on held-out problems at T = 1", held_out))
+        if all(gaps)
+    ]
+    return (
+        f"{answer} The gain itself: {'; '.join(gains)}. The same two differences {', '.join(beside)} (no verdict "
+        "planned)."
+    )
 
 
 def _beyond_temperature(evidence: Evidence) -> str:

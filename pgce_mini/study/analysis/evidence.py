@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +17,9 @@ from pgce_mini.study.analysis.protocols import PROTOCOLS
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, holm, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import WORST_FIRST, Finding, Verdict
 from pgce_mini.study.tables import Columns, Curve, Key, key_of, read_curves, read_rows
+
+Scale = Callable[[float], float]
+"""of a number of a row, before any difference is taken"""
 
 
 class Evidence:
@@ -59,28 +62,32 @@ class Evidence:
         rows = self.rows(study)
         return samples(rows) if rows else "m"
 
-    def values(self, comparison: Comparison) -> dict[str, dict[int, float]]:
-        """arm, and baseline if there is one -> seed -> number; of a difference of differences, each arm's in
-        `variant` minus that in `minus_variant`."""
+    def values(self, comparison: Comparison, scale: Scale = float) -> dict[str, dict[int, float]]:
+        """arm, and baseline if there is one -> seed -> number, on a scale such as `log_odds`; of a difference of
+        differences, each arm's in `variant` minus that in `minus_variant`."""
         c = comparison
-        found = {c.arm: self._values(c, c.arm, c.variant)}
+
+        def scaled(arm: str, variant: str) -> dict[int, float]:
+            return {seed: scale(value) for seed, value in self._values(c, arm, variant).items()}
+
+        found = {c.arm: scaled(c.arm, c.variant)}
         if c.baseline is not None:
             variant = c.variant if c.baseline_variant is None else c.baseline_variant
             name = c.baseline if c.baseline != c.arm else f"{c.baseline} ({variant})"
-            found[name] = self._values(c, c.baseline, variant)
+            found[name] = scaled(c.baseline, variant)
         if c.minus_variant is not None:
             for name, of_arm in found.items():
-                found[name] = _minus(of_arm, self._values(c, name, c.minus_variant))
+                found[name] = _minus(of_arm, scaled(name, c.minus_variant))
         return found
 
-    def gaps(self, comparison: Comparison) -> dict[int, float]:
+    def gaps(self, comparison: Comparison, scale: Scale = float) -> dict[int, float]:
         """seed -> difference, of the seeds that all parts of the comparison share."""
-        arm, *baseline = self.values(comparison).values()
+        arm, *baseline = self.values(comparison, scale).values()
         return _minus(arm, *baseline) if baseline else arm
 
-    def compare(self, comparison: Comparison) -> PairedDifference | None:
+    def compare(self, comparison: Comparison, scale: Scale = float) -> PairedDifference | None:
         """None where fewer than two seeds are shared."""
-        return _over_seeds(self.gaps(comparison))
+        return _over_seeds(self.gaps(comparison, scale))
 
     def pooled(self, comparisons: Sequence[Comparison]) -> PairedDifference | None:
         """The mean of several comparisons' differences, seed by seed; None where they share fewer than two."""

@@ -225,6 +225,11 @@ def by_seed(rows: Sequence[Columns], arm: str, metric: str, variant: str = "") -
     }
 
 
+def log_odds(share: float) -> float:
+    """Of a share above 0 and below 1: near either end, where there is little room, it stretches differences."""
+    return math.log(share / (1 - share))
+
+
 def compare(
     rows: Sequence[Columns], arm: str, baseline: str, metric: str, variant: str = ""
 ) -> PairedDifference | None:
