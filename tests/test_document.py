@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from statistics import fmean
 
+import pyarrow.parquet as pq
 import pytest
 
 from pgce_mini.evaluation import LENGTH
@@ -185,6 +186,18 @@ def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evide
     assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the [a-z ]+, where ce has 0\.\d{3}[;.]", experts)) == 3
     assert re.search(r" The same two differences in log odds \S+ \[\S+ \S+\] and \S+ \[\S+ \S+\]", experts)
     assert not further_answers(Evidence(tmp_path))
+
+
+def test_first_steps_of_long_rl_are_those_of_the_table(shipped: Evidence) -> None:
+    table = pq.read_table(RESULTS / "long-countdown-curves.parquet").to_pylist()
+    rewards: dict[str, list[float]] = {"precision": [], "ce": []}
+    for point in table:
+        if (point["stage"], point["metric"]) == ("rl", "reward") and point["step"] <= 80:
+            rewards.get(point["arm"], []).append(point["value"])
+    assert len(rewards["ce"]) == 10 * 80
+    gap = fmean(rewards["precision"]) - fmean(rewards["ce"])
+    lasts = further_answers(shipped)["Does the gain last through 400 steps of RL?"]
+    assert f"; {gap:+.3f} [-0.007, +0.020] in long-countdown (post hoc)" in lasts
 
 
 def test_an_answer_says_where_what_is_supported_is_a_loss(shipped: Evidence) -> None:

@@ -59,15 +59,24 @@ def test_readme_opens_with_the_answer_of_the_tables(evidence: Evidence) -> None:
     assert interval in opening
 
 
-def test_readme_advises_what_the_tables_advise(evidence: Evidence) -> None:
-    answers = further_answers(evidence)
-    for question in answers:
-        assert f"**{question}**" in README
-    for line in [*advice(evidence), *answers.values()]:
+def test_readme_advises_and_answers_what_the_tables_do(evidence: Evidence) -> None:
+    opening, studies = README.partition("## Start")[0], README.partition("## The studies")[2]
+    for line in advice(evidence):
         for bold in re.findall(r"\*\*(.+?)\*\*", line):
-            assert f"**{bold}**" in README
+            assert f"**{bold}**" in opening
         for number in re.findall(r"[+-]\d\.\d{3}", line):
-            assert number in README
+            assert number in opening
+    for question in further_answers(evidence):
+        assert f"**{question}**" in studies
+
+
+def test_every_number_of_readme_about_the_studies_is_one_of_their_document() -> None:
+    document = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    told = README.partition("## Start")[0] + README.partition("## The studies")[2]
+    numbers = re.findall(r"[+-]\d\.\d{3}|\b\d\.\d{3}|\[[+-]\S+ [+-]\S+\]", told)
+    assert len(numbers) > 30  # as a guard of the pattern
+    for number in numbers:
+        assert number in document
 
 
 def test_readme_has_the_verdict_of_each_claim(evidence: Evidence) -> None:

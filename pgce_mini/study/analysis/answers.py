@@ -28,6 +28,7 @@ from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, log_o
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed_places
 
 YES = "Yes, here"
+SHORT_RL = 80  # RL steps of `confirm`
 
 
 def precision_answer(evidence: Evidence) -> str:
@@ -130,6 +131,16 @@ def _after_long_rl(evidence: Evidence) -> str:
             " Minus cross-entropy whose RL samples at a lower temperature, and never at 1: "
             f"{'; '.join(beside)} (no verdict planned)."
         )
+    begun = [
+        f"{format_difference(gap)} in {finding.comparison.place}"
+        for finding in found
+        if (gap := _first_steps(evidence, finding.comparison))
+    ]
+    if begun:
+        answer += (
+            f" In the first {SHORT_RL} steps, as many as `confirm` has, mean reward through RL differs by "
+            f"{'; '.join(begun)} (post hoc)."
+        )
     spent = [
         f"{cost.times['tokens']:.2f}, {format_difference(cost.at_equal['tokens'])} in {place(study, cost.variant)}"
         for study in LONG
@@ -145,6 +156,23 @@ def _after_long_rl(evidence: Evidence) -> str:
         shares = by_seed(rows, arm, "reasoned_share_after", TRAP).values()
         kept += [f"{arm} {sum(share > 0.5 for share in shares)} of {len(shares)}"] if shares else []
     return answer + (f" Policies of the trap that mostly reason at the end: {', '.join(kept)}." if kept else "")
+
+
+def _first_steps(evidence: Evidence, comparison: Comparison) -> PairedDifference | None:
+    """The mean reward through `SHORT_RL` steps, where RL goes on for longer; None while it has not been run."""
+
+    def through(arm: str | None) -> dict[int, float]:
+        return {
+            seed: fmean(curve["values"][:SHORT_RL])
+            for (variant, name, seed), curves in evidence.curves(comparison.study).items()
+            for curve in curves
+            if (variant, name) == (comparison.variant, arm)
+            and (curve["stage"], curve["metric"]) == ("rl", "reward")
+            and len(curve["values"]) > SHORT_RL
+        }
+
+    arm, baseline = through(comparison.arm), through(comparison.baseline)
+    return paired_over_seeds(arm, baseline) if len(arm.keys() & baseline.keys()) > 1 else None
 
 
 def _in_experts(evidence: Evidence) -> str:
