@@ -316,8 +316,8 @@ def advice(evidence: Evidence) -> list[str]:
         "**If you try β**, log plain cross-entropy and entropy: the value of a shaped loss does not measure "
         "progress.",
         "**Five seeds are too few**: the sign-flip test of five cannot reach 5 %. Six can for one comparison, "
-        f"eight for six, if all agree.{left} Take the same for both arms, and look up how many would find what "
-        "matters to you: the tables say so beside *undecided*.",
+        f"if all agree, and more comparisons need more.{left} Take the same for both arms, and look up how many "
+        "would find what matters to you: the tables say so beside *undecided*.",
     ]
 
 
