@@ -192,8 +192,9 @@ def test_first_steps_of_long_rl_are_those_of_the_table(shipped: Evidence) -> Non
     table = pq.read_table(RESULTS / "long-countdown-curves.parquet").to_pylist()
     rewards: dict[str, list[float]] = {"precision": [], "ce": []}
     for point in table:
-        if (point["stage"], point["metric"]) == ("rl", "reward") and point["step"] <= 80:
-            rewards.get(point["arm"], []).append(point["value"])
+        of_rl = (point["stage"], point["metric"]) == ("rl", "reward") and point["step"] <= 80
+        if of_rl and point["arm"] in rewards:
+            rewards[point["arm"]].append(point["value"])
     assert len(rewards["ce"]) == 10 * 80
     gap = fmean(rewards["precision"]) - fmean(rewards["ce"])
     lasts = further_answers(shipped)["Does the gain last through 400 steps of RL?"]
