@@ -15,6 +15,7 @@ from pgce_mini.playground import PlaygroundState, javascript
 from pgce_mini.playground.page import INTRODUCTION, TITLE, literal
 from pgce_mini.site import teaching
 from pgce_mini.site.markdown import Sections, slug, with_links
+from pgce_mini.study.analysis.answers import QUESTION
 
 INVITATION = "Change what a token earns, and training ends at another policy π than the frequencies q. Press Play."
 PLAYGROUND = f"""\
@@ -37,10 +38,10 @@ def page(readme: Sections, start: str, contents: Mapping[str, list[str]]) -> str
     """Markdown; `start` is the page about installing, `contents` has all pages by caption."""
     title, _, text = readme.introduction.strip().partition("\n")
     text = with_links(text.strip(), HOME, "README.md", readme.owner)
-    about, picture, found = text.partition("\n\n![")  # a picture of the results
+    about, question, found = text.partition(f"*{QUESTION}*")
     sections = {
         "What the project says": about,
-        "Does it help RL?": f"{picture}{found}" or teaching.answer(),
+        "Does it help RL?": f"{question}{found}" or teaching.answer(),
         "Try it in a minute": f"Here, above; on your machine with [two commands]({start}.md).",
         "Look it up": "{py:obj}`shaped_cross_entropy <pgce_mini.shaped_cross_entropy>` "
         f"`{_signature()}`, and [every other name](reference/index.rst).",

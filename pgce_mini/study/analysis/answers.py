@@ -27,6 +27,7 @@ from pgce_mini.study.analysis.protocols import PROTOCOLS, family_named
 from pgce_mini.study.analysis.statistics import PairedDifference, by_seed, log_odds, paired_over_seeds
 from pgce_mini.study.analysis.verdicts import Finding, jointly, listed_places
 
+QUESTION = "Does a precision prior help RL?"
 YES = "Yes, here"
 SHORT_RL = 80  # RL steps of `confirm`
 
@@ -35,11 +36,10 @@ def precision_answer(evidence: Evidence) -> str:
     """Does a precision prior help RL? A sentence with one interval, then the verdicts, from the primary
     comparisons of the newest protocol of which some are finished.
     """
-    question = "Does a precision prior help RL?"
     primary = [(protocol, evidence.found(protocol.primary_family, protocol.primary)) for protocol in PROTOCOLS]
     begun = [(protocol, found) for protocol, found in primary if _finished(found)]
     if not begun:
-        return f"{question} Not known yet: the comparisons that decide it are not run yet."
+        return f"{QUESTION} Not known yet: the comparisons that decide it are not run yet."
     protocol, found = begun[-1]
     finished = _finished(found)
     mean = evidence.pooled([finding.comparison for finding in finished])
@@ -58,7 +58,7 @@ def precision_answer(evidence: Evidence) -> str:
     if 0 < len(others) < len(finished) and (without := evidence.pooled(others)):
         over += f"; without the trap, picked because a prior matters there, {format_difference(without)}"
     return (
-        f"{question} {head}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
+        f"{QUESTION} {head}{so_far}: {evidence.label(first)}, {first.arm} minus {baseline}, is "
         f"{format_difference(mean)} over {mean.n} seeds, {over}. By the planned comparisons, corrected: "
         f"{listed_places(found)}."
     )
