@@ -265,6 +265,9 @@ def test_numbers_of_a_comparison_are_those_of_the_statistics(made_up: Evidence, 
         assert line in files["study.md"]
 
 
+BOTH_LENGTHS = "change of length early in RL: diversity - ce and change of length early in RL: diversity"
+
+
 def test_claims_are_told_arm_by_arm_and_study_by_study(made_up: Evidence) -> None:
     claims = list(decide_claims(made_up).values())
     assert dict(claims[0].parts)["precision"] == "supported in chain, countdown, text"
@@ -272,20 +275,24 @@ def test_claims_are_told_arm_by_arm_and_study_by_study(made_up: Evidence) -> Non
         "not jointly supported (null within ±0.02 for held-out entropy of the prior) in chain, countdown, text"
     )
     parts = dict(claims[1].parts)
-    at_the_dose = parts.pop("tail and head at precision's shift of entropy, in study II")
+    (dose,) = (about for about in parts if "shift of entropy" in about)
+    at_the_dose = parts.pop(dose)
     assert at_the_dose.count("null within ±0.03") == at_the_dose.count(" in dose (")  # alike, or one by one
     assert "dose-countdown (head+1.02)" in at_the_dose
     assert parts == {
         "precision": "supported in chain, trap, countdown",
         "tail-penalty": "null within ±0.03 in chain, trap; null within ±0.015 in countdown",
-        "precision, in study II": "supported in all 4 cells of confirm, confirm-countdown",
+        "precision, in study II": "supported in all 4 cells of confirm, in confirm-countdown",
         "precision after 400 steps of RL, in study II": (
             "the reverse is supported: higher in long at the rates of chain; supported in long at the rates of "
             "trap; supported: higher in long-countdown"
         ),
     }
     assert claims[1].verdict.startswith("precision: supported in chain, trap, countdown; tail-penalty: null")
-    assert claims[2].lines[0] == "diversity: supported, smaller than 0.5 in chain, trap, countdown"
+    assert (
+        claims[2].lines[0]
+        == f"diversity: supported (smaller than 0.5 for {BOTH_LENGTHS}) in chain, trap, countdown"
+    )
     assert claims[3].lines[0] == "precision: supported in chain, trap, countdown"
     assert claims[4].lines[0] == "precision: null within ±0.03 in both comparisons of experts"
     assert claims[5].lines == ["cannot be tested at this scale"]
@@ -339,8 +346,9 @@ def test_claim_3_needs_all_of_its_parts_in_the_same_task(results: Path, tmp_path
     assert claim.parts == (
         (
             "diversity",
-            "supported, smaller than 0.5 in chain, countdown; not jointly supported (the reverse is supported for "
-            "change of entropy early in RL: diversity - ce and change of entropy early in RL: diversity) in trap",
+            f"supported (smaller than 0.5 for {BOTH_LENGTHS}) in chain, countdown; not jointly supported (the "
+            "reverse is supported for change of entropy early in RL: diversity - ce and change of entropy early in "
+            "RL: diversity) in trap",
         ),
     )
     parts = dict(claim.details)
@@ -365,7 +373,7 @@ def test_post_hoc_sections_give_no_verdict_and_say_that_they_are_post_hoc(files:
     assert "No correction and no verdict in this section" in text
     for section in (
         "How fast, not how high",
-        "Claim 2 in all three studies",
+        "Claim 2 in all three tasks",
         "completion token",
         "a temperature does",
     ):

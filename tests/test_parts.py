@@ -64,8 +64,11 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
 def test_a_line_says_what_the_prose_of_our_protocol_did_not_expect() -> None:
     line = first_line(Evidence(), "confirm-countdown")
     assert "It contradicts our protocol: confirm-countdown: precision higher than matched-precision" in line
-    assert "supported (its prose expects that a temperature does the same); confirm-countdown" in line
-    assert "contradicts" not in first_line(Evidence(), "confirm")  # smaller than d at T = 0.75
+    assert line.endswith("supported (its prose expects that a temperature does the same).")
+    line = first_line(Evidence(), "confirm")
+    assert "5 not jointly supported; 3 supported (smaller than 0.03 for Avg at T = 0.75 after RL)" in line
+    assert line.count("precision higher than ") == 3  # at T = 1 by more than d
+    assert line.count("(its prose expects that a temperature does the same)") == 1
     assert first_line(Evidence(), "long").endswith(
         "It contradicts our protocol: Avg@16 after RL: precision - ce (the rates of trap), supported (its prose "
         "expects that it is not higher after long training)."
@@ -102,7 +105,11 @@ def test_lines_of_the_first_study() -> None:
     assert lines["trap"].endswith(
         "The reverse of what the paper or our protocol expects is supported nowhere in it."
     )
-    assert "of 8: 2 supported: lower; 3 undecided; 1 supported: higher; 2 null within" in lines["midtraining"]
+    assert (
+        "in held-out entropy of the prior, supported: lower for precision (loss arm); supported: higher for "
+        "diversity (loss arm); null within ±0.02 for precision (loss ce), diversity (loss ce); in Avg@64 after RL, "
+        "undecided for precision (loss arm)"
+    ) in lines["midtraining"]
     assert "no comparison was planned here" in lines["phase"]
     with pytest.raises(ValueError, match="part must be one of a protocol"):
         first_line(evidence, "mine")

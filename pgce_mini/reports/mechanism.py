@@ -50,7 +50,7 @@ def mechanism(evidence: Evidence) -> str:
         for row in found
     ]  # fmt: skip
     head = [
-        "study", "arm", "seeds", "reasoned: predicted", "measured", "accuracy if reasoned: predicted", "measured",
+        "part", "arm", "seeds", "reasoned: predicted", "measured", "accuracy if reasoned: predicted", "measured",
         "entropy by position: largest error (nats)",
     ]  # fmt: skip
     judged = [
@@ -82,7 +82,7 @@ def _predictors(evidence: Evidence) -> str:
                 where = f"`{p.study} {p.variant}`".replace(" `", "`"), f"`{p.arm}`"
                 arms.setdefault(where, {})[p.measure, p.predictor] = f"{p.error:+.3f} ± {p.standard_error:.3f}"
             lines = [[*where, *(errors.get(column, "") for column in columns)] for where, errors in arms.items()]
-            head = ["study", "arm", *(f"{measure}: {predictor}" for measure, predictor in columns)]
+            head = ["part", "arm", *(f"{measure}: {predictor}" for measure, predictor in columns)]
             judged = [_registered(found, *registered) for registered in REGISTERED]
             parts += [f"### {title}\n", table(head, lines), "\n".join(filter(None, judged)) + "\n"]
     names = "; ".join(f"*{name}*: {words}" for name, words in PREDICTORS.items())

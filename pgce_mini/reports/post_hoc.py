@@ -42,7 +42,7 @@ def _speed(evidence: Evidence) -> list[str]:
     if not rows:
         return []
     head = [
-        "study", "comparison", "mean reward through RL", "difference", "seeds in which it is larger", "threshold",
+        "part", "comparison", "mean reward through RL", "difference", "seeds in which it is larger", "threshold",
         "RL steps until the reward is there", "difference",
     ]  # fmt: skip
     return [
@@ -90,7 +90,7 @@ def _three_at_once(evidence: Evidence) -> list[str]:
     if not lines:
         return []
     return [
-        "### Claim 2 in all three studies at once\n",
+        "### Claim 2 in all three tasks of study I at once\n",
         f"One test for one question: the mean over {', '.join(RL_STUDIES)} of the difference in Avg after RL, "
         "seed by seed. `trap` weighs most, as its differences are the largest, and `chain` and `trap` are one "
         "task.\n",
@@ -114,7 +114,7 @@ def _completion_tokens(evidence: Evidence) -> list[str]:
     if not rows:
         return []
     head = [
-        "study", "comparison", "nats/token", "tokens a completion token", "nats/completion token", "90 % interval",
+        "part", "comparison", "nats/token", "tokens a completion token", "nats/completion token", "90 % interval",
         "inside ±0.02",
     ]  # fmt: skip
     return [

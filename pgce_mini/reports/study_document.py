@@ -51,17 +51,17 @@ WORDS = """\
 ## How to read it
 
 What was planned stands in the {protocols}, each committed before the first full run of
-its study. Differences are paired over
+its study; what was added later is dated at its end, and says what had been seen. Differences are paired over
 seeds; brackets hold 95 % bootstrap intervals over seeds, not corrected for the number of comparisons, in tables
-and pictures alike; ± is the standard deviation between seeds. *Holm's p* is that of the sign-flip test,
-corrected within its family. A planned comparison gets one of three verdicts:
+and pictures alike; ± is the standard deviation between seeds. *Holm's p* is that of the sign-flip test, corrected
+within its family. A planned comparison gets one of three verdicts:
 
 - **supported**: the 95 % interval lies on the expected side of 0, and Holm's p is below 0.05. On the other side:
   *the reverse is supported*. *Higher* and *lower* are said of such a difference alone.
 - **null within ±d**: the 90 % interval lies inside ±d, which is two one-sided tests at 5 %, not corrected. The
   90 % interval is made as the 95 % one is. A difference can be clear of 0 and inside ±d: then it is *supported,
   smaller than d*; where a similarity was expected, *null within ±d, yet higher* (or *lower*); and where it is
-  clear only before correction, *null within ±d, yet clear of 0 before correction*.
+  clear only before correction, *null within ±d, yet clear of 0 before correction* (words of after `confirm`).
 - **undecided**: neither. *N seeds would find ±d* means: with the spread seen, N seeds find a true difference of d
   with probability 0.8 at 5 % divided by the number of comparisons in the family, which is what Holm asks of the
   first. A larger difference needs fewer, a smaller one more, and N is only as good as a spread over {seeds} seeds.
@@ -72,9 +72,9 @@ told, and of what.
 d is the smallest effect of interest. For study I these sizes (but 0.02 for cross-entropy), and the last two
 verdicts, were chosen after its tables were seen: its protocol knew only *higher*, *lower* and *no difference
 seen*. For Avg and areas of countdown d is ±{of_countdown:g}, as they are near 0.1. Where the baseline is nearer
-to 1 than d, as on chain sums at T = 0.75 and after 400 steps, no arm could be higher by d: *null* then says only
-that it is not lower by d. The mean reward through RL contains the height at which RL starts: it is not speed
-alone.
+to 1 than d, as on chain sums outside the trap at T = 0.75 and after 400 steps, no arm could be higher by d:
+*null* then says only that it is not lower by d. The mean reward through RL contains the height at which RL
+starts: it is not speed alone.
 
 """
 NOTES = {  # family -> what its table does not show
@@ -91,12 +91,12 @@ CAUTIONS = """\
 - That the same holds for large models: these have {least:,} to {most:,} weights and vocabularies of {few:,} to
   {many:,} tokens. The paper's models are four to five orders of magnitude larger than most of them.
 - That *undecided* means no difference, or that *null within ±d* means exactly none.
-- That several undecided comparisons of one sign add up to a verdict: all arms of a study share one `ce`.
+- That several undecided comparisons of one sign add up to a verdict: all arms of a part share one `ce`.
 - That a mean is a typical seed: where policies end up reasoning always or never, it is none. The numbers in
   parentheses under *reasoned after* count the seeds whose policy mostly reasons.
 - That a better arm is better everywhere: `trap` was chosen because a prior matters there.
 - Anything from `grids`, `top-k`, `phase` and `countdown-sizes` beyond a direction to look in: five seeds, no test.
-- That two studies which agree are two pieces of evidence: some hold the same runs.
+- That two parts which agree are two pieces of evidence: some hold the same runs.
 - That a lower cross-entropy is a better prior, or a shaped prior a calibrated one: of these losses only plain
   cross-entropy is a proper scoring rule.
 - Anything about the priors and policies that come with the package: they are one run each, with settings of their
@@ -137,7 +137,7 @@ def _inventory(studies: Sequence[StudyState]) -> str:
         for study in studies
     ]  # fmt: skip
     failures = "\n".join(f"- `{study.spec.name}` {failure}" for study in studies for failure in study.failed)
-    text = "## What there is\n\n" + table(["study", "question", "rows", ""], rows)
+    text = "## What there is\n\n" + table(["part", "question", "rows", ""], rows)
     return text + (f"\nRuns that failed, and are in no number below:\n\n{failures}\n" if failures else "")
 
 
@@ -191,7 +191,7 @@ def _claims(evidence: Evidence) -> str:
         rows.append(
             [claim, "<br>".join([*about, *(f"{hypothesis}: {words}" for hypothesis, words in decision.details)])]
         )
-    return "## The paper's claims, by arm and study\n\n" + table(
+    return "## The paper's claims, by arm and part\n\n" + table(
         ["claim of the paper", "at this scale, on these tasks"], rows
     )
 
@@ -253,7 +253,7 @@ TRUTHS = (("none", 0.0), ("exactly those measured", None), ("+0.05", 0.05), ("+0
 
 
 def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
-    """Rows of the same settings and seed in two studies, and how far they agree."""
+    """Rows of the same settings and seed in two parts, and how far they agree."""
     alike: dict[tuple[str, int], list[tuple[str, Columns]]] = {}
     for name in names:
         for row in evidence.rows(name):
@@ -273,12 +273,12 @@ def _same_runs(evidence: Evidence, names: Sequence[str]) -> str:
         gaps = [abs(left[AFTER_RL] - right[AFTER_RL]) for left, right in rows if left.get(AFTER_RL) is not None]
         lines.append([f"`{one}`", f"`{other}`", str(len(rows)), str(same), f"{max(gaps, default=0):.3f}",
                       f"{fmean(gaps) if gaps else 0:.3f}"])  # fmt: skip
-    head = ["study", "and", "of the same settings and seed", "with the same numbers"]
+    head = ["part", "and", "of the same settings and seed", "with the same numbers"]
     head += [f"{column_label(AFTER_RL, samples(evidence.rows(names[0])))}: largest gap", "mean gap"]
     return "\n".join([
-        "## The same runs in two studies\n",
-        "Some studies hold the same run under two names, as plain cross-entropy at two sizes of a head that it "
-        "does not use: one piece of evidence, not two. The studies were run on more than one machine (see the end "
+        "## The same runs in two parts\n",
+        "Some parts hold the same run under two names, as plain cross-entropy at two sizes of a head that it "
+        "does not use: one piece of evidence, not two. The parts were run on more than one machine (see the end "
         "of the first protocol). On one machine the same run gives the same numbers; on another, what RL makes of "
         "it differs by as much as the gaps here. Differences are between arms of one setting and seed, which one "
         "machine runs together.\n",

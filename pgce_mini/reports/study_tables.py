@@ -7,7 +7,7 @@ from statistics import fmean
 
 from pgce_mini.study.analysis import Comparison, Evidence, PairedDifference, format_difference
 
-COMPARED = ("study", "comparison", "seeds", "its means", "difference")
+COMPARED = ("part", "comparison", "seeds", "its means", "difference")
 
 
 def compared(

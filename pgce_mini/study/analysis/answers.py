@@ -225,15 +225,24 @@ def _beside_temperature(evidence: Evidence) -> str:
     of_study = Counter(found[0].comparison.study for found in supported)
     counted = ", ".join(f"{of_study[study]} of {n} of {study}" for study, n in places.items())
     head = YES if len(supported) == len(finished) else "In part" if supported else "Not shown"
-    area = _range(_with(evidence, [found[0] for found in finished], metric=HELD_OUT))
-    through = (
-        " The mean reward through RL, on held-out problems at T = 1, where these never sampled, differs by "
-        f"{area} (no verdict planned)."
+
+    def gaps(control: str, metric: str) -> str:
+        beside = [found[0] for found in finished if found[0].comparison.baseline == control]
+        return _range(_with(evidence, beside, metric=metric))
+
+    through = [
+        f"minus {control} {held_out} and {drawn}"
+        for control in TEMPERATURES
+        if (held_out := gaps(control, HELD_OUT)) and (drawn := gaps(control, AREA))
+    ]
+    more = (
+        " The mean reward through RL, on held-out problems at T = 1, where these never sampled, and by the "
+        f"rewards that each arm draws itself, the planned measure: {'; '.join(through)} (no verdict planned)."
     )
     return (
         f"{head}: ending higher than cross-entropy whose RL samples at a "
         f"lower temperature, scored at T = 1 and at T = 0.75, is supported in {len(supported)} of {len(finished)} "
-        f"comparisons ({counted}).{through if area else ''}"
+        f"comparisons ({counted}).{more if through else ''}"
     )
 
 
@@ -274,12 +283,13 @@ def advice(evidence: Evidence) -> list[str]:
             for found, where in ((trap, "in the trap"), ([f for f in colder if f not in trap], "elsewhere"))
             if found
         ]
+        by_scoring = _range(_by_scoring(evidence, [finding.comparison for finding in colder]))
         lines.append(
             "**Try a lower temperature in scoring first**: it needs no new training. Scored at T = 0.75, minus "
-            "scored at 1, Avg of plain cross-entropy after RL differs by "
-            f"{_range(_by_scoring(evidence, colder))}. RL at 0.75, all scored at 0.75, adds {', '.join(of_rl)} "
-            "(80 steps; both post hoc). A precision prior, minus cross-entropy with RL at 0.75, all scored at "
-            f"0.75: {_range(_differences(colder))}, {listed_places(colder)}. "
+            f"scored at 1, Avg of plain cross-entropy after {SHORT_RL} steps of RL differs by {by_scoring}"
+            f"{_by_scoring_elsewhere(evidence)}. RL at 0.75, all scored at 0.75, adds {', '.join(of_rl)} "
+            f"({SHORT_RL} steps; both post hoc). A precision prior, minus cross-entropy with RL at 0.75, all "
+            f"scored at 0.75: {_range(_differences(colder))}, {listed_places(colder)}. "
             f"(Both end between {_ends(evidence, colder)}.)"
         )
     if height:
@@ -289,24 +299,17 @@ def advice(evidence: Evidence) -> list[str]:
             f"from cross-entropy, is {_range(_differences(height))}: {listed_places(height)}.{later}"
         )
     if speed:
-        drawn = ((AREA, "by the rewards that each draws itself"), (HELD_OUT, "on held-out problems at T = 1"))
-        rivals = [
-            f"{how} {gap}"
-            for metric, how in drawn
-            if (gap := _range(_with(evidence, speed, baseline="matched-precision", metric=metric)))
-        ]
         lines.append(
             "**Where RL steps are dear**: the mean reward through RL from a precision prior, minus that from "
-            f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. Minus that from "
-            f"cross-entropy whose RL samples at the temperature of the same entropy: {', '.join(rivals)} (no "
-            "verdict planned). Count tokens, too: longer answers cost more, and a step draws new groups in place "
-            "of those that are all right or all wrong."
+            f"cross-entropy, is {_range(_differences(speed))}: {listed_places(speed)}. What a lower temperature "
+            "in RL does stands above. Count tokens, too: longer answers cost more, and a step draws new groups in "
+            "place of those that are all right or all wrong."
         )
     rate = [f for (name, _), f in evidence.findings.items() if name == "II.5"]
     if any(finding.verdict.word == "the reverse is supported" for finding in rate):
         line = (
-            "on chain sums a larger one gained more than a precision prior did, and beside it the prior added "
-            "less (above); it was not tried elsewhere"
+            "at the rates of chain a larger one gained more than a precision prior did, and beside it the prior "
+            "added less (above); it was not tried elsewhere"
         )
         lines.insert(0, f"**Tune the learning rate of RL first**: {line}.")
     open_ = sum(finding.verdict.word == "undecided" for finding in first)
@@ -339,15 +342,27 @@ def _with(evidence: Evidence, found: Sequence[Finding], **changes: str) -> list[
     return [evidence.compare(replace(finding.comparison, **changes)) for finding in found]  # type: ignore[arg-type]
 
 
-def _by_scoring(evidence: Evidence, found: Sequence[Finding]) -> list[PairedDifference | None]:
+def _by_scoring(evidence: Evidence, comparisons: Sequence[Comparison]) -> list[PairedDifference | None]:
     """What plain cross-entropy gains when the same policies are scored at T = 0.75 in place of 1."""
     gained: list[PairedDifference | None] = []
-    for c in (finding.comparison for finding in found):
+    for c in comparisons:
         colder, at_one = (
             evidence.gaps(replace(c, arm="ce", baseline=None, metric=metric)) for metric in (COLDER, AT_ONE)
         )
         gained.append(paired_over_seeds(colder, at_one))
     return gained
+
+
+def _by_scoring_elsewhere(evidence: Evidence) -> str:
+    """The same at the largest learning rate and after long RL; empty where no row has been scored so."""
+    long = [finding.comparison for finding in _asked(evidence, "II.4")]
+    rate = LEARNING_RATES[-1]
+    largest = [
+        replace(finding.comparison, variant=f"lr={rate}", baseline_variant=None)
+        for finding in _asked(evidence, "II.5")
+    ]
+    gains = ((f"at a learning rate of {rate} in lr by", largest), ("after 400 steps by", long))
+    return "".join(f", {where} {gain}" for where, of in gains if (gain := _range(_by_scoring(evidence, of))))
 
 
 def _ends(evidence: Evidence, found: Sequence[Finding]) -> str:

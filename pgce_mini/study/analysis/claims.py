@@ -90,7 +90,10 @@ def decide_claims(evidence: Evidence) -> dict[str, Decision]:
                 *by_arm(LOWER, RL_STUDIES, "2"),
                 ("precision, in study II", _decided(evidence, "II.2")),
                 ("precision after 400 steps of RL, in study II", _decided(evidence, "II.4")),
-                ("tail and head at precision's shift of entropy, in study II", _decided(evidence, "II.7")),
+                (
+                    "tail-penalty higher and head-reward lower at precision's shift of entropy, in study II",
+                    _decided(evidence, "II.7"),
+                ),
             )
         ),
         "3. Diversity loses entropy fast early in RL and its responses shorten": Decision(

@@ -29,7 +29,7 @@ def first_line(evidence: Evidence, part: str) -> str:
     """What the part says on its questions, then what in it contradicts the paper, our own protocol or study I.
 
     The paper or our protocol is contradicted where the reverse of what it expects is supported; our protocol's
-    prose where a hypothesis that it did not believe is supported, not *smaller than d*. For study I see
+    prose where a hypothesis that it did not believe is supported, not *smaller than d* throughout. For study I see
     `_against_first`.
 
     Raises:
@@ -47,7 +47,10 @@ def first_line(evidence: Evidence, part: str) -> str:
     if not asked:
         return f"{name}: no comparison was planned here, so there is no verdict. A place to look."
     told = dict.fromkeys(family for family, *_ in asked if family.name in protocol.opening) or [asked[0][0]]
-    said = [f"{f.claim.rstrip('.')}: {_said([question for question in asked if question[0] == f])}." for f in told]
+    said = [
+        f"{f.claim.rstrip('.')}: {_said(evidence, [question for question in asked if question[0] == f])}."
+        for f in told
+    ]
     return " ".join([f"{name}.", *said, _contradicted(evidence, part, asked)]).rstrip()
 
 
@@ -63,15 +66,23 @@ def _questions(evidence: Evidence, part: str) -> Iterator[_Question]:
             yield from ((family, hypothesis, of_one, jointly(of_one)) for of_one in together)
 
 
-def _said(asked: Sequence[_Question]) -> str:
+def _said(evidence: Evidence, asked: Sequence[_Question]) -> str:
     """The verdicts of a family, each with what tells its question from the others of the part."""
     verdicts = [verdict for *_, verdict in asked]
     if len(asked) == 1:
         return str(verdicts[0])
     comparisons = [found[0].comparison for _, _, found, _ in asked]
-    if len({c.metric for c in comparisons}) > 1 or any(hypothesis.joint for _, hypothesis, *_ in asked):
+    if any(hypothesis.joint for _, hypothesis, *_ in asked):
         counts = Counter("not jointly supported" if verdict.parts else verdict.words for verdict in verdicts)
         return f"of {len(asked)}: " + "; ".join(f"{n} {words}" for words, n in counts.items())
+    of_metrics: dict[str, list[_Question]] = {}
+    for question in asked:
+        of_metrics.setdefault(question[2][0].comparison.metric, []).append(question)
+    if len(of_metrics) > 1:
+        return "; ".join(
+            f"in {evidence.label(of_one[0][2][0].comparison)}, {_said(evidence, of_one)}"
+            for of_one in of_metrics.values()
+        )
 
     def differ(field: str) -> bool:
         return len({getattr(comparison, field) for comparison in comparisons}) > 1
@@ -83,7 +94,8 @@ def _said(asked: Sequence[_Question]) -> str:
     def label(comparison: Comparison) -> str:
         arms = f"{comparison.arm} - {comparison.baseline}" if differ("baseline") else comparison.arm
         of_arms = differ("arm") or differ("baseline")
-        return ", ".join([arms] * of_arms + [in_words(comparison.variant)] * differ("variant"))
+        where = in_words(comparison.variant) if differ("variant") else ""
+        return f"{arms} ({where})" if of_arms and where else arms if of_arms else where
 
     return listed(zip(map(label, comparisons), verdicts, strict=True), "for")
 
@@ -93,7 +105,10 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
         return ""
     reverse = [question for question in asked if question[3].word == "the reverse is supported"]
     believed_not = [q for q in asked if q[0].in_prose and q[3].word == "supported" and not q[3].within]
-    prose = [f"{_named(evidence, q)} (its prose expects that {q[0].in_prose})" for q in believed_not]
+    of_prose: dict[str, list[str]] = {}
+    for question in believed_not:
+        of_prose.setdefault(question[0].in_prose, []).append(_named(evidence, question))
+    prose = [f"{'; '.join(named)} (its prose expects that {expected})" for expected, named in of_prose.items()]
     against = {
         "the paper": [_named(evidence, question) for question in reverse if question[0].of_paper],
         "our protocol": [_named(evidence, question) for question in reverse if not question[0].of_paper] + prose,
@@ -101,14 +116,14 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
     }
     told = [f"It contradicts {whom}: {'; '.join(named)}." for whom, named in against.items() if named]
     nothing = "The reverse of what the paper or our protocol expects is supported nowhere in it"
-    turned = ", and no answer of study I is turned round" if part in {place for place, _ in FIRST} else ""
+    turned = ", and no difference that study I showed is reversed" if part in {place for place, _ in FIRST} else ""
     return " ".join(told) or f"{nothing}{turned}."
 
 
 def _named(evidence: Evidence, question: _Question) -> str:
     _, hypothesis, found, verdict = question
     if len(found) > 1:
-        return f"{evidence.words(hypothesis)}, {verdict.words}"
+        return f"{evidence.words(hypothesis)}, {verdict.word}"
     comparison = found[0].comparison
     where = f" ({in_words(comparison.variant)})" if comparison.variant else ""
     return f"{evidence.words(comparison)}{where}, {verdict.words}"

@@ -31,7 +31,7 @@ class Verdict:
     seeds: int = 0
     """that would find d, of *undecided*"""
     why: str = ""
-    """there is no verdict"""
+    """there is no verdict; of several together that are supported, what limits some of them"""
     parts: str = ""
     """of several together that are not supported: those that have this verdict"""
 
@@ -40,12 +40,19 @@ class Verdict:
         """Without the seeds that would find d."""
         if self.parts:
             return f"not jointly supported ({replace(self, parts='').words} for {self.parts})"
+        limit = f", {self.limit}" if self.limit else ""
         if self.word == "null":
-            return f"null within ±{self.within:g}" + (f", yet {self.direction}" if self.direction else "")
-        said = (
+            return f"null within ±{self.within:g}{limit}"
+        return (
             self.word + (f": {self.direction}" if self.direction else "") + (f" ({self.why})" if self.why else "")
-        )
-        return said + (f", smaller than {self.within:g}" if self.within and not self.seeds else "")
+        ) + limit
+
+    @property
+    def limit(self) -> str:
+        """What its interval shows against the word."""
+        if self.word == "null":
+            return f"yet {self.direction}" if self.direction else ""
+        return f"smaller than {self.within:g}" if self.within and not self.seeds else ""
 
     @property
     def more(self) -> str:
@@ -107,24 +114,38 @@ def jointly(findings: Sequence[Finding]) -> Verdict:
     if len(findings) == 1:
         return findings[0].verdict
     if all(finding.as_expected for finding in findings):
-        smaller = [found.within for found in (f.verdict for f in findings) if found.word == "supported"]
-        return Verdict("supported", max(smaller, default=0.0))
+        verdicts = [finding.verdict for finding in findings]
+        if all(found.word == "supported" and found.within for found in verdicts):
+            return Verdict("supported", max(found.within for found in verdicts))
+        limited: dict[str, list[Finding]] = {}
+        for finding in findings:
+            if finding.verdict.limit:
+                limited.setdefault(finding.verdict.limit, []).append(finding)
+        why = "; ".join(f"{limit} for {_parts(findings, some)}" for limit, some in limited.items())
+        return Verdict("supported", why=why)
     others = [finding for finding in findings if not finding.as_expected]
     worst = min((finding.verdict for finding in others), key=lambda found: WORST_FIRST.index(found.word))
     if worst.word in ("not run yet", "not finished"):
         return worst
     same = [finding for finding in others if finding.verdict.word == worst.word]
+    return replace(worst, seeds=max(finding.verdict.seeds for finding in same), parts=_parts(findings, same))
+
+
+def _parts(findings: Sequence[Finding], some: Sequence[Finding]) -> str:
+    """What tells some of several findings from the others."""
     distinct = len({finding.comparison.metric for finding in findings}) == len(findings)
-    parts = [column_label(f.comparison.metric) if distinct else f.comparison.words.format(m="m") for f in same]
-    return replace(worst, seeds=max(finding.verdict.seeds for finding in same), parts=" and ".join(parts))
+    return " and ".join(
+        column_label(f.comparison.metric).replace("@m", "") if distinct else f.comparison.words.format(m="m")
+        for f in some
+    )
 
 
-def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in") -> str:
+def listed(verdicts: Iterable[tuple[str, Verdict]], link: str = "in", between: str = ", ") -> str:
     """`supported in chain, trap; undecided in countdown (40 seeds would find ±0.03)`, from (place, verdict)."""
     places: dict[str, list[str]] = {}
     for place, found in verdicts:
         places.setdefault(found.words, []).append(place + (f" ({found.more})" if found.more else ""))
-    return "; ".join(f"{words} {link} {', '.join(where)}" for words, where in places.items())
+    return "; ".join(f"{words} {link} {between.join(where)}" for words, where in places.items())
 
 
 def listed_places(findings: Sequence[Finding]) -> str:
@@ -142,4 +163,5 @@ def listed_places(findings: Sequence[Finding]) -> str:
         counted = f"{alike} of {all_of_it}" if alike < all_of_it else "both" if alike == 2 else f"all {alike}"
         return f"{counted} {kind} of {comparison.study}"
 
-    return listed(dict.fromkeys((place(finding), finding.verdict) for finding in findings))
+    places = dict.fromkeys((place(finding), finding.verdict) for finding in findings)
+    return listed(places, between=", in " if any(" " in where for where, _ in places) else ", ")
