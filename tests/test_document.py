@@ -347,8 +347,8 @@ def test_claim_3_needs_all_of_its_parts_in_the_same_task(results: Path, tmp_path
         (
             "diversity",
             f"supported (smaller than 0.5 for {BOTH_LENGTHS}) in chain, countdown; not jointly supported (the "
-            "reverse is supported for change of entropy early in RL: diversity - ce and change of entropy early in "
-            "RL: diversity) in trap",
+            "reverse is supported for change of entropy early in RL: diversity - ce and change of entropy early "
+            "in RL: diversity) in trap",
         ),
     )
     parts = dict(claim.details)

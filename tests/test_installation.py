@@ -18,7 +18,7 @@ from pgce_mini.installation import SOURCE, bundled, command_hint, install_hint
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ("app", "notebooks", "studies")
-NOT_IN_WHEEL = ("notebooks/build.py", "studies/unfinished/")
+NOT_IN_WHEEL = ("notebooks/build.py",)
 
 
 def sources(*folders: str) -> set[str]:

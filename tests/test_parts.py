@@ -107,8 +107,8 @@ def test_lines_of_the_first_study() -> None:
     )
     assert (
         "in held-out entropy of the prior, supported: lower for precision (loss arm); supported: higher for "
-        "diversity (loss arm); null within ±0.02 for precision (loss ce), diversity (loss ce); in Avg@64 after RL, "
-        "undecided for precision (loss arm)"
+        "diversity (loss arm); null within ±0.02 for precision (loss ce), diversity (loss ce); in Avg@64 after "
+        "RL, undecided for precision (loss arm)"
     ) in lines["midtraining"]
     assert "no comparison was planned here" in lines["phase"]
     with pytest.raises(ValueError, match="part must be one of a protocol"):

@@ -131,8 +131,9 @@ class Comparison:
     @property
     def place(self) -> str:
         """Study and variant, and what a difference of differences is taken from."""
-        against = f", against {in_words(self.minus_variant)}" if self.minus_variant is not None else ""
-        return place(self.study, self.variant) + against
+        if self.minus_variant is None:
+            return place(self.study, self.variant)
+        return f"{self.study} ({in_words(self.variant)} against {in_words(self.minus_variant)})"
 
 
 @dataclass(frozen=True)
