@@ -165,7 +165,7 @@ def test_what_is_counted_of_a_study_adds_up(verdicts: list[Finding], mixture: bo
     ]
     said = listed_places(cells)
     counts = [int(n) for n in re.findall(r"(?:all )?(\d+)(?: of \d+)? (?:cells|comparisons) of", said)]
-    counted = sum(counts) + 2 * said.count("both ") + said.count(" chain at ")
+    counted = sum(counts) + 2 * said.count("both ") + said.count(" chain at ") + said.count(" chain (x against ")
     assert counted == len(cells), said
     assert all(str(i) in said for i, found in enumerate(verdicts) if verdicts.count(found) == 1 < len(verdicts))
 
