@@ -30,6 +30,7 @@ from pgce_mini.study.analysis import (
     samples,
     views,
 )
+from pgce_mini.study.analysis.hypotheses import in_words
 from study_pictures import accuracy, differences, pass_at_k, phase_diagram, predictions, training
 
 OF = (
@@ -211,7 +212,7 @@ def shown_of(study: Study, stamp: float, choice: Choice) -> Shown:
         return predictions_of(study, metric)
     if not arms:
         raise ValueError("no arm is picked")
-    where = f", {variant}" if variant else ""
+    where = f", {in_words(variant)}" if variant else ""
     source: dict[str, Any] = {"study": study.name} | ({"folder": study.folder} if study.own else {})
     picked: dict[str, Any] = source | {"arms": arms, "variant": variant}
     if kind in (BEFORE_AFTER, PASS_AT_K):

@@ -23,6 +23,7 @@ from pgce_mini.study.analysis import (
     signed,
     views,
 )
+from pgce_mini.study.analysis.hypotheses import in_words
 from pgce_mini.study.analysis.protocol_2 import AREA, HELD_OUT
 from pgce_mini.tasks import Countdown, Text
 
@@ -67,7 +68,7 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
             gap = format_difference(difference) if difference else ""
             body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
             if difference:
-                label = f"{arm} ({variant})" if variant else arm
+                label = f"{arm} ({in_words(variant)})" if variant else arm
                 intervals.append(Interval(label, _of(arm), difference.mean, difference.low, difference.high))
     text = [f"## `{spec.name}`\n", f"*{spec.question}*\n", first_line(evidence, spec.name) + "\n"]
     if intervals:

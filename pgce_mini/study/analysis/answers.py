@@ -176,7 +176,7 @@ def _first_steps(evidence: Evidence, comparison: Comparison) -> PairedDifference
 
 
 def _in_experts(evidence: Evidence) -> str:
-    """With the gains that are compared, and the same on two other scales, as cross-entropy does not come equally far."""
+    """With the gains that are compared, and the same on two other scales, as ce does not come equally far."""
     answer = _each(evidence, "II.6")
     if not answer:
         return ""
