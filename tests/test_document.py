@@ -36,6 +36,7 @@ from pgce_mini.study.analysis import (
     Comparison,
     Evidence,
     advice,
+    by_seed,
     decide_claims,
     drawn_curves,
     first_line,
@@ -44,6 +45,7 @@ from pgce_mini.study.analysis import (
     holm,
     paired_over_seeds,
     precision_answer,
+    variants,
     verdict,
 )
 from pgce_mini.study.analysis.first_rule import chance_to_hold, first_decisions
@@ -166,6 +168,29 @@ def test_with_some_of_the_tables_nothing_is_said_that_needs_the_rest(results: Pa
     text = build(tmp_path, SPECS)["study.md"]
     assert text.count("| **not run yet** |") == len(list(SPECS.glob("*.toml"))) - 1
     assert "| not run yet |" in text
+
+
+def test_a_temperature_beside_precision_is_told_by_the_means_of_the_tables(shipped: Evidence) -> None:
+    def gap(study: str, of: tuple[str, str], minus: tuple[str, str], variant: str = "") -> float:
+        """of, minus: (arm, metric)"""
+        one, other = (by_seed(shipped.rows(study), *arm_metric, variant) for arm_metric in (of, minus))
+        return fmean(one[seed] - other[seed] for seed in one)
+
+    cells = [(study, cell) for study in ("confirm", "confirm-countdown") for cell in variants(shipped.rows(study))]
+    answer = further_answers(shipped)["Is it more than a lower temperature?"]
+    for control in ("matched-precision", "temperature-0.75"):
+        told = f"minus {control}"
+        for metric, link in (("rl_heldout_area", " "), ("rl_area", " and ")):
+            gaps = [gap(study, ("precision", metric), (control, metric), v) for study, v in cells]
+            told += f"{link}{min(gaps):+.3f} to {max(gaps):+.3f}"
+        assert told in answer
+
+    def by_scoring(study: str, variant: str = "") -> float:
+        return gap(study, ("ce", "avg_at_m_at_0.75_after"), ("ce", AFTER_RL), variant)
+
+    of_long = [by_scoring("long", v) for v in variants(shipped.rows("long"))] + [by_scoring("long-countdown")]
+    (line,) = (line for line in advice(shipped) if "in scoring first" in line)
+    assert f"in lr by {by_scoring('lr', 'lr=0.001'):+.3f}, after 400 steps by {min(of_long):+.3f} to " in line
 
 
 def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evidence, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ within its family. A planned comparison gets one of three verdicts:
 - **null within ±d**: the 90 % interval lies inside ±d, which is two one-sided tests at 5 %, not corrected. The
   90 % interval is made as the 95 % one is. A difference can be clear of 0 and inside ±d: then it is *supported,
   smaller than d*; where a similarity was expected, *null within ±d, yet higher* (or *lower*); and where it is
-  clear only before correction, *null within ±d, yet clear of 0 before correction* (words of after `confirm`).
+  clear only before correction, *null within ±d, yet clear of 0 before correction* (said since `confirm`).
 - **undecided**: neither. *N seeds would find ±d* means: with the spread seen, N seeds find a true difference of d
   with probability 0.8 at 5 % divided by the number of comparisons in the family, which is what Holm asks of the
   first. A larger difference needs fewer, a smaller one more, and N is only as good as a spread over {seeds} seeds.
