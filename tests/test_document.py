@@ -190,7 +190,8 @@ def test_a_temperature_beside_precision_is_told_by_the_means_of_the_tables(shipp
 
     of_long = [by_scoring("long", v) for v in variants(shipped.rows("long"))] + [by_scoring("long-countdown")]
     (line,) = (line for line in advice(shipped) if "in scoring first" in line)
-    assert f"in lr by {by_scoring('lr', 'lr=0.001'):+.3f}, after 400 steps by {min(of_long):+.3f} to " in line
+    assert f" in lr by {by_scoring('lr', 'lr=0.001'):+.3f}, after 400 steps by " in line
+    assert f" after 400 steps by {min(of_long):+.3f} to {max(of_long):+.3f}. " in line
 
 
 def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evidence, tmp_path: Path) -> None:
@@ -206,10 +207,12 @@ def test_other_questions_of_study_two_are_answered_by_differences(made_up: Evide
     assert "; precision minus maxrl-1024 +0.1" in losses
     assert "tail-1.1 minus ce in dose-countdown" in dose
     assert re.search(
-        r"; against the dense model of equal total size [+-]0\.0\d\d \(null within ±0\.03\)\. ", experts
+        r"; against the dense model of equal total size [+-]0\.0\d\d \[\S+ \S+\] \(null within ±0\.03\)\. ",
+        experts,
     )
     assert len(re.findall(r"\+0\.(?:09|10)\d \[\S+ \S+\] in the [a-z ]+, where ce has 0\.\d{3}[;.]", experts)) == 3
     assert re.search(r" The same two differences in log odds \S+ \[\S+ \S+\] and \S+ \[\S+ \S+\]", experts)
+    assert re.search(r", on held-out problems at T = 1 \S+ \[\S+ \S+\] and \S+ \[\S+ \S+\] \(no verdict", experts)
     assert not further_answers(Evidence(tmp_path))
 
 

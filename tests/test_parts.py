@@ -63,15 +63,16 @@ def test_contradictions_of_the_paper_and_of_study_one_are_in_the_line(tmp_path: 
 
 def test_a_line_says_what_the_prose_of_our_protocol_did_not_expect() -> None:
     line = first_line(Evidence(), "confirm-countdown")
-    assert "It contradicts our protocol: confirm-countdown: precision higher than matched-precision" in line
-    assert line.endswith("supported (its prose expects that a temperature does the same).")
+    assert "It contradicts our protocol's prose, which expects that a temperature does the same: confirm-c" in line
     line = first_line(Evidence(), "confirm")
     assert "5 not jointly supported; 3 supported (smaller than 0.03 for Avg at T = 0.75 after RL)" in line
     assert line.count("precision higher than ") == 3  # at T = 1 by more than d
-    assert line.count("(its prose expects that a temperature does the same)") == 1
+    assert line.count("our protocol's prose, which expects that a temperature does the same: confirm at ") == 1
+    line = first_line(Evidence(), "lr")
+    assert "at every rate, not jointly supported (the reverse is supported for" in line  # one rate of three
     assert first_line(Evidence(), "long").endswith(
-        "It contradicts our protocol: Avg@16 after RL: precision - ce (the rates of trap), supported (its prose "
-        "expects that it is not higher after long training)."
+        "It contradicts our protocol's prose, which expects that it is not higher after long training: Avg@16 "
+        "after RL: precision - ce (the rates of trap), supported."
     )
 
 

@@ -147,6 +147,12 @@ def test_an_intersection_is_supported_only_if_each_of_its_comparisons_is(
     assert str(jointly(findings[::-1])) == words
 
 
+def test_seeds_that_would_find_d_are_told_only_if_they_are_more_than_were_run() -> None:
+    spread = replace(OPEN, difference=replace(OPEN.difference, deviation=0.02))
+    assert str(spread.verdict) == "undecided"
+    assert jointly([GOOD, spread]).words == f"not jointly supported (undecided for {SAME})"
+
+
 def test_places_of_one_verdict_are_named_together() -> None:
     found = [("chain", OPEN.verdict), ("trap", GOOD.verdict), ("text", OPEN.verdict)]
     assert (

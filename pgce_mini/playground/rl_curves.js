@@ -39,7 +39,7 @@ const PANELS = [
 
 export class RLCurves {
     constructor(instrument) {
-        this.svg = shape("svg", { role: "img", class: "picture curves" });
+        this.svg = shape("svg", { class: "picture curves" }); // an image once it shows something
         this.node = element("div", { class: "stage" }, this.svg);
         [this.width, this.height, this.scale] = [0, null, 1]; // in units; px a unit
         [this.built, this.panels] = [null, []];
@@ -58,7 +58,9 @@ export class RLCurves {
         if (this.built !== wanted) this.build(state, rl, tops);
         this.built = wanted;
         const said = rl.lines.map(({ name, mass }) => `${startText(name, state)} ${mass[rl.step].toFixed(3)}`).join(", ");
-        setAttributes(this.svg, { "aria-label": `Curves over ${rl.step} steps of RL; probability of being right: ${said}` });
+        setAttributes(this.svg, {
+            role: "img", "aria-label": `Curves over ${rl.step} steps of RL; probability of being right: ${said}`,
+        });
         for (const panel of this.panels) drawPanel(panel, state, rl);
     }
 

@@ -66,7 +66,9 @@ def one_study(evidence: Evidence, spec: Spec, pictures: dict[str, str]) -> str:
                 keep = sum(share > 0.5 for share in habit.values())
                 cells[columns.index(REASONED)] += f" ({keep} of {len(habit)})"
             gap = format_difference(difference) if difference else ""
-            body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap])
+            body.append(
+                [*([in_words(variant)] if len(variants) > 1 else []), f"`{arm}`", str(len(seeds)), *cells, gap]
+            )
             if difference:
                 label = f"{arm} ({in_words(variant)})" if variant else arm
                 intervals.append(Interval(label, _of(arm), difference.mean, difference.low, difference.high))
@@ -112,7 +114,7 @@ def _shown(evidence: Evidence, spec: Spec, variants: Sequence[str]) -> str:
             found = [by_seed(rows, arm, column, variant) for column in columns]
             if any(found):
                 cells = [format_spread(of_seeds.values()) for of_seeds in found]
-                body.append([*([variant] if len(variants) > 1 else []), f"`{arm}`", *cells])
+                body.append([*([in_words(variant)] if len(variants) > 1 else []), f"`{arm}`", *cells])
     head = [*(["variant"] if len(variants) > 1 else []), "arm"]
     return table([*head, *(column_label(column, samples(rows)) for column in columns)], body)
 

@@ -61,10 +61,11 @@ within its family. A planned comparison gets one of three verdicts:
 - **null within ±d**: the 90 % interval lies inside ±d, which is two one-sided tests at 5 %, not corrected. The
   90 % interval is made as the 95 % one is. A difference can be clear of 0 and inside ±d: then it is *supported,
   smaller than d*; where a similarity was expected, *null within ±d, yet higher* (or *lower*); and where it is
-  clear only before correction, *null within ±d, yet clear of 0 before correction* (said since `confirm`).
+  clear only before correction, *null within ±d, yet clear of 0 before correction* (added after `confirm`).
 - **undecided**: neither. *N seeds would find ±d* means: with the spread seen, N seeds find a true difference of d
   with probability 0.8 at 5 % divided by the number of comparisons in the family, which is what Holm asks of the
   first. A larger difference needs fewer, a smaller one more, and N is only as good as a spread over {seeds} seeds.
+  It is left out where as many were run: then the true difference may well be smaller than d.
 
 Comparisons that count jointly are supported only if each is; otherwise the verdict that stands in the way is
 told, and of what.
@@ -231,7 +232,7 @@ def _first_rule(evidence: Evidence) -> str:
         "## By the rule of the first protocol\n",
         "Its rule counted: a claim *holds* if it is found in at least two of three tasks and the reverse in "
         "none, and *does not hold* otherwise, be it that the reverse was seen or nothing was. This is what it "
-        "says, in its own words, which no other page uses:\n",
+        "says, in its own words, which other pages only quote:\n",
         table(["claim", "by that rule"], [[claim, words] for claim, words in decided.items()]),
     ]
     if decided["2"] != "not decided":

@@ -131,7 +131,7 @@ def test_held_out_rewards_are_offered_where_a_part_has_them(explorer: str, visit
     picture = "held-out reward through RL"
     trap = "reasoned_share=0.1,slip_rate=0.2"
     page = open_page(explorer, visit, f"study=long&variant={quote(trap)}&picture={quote(picture)}")
-    page.wait_for_function(TITLED, arg=f"Held-out reward through RL,<br>{trap}")
+    page.wait_for_function(TITLED, arg="Held-out reward through RL, the rates of<br>trap")
     expect(page.get_by_role("status").first).to_contain_text(
         "At the last RL step, mean held-out reward (share right): ce 0.92, precision 0.98; means over 10 seeds."
     )

@@ -10,7 +10,7 @@ const FEW = 6; // tokens, where the others' bars would not be seen or have no ro
 
 /** { node, draw({ tokens, arms, log, changed, label }) }; arms: of each model `probs` and `own`, tokens in order. */
 export function bars() {
-    const svg = shape("svg", { class: "picture", role: "img" });
+    const svg = shape("svg", { class: "picture" }); // an image once it shows something
     const node = element("div", { class: "stage bars" }, svg);
     let shown = null;
 
@@ -25,7 +25,7 @@ export function bars() {
         const frame = { axis: log ? "log" : "linear", left, plot: width - left - 20 };
         const bottom = count * row;
         svg.replaceChildren();
-        setAttributes(svg, { width, height: bottom + AXIS, "aria-label": label });
+        setAttributes(svg, { width, height: bottom + AXIS, role: "img", "aria-label": label });
         patterns(svg);
         for (const tick of ticksOf(frame, narrow)) {
             const x = place(frame, tick);

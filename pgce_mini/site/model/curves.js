@@ -11,7 +11,7 @@ const DASHES = ["", "7 4", "2 3", "8 3 2 3"]; // of the newest run, and of those
 
 /** { node, draw(runs, label) }; the newest last; a run is { beta, steps, rows: [{ step, crossEntropy, entropy }] } */
 export function curves() {
-    const svg = shape("svg", { class: "picture", role: "img" });
+    const svg = shape("svg", { class: "picture" }); // an image once it shows something
     const node = element("div", { class: "stage" }, svg);
     let shown = null;
 
@@ -22,7 +22,8 @@ export function curves() {
         const beside = full >= WIDE;
         const width = beside ? full / 2 : full;
         svg.replaceChildren();
-        setAttributes(svg, { width: full, height: beside ? HEIGHT : 2 * HEIGHT, "aria-label": label });
+        const height = beside ? HEIGHT : 2 * HEIGHT;
+        setAttributes(svg, { width: full, height, role: "img", "aria-label": label });
         const longest = Math.max(...runs.map(({ steps }) => steps));
         PANELS.forEach(([key, title], i) => {
             const offset = { transform: `translate(${beside ? i * width : 0} ${beside ? 0 : i * HEIGHT})` };

@@ -77,7 +77,7 @@ def further_answers(evidence: Evidence) -> dict[str, str]:
     return {question: answer for question, answer in answers.items() if answer}
 
 
-def _each(evidence: Evidence, *names: str, heights: bool = False) -> str:
+def _each(evidence: Evidence, *names: str, heights: bool = False, intervals: bool = False) -> str:
     """The differences of these families, one by one, with the two `heights`; they are of one metric."""
     found = _asked(evidence, *names)
     if not found:
@@ -99,8 +99,11 @@ def _each(evidence: Evidence, *names: str, heights: bool = False) -> str:
     def judged(f: Finding) -> str:
         return f"{f.verdict}: lower" if f.as_expected and f.comparison.expected == "lower" else str(f.verdict)
 
+    def gap(difference: PairedDifference) -> str:
+        return format_difference(difference) if intervals else signed(difference.mean)
+
     told = [
-        f"{name(f.comparison)} {signed(f.difference.mean)}{both(f.comparison) if heights else ''} ({judged(f)})"
+        f"{name(f.comparison)} {gap(f.difference)}{both(f.comparison) if heights else ''} ({judged(f)})"
         for f in found
         if f.difference
     ]
@@ -177,7 +180,7 @@ def _first_steps(evidence: Evidence, comparison: Comparison) -> PairedDifference
 
 def _in_experts(evidence: Evidence) -> str:
     """With the gains that are compared, and the same on two other scales, as ce does not come equally far."""
-    answer = _each(evidence, "II.6")
+    answer = _each(evidence, "II.6", intervals=True)
     if not answer:
         return ""
     planned = family_named("II.6").hypotheses[0].comparisons
@@ -359,7 +362,7 @@ def _by_scoring_elsewhere(evidence: Evidence) -> str:
     rate = LEARNING_RATES[-1]
     largest = [
         replace(finding.comparison, variant=f"lr={rate}", baseline_variant=None)
-        for finding in _asked(evidence, "II.5")
+        for finding in _asked(evidence, "II.5")[:1]  # of plain cross-entropy all have the same
     ]
     gains = ((f"at a learning rate of {rate} in lr by", largest), ("after 400 steps by", long))
     return "".join(f", {where} {gain}" for where, of in gains if (gain := _range(_by_scoring(evidence, of))))

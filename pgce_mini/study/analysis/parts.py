@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from pgce_mini.study.analysis.evidence import Evidence
 from pgce_mini.study.analysis.formats import format_difference
@@ -48,46 +49,57 @@ def first_line(evidence: Evidence, part: str) -> str:
         return f"{name}: no comparison was planned here, so there is no verdict. A place to look."
     told = dict.fromkeys(family for family, *_ in asked if family.name in protocol.opening) or [asked[0][0]]
     said = [
-        f"{f.claim.rstrip('.')}: {_said(evidence, [question for question in asked if question[0] == f])}."
+        f"{f.claim.rstrip('.')}: {_said(evidence, [question for question in asked if question.family == f])}."
         for f in told
     ]
     return " ".join([f"{name}.", *said, _contradicted(evidence, part, asked)]).rstrip()
 
 
-_Question = tuple[Family, Hypothesis, Sequence[Finding], Verdict]
+class _Question(NamedTuple):
+    """What has a verdict of its own: a comparison, or a hypothesis whose comparisons count jointly."""
+
+    family: Family
+    hypothesis: Hypothesis
+    findings: Sequence[Finding]
+    verdict: Verdict
+
+    @property
+    def comparison(self) -> Comparison:
+        """The first of its comparisons."""
+        return self.findings[0].comparison
 
 
 def _questions(evidence: Evidence, part: str) -> Iterator[_Question]:
-    """What has a verdict of its own: a comparison, or a hypothesis whose comparisons count jointly."""
+    """Of all families, those of the part."""
     for family in FAMILIES:
         for hypothesis in family.hypotheses:
             found = [f for f in evidence.found(family.name, hypothesis) if f.comparison.study == part]
             together = [found] if hypothesis.joint and found else [[finding] for finding in found]
-            yield from ((family, hypothesis, of_one, jointly(of_one)) for of_one in together)
+            yield from (_Question(family, hypothesis, of_one, jointly(of_one)) for of_one in together)
 
 
 def _said(evidence: Evidence, asked: Sequence[_Question]) -> str:
     """The verdicts of a family, each with what tells its question from the others of the part."""
-    verdicts = [verdict for *_, verdict in asked]
+    verdicts = [question.verdict for question in asked]
     if len(asked) == 1:
         return str(verdicts[0])
-    comparisons = [found[0].comparison for _, _, found, _ in asked]
-    if any(hypothesis.joint for _, hypothesis, *_ in asked):
+    comparisons = [question.comparison for question in asked]
+    if any(question.hypothesis.joint for question in asked):
         counts = Counter("not jointly supported" if verdict.parts else verdict.words for verdict in verdicts)
         return f"of {len(asked)}: " + "; ".join(f"{n} {words}" for words, n in counts.items())
     of_metrics: dict[str, list[_Question]] = {}
     for question in asked:
-        of_metrics.setdefault(question[2][0].comparison.metric, []).append(question)
+        of_metrics.setdefault(question.comparison.metric, []).append(question)
     if len(of_metrics) > 1:
         return "; ".join(
-            f"in {evidence.label(of_one[0][2][0].comparison)}, {_said(evidence, of_one)}"
+            f"in {evidence.label(of_one[0].comparison)}, {_said(evidence, of_one)}"
             for of_one in of_metrics.values()
         )
 
     def differ(field: str) -> bool:
         return len({getattr(comparison, field) for comparison in comparisons}) > 1
 
-    findings = [finding for _, _, found, _ in asked for finding in found]
+    findings = [finding for question in asked for finding in question.findings]
     if len(findings) == len(asked) and not differ("arm") and not differ("baseline"):
         return listed_places(findings)
 
@@ -103,15 +115,18 @@ def _said(evidence: Evidence, asked: Sequence[_Question]) -> str:
 def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> str:
     if any(verdict.word in ("not run yet", "not finished") for *_, verdict in asked):
         return ""
-    reverse = [question for question in asked if question[3].word == "the reverse is supported"]
-    believed_not = [q for q in asked if q[0].in_prose and q[3].word == "supported" and not q[3].within]
+    reverse = [question for question in asked if question.verdict.word == "the reverse is supported"]
+    believed_not = [
+        q for q in asked if q.family.in_prose and q.verdict.word == "supported" and not q.verdict.within
+    ]
     of_prose: dict[str, list[str]] = {}
     for question in believed_not:
-        of_prose.setdefault(question[0].in_prose, []).append(_named(evidence, question))
-    prose = [f"{'; '.join(named)} (its prose expects that {expected})" for expected, named in of_prose.items()]
+        whom = f"our protocol's prose, which expects that {question.family.in_prose}"
+        of_prose.setdefault(whom, []).append(_named(evidence, question))
     against = {
-        "the paper": [_named(evidence, question) for question in reverse if question[0].of_paper],
-        "our protocol": [_named(evidence, question) for question in reverse if not question[0].of_paper] + prose,
+        "the paper": [_named(evidence, question) for question in reverse if question.family.of_paper],
+        "our protocol": [_named(evidence, question) for question in reverse if not question.family.of_paper],
+        **of_prose,
         "study I": list(_against_first(evidence, part)),
     }
     told = [f"It contradicts {whom}: {'; '.join(named)}." for whom, named in against.items() if named]
@@ -121,10 +136,10 @@ def _contradicted(evidence: Evidence, part: str, asked: Sequence[_Question]) -> 
 
 
 def _named(evidence: Evidence, question: _Question) -> str:
-    _, hypothesis, found, verdict = question
-    if len(found) > 1:
-        return f"{evidence.words(hypothesis)}, {verdict.word}"
-    comparison = found[0].comparison
+    _, hypothesis, findings, verdict = question
+    if len(findings) > 1:
+        return f"{evidence.words(hypothesis)}, {verdict.words}"
+    comparison = question.comparison
     where = f" ({in_words(comparison.variant)})" if comparison.variant else ""
     return f"{evidence.words(comparison)}{where}, {verdict.words}"
 

@@ -29,9 +29,11 @@ class Verdict:
     direction: str = ""
     """higher or lower, where no direction was expected; of *null*, what its interval shows nevertheless"""
     seeds: int = 0
-    """that would find d, of *undecided*"""
+    """that would find d, of *undecided*; 0 if there are as many: the true difference may be smaller than d"""
     why: str = ""
-    """there is no verdict; of several together that are supported, what limits some of them"""
+    """there is no verdict"""
+    limits: str = ""
+    """of several together that are supported: what limits some of them"""
     parts: str = ""
     """of several together that are not supported: those that have this verdict"""
 
@@ -43,16 +45,17 @@ class Verdict:
         limit = f", {self.limit}" if self.limit else ""
         if self.word == "null":
             return f"null within ±{self.within:g}{limit}"
-        return (
-            self.word + (f": {self.direction}" if self.direction else "") + (f" ({self.why})" if self.why else "")
-        ) + limit
+        direction = f": {self.direction}" if self.direction else ""
+        said = f" ({self.why or self.limits})" if self.why or self.limits else ""
+        return f"{self.word}{direction}{said}{limit}"
 
     @property
     def limit(self) -> str:
         """What its interval shows against the word."""
         if self.word == "null":
             return f"yet {self.direction}" if self.direction else ""
-        return f"smaller than {self.within:g}" if self.within and not self.seeds else ""
+        shown = self.word in ("supported", "the reverse is supported")
+        return f"smaller than {self.within:g}" if shown and self.within else ""
 
     @property
     def more(self) -> str:
@@ -102,7 +105,8 @@ class Finding:
         elif said == "null":
             alone = difference.low > 0 or difference.high < 0
             return Verdict("null", within, "clear of 0 before correction" if alone else "")
-        return Verdict("undecided", within, seeds=seeds_to_find(within, difference.deviation, self.tests))
+        seeds = seeds_to_find(within, difference.deviation, self.tests)
+        return Verdict("undecided", within, seeds=seeds if seeds > difference.n else 0)
 
     @property
     def as_expected(self) -> bool:
@@ -121,8 +125,8 @@ def jointly(findings: Sequence[Finding]) -> Verdict:
         for finding in findings:
             if finding.verdict.limit:
                 limited.setdefault(finding.verdict.limit, []).append(finding)
-        why = "; ".join(f"{limit} for {_parts(findings, some)}" for limit, some in limited.items())
-        return Verdict("supported", why=why)
+        limits = "; ".join(f"{limit} for {_parts(findings, some)}" for limit, some in limited.items())
+        return Verdict("supported", limits=limits)
     others = [finding for finding in findings if not finding.as_expected]
     worst = min((finding.verdict for finding in others), key=lambda found: WORST_FIRST.index(found.word))
     if worst.word in ("not run yet", "not finished"):
